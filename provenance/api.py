@@ -1,0 +1,71 @@
+"""What an analyst holds in a notebook: one archive, asked about moments.
+
+Tables come as Arrow (`.to_pandas()`, `polars.from_arrow`), graphs as networkx. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from provenance import archive, asof, verify
+from provenance.asof import Snapshot
+from provenance.history import Publication
+
+
+class Archive:
+    """An open archive, for reading. Use `provenance.open`; closes with the `with` block, or `close()`."""
+
+    def __init__(self, inner: archive.Archive) -> None:
+        self._inner = inner
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], keys: str | os.PathLike[str] | None) -> Archive:
+        """As `provenance.open`."""
+        root = Path(path)
+        return cls(archive.Archive(root, Path(keys) if keys else archive.keys_beside(root)))
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    @property
+    def publications(self) -> Sequence[Publication]:
+        """What was live when, in order of time."""
+        return self._inner.history.publications
+
+    def as_of(self, when: str) -> Snapshot:
+        """The build that was live at `when` (London time unless it has an offset; or a date with a single build).
+
+        Raises Missing when nothing was live then, Conflict when several builds were live on a bare date.
+        """
+        return asof.as_of(self._inner, when)
+
+    def build(self, label: str) -> Snapshot:
+        """A build by its label, such as `2026-W11`, live or not. Raises Missing."""
+        built = self._inner.history.build(label)
+        live = [p for p in self.publications if p.label == label]
+        return Snapshot(self._inner, built, live[-1] if live else None)
+
+    def live_on(self, date: str) -> Sequence[Publication]:
+        """Every build that was live at some moment of a London calendar day."""
+        return asof.live_on(self._inner, date)
+
+    def diff(self, before: str, after: str) -> pa.Table:
+        """What changed in the links between two moments, with the records behind each change; see `asof.DIFFERENCE`."""
+        return asof.difference(self.as_of(before), self.as_of(after))
+
+    def verify(self) -> None:
+        """Check everything that is stored against the log. Raises Tampered naming every fault."""
+        verify.insist(verify.verify(self._inner))

@@ -1,0 +1,208 @@
+"""One archive: a folder with a log, sealed rows, build statements and a vault, opened for reading or for the next act.
+
+    archive.json  what it is called, and the key that its log is signed with
+    log/          every act, in order, under a signed head
+    builds/       a signed statement per build
+    store/        sealed rows; DVC carries them
+    vault/        secrets; never in git, never in DVC
+    index/        derived; may be deleted at any time
+    params.yaml, harm/, dvc.yaml, week.yaml
+
+The keys lie beside the folder, in FOLDER.keys, so that no copy of the archive holds what opens it. Opening creates nothing but
+what is derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from provenance import canonical, durable, entries, rows
+from provenance.catalogue import Catalogue
+from provenance.crew import Crew
+from provenance.errors import Conflict, Malformed, Missing
+from provenance.history import History
+from provenance.keys import MasterKey, SigningKey
+from provenance.log import Log
+from provenance.notes import Verifier
+from provenance.rows import Index, Sealer
+from provenance.tables import SOURCE_TABLES, TABLES
+from provenance.vault import Vault
+
+FORMAT = 1
+_DECISIVE = ("Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed")  # the acts that History reads
+STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
+
+
+class Draft(Protocol):
+    """A build whose files are written, or being written, and which the log does not know yet."""
+
+    label: str
+    number: int
+
+
+class Archive:
+    """An open archive, with all that its acts need; `provenance.open` gives readers a smaller one."""
+
+    def __init__(self, root: Path, keys: Path) -> None:
+        self.root, self.keys = root, keys
+        self.name, self.vkey = _described(root)
+        self.log = Log.open(root / "log", vkey=Verifier.parse(self.vkey))
+        self.vault = Vault(root / "vault", MasterKey.open(keys / "master").bytes)
+        self.crew = Crew()
+        self.sealer = Sealer(self.vault, self.crew)
+        self.catalogue = Catalogue(root / "index" / "catalogue.sqlite")
+        self._refresh()
+
+    @classmethod
+    def found(cls, root: Path, keys: Path, *, name: str, on: str, by: str, under: str) -> Archive:
+        """A new archive in `root`. Raises Conflict where one stands already."""
+        if (root / "archive.json").exists():
+            raise Conflict(f"folder {root.name} holds an archive already: wanted an empty folder")
+        keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (keys / "master").exists():
+            MasterKey.create(keys / "master")
+        signing = SigningKey.create(keys / "log.pem", name=name)
+        Vault.create(root / "vault", MasterKey.open(keys / "master").bytes)
+        log = Log.create(root / "log", origin=name, key=signing)
+        vkey = str(signing.verifier)
+        log.append([entries.Founded(on=on, by=by, under=under, archive=name, format=FORMAT, vkey=vkey)], key=signing)
+        durable.write(
+            root / "archive.json", canonical.dumps({"archive": name, "format": FORMAT, "vkey": vkey}) + b"\n"
+        )
+        return cls(root, keys)
+
+    def __repr__(self) -> str:
+        return f"Archive({self.name}, {len(self.history.builds)} builds)"
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of workers and files."""
+        self.crew.dismiss()
+        self.catalogue.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer. A second one gets Conflict at once; what others wrote before is taken in first."""
+        with durable.one_writer(self.root / "store", wait=False):
+            self._refresh()
+            yield
+
+    def append(self, *acts: entries.Act) -> range:
+        """Log acts, under one new head. Returns their places in the log."""
+        placed = self.log.append(acts, key=self.signing_key())
+        self._refresh()
+        return placed
+
+    def is_logged(self, act: entries.Built) -> bool:
+        """Whether the log itself, hashed up to its signed head, has this act where the catalogue says."""
+        place = self.catalogue.place(type(act).__name__, act.label)
+        return place is not None and list(self.log.entries(place, place + 1)) == [entries.to_bytes(act)]
+
+    def signing_key(self) -> SigningKey:
+        """The key that signs the log's heads and the build statements."""
+        return SigningKey.open(self.keys / "log.pem", name=self.name)
+
+    def relative(self, path: Path) -> str:
+        """A file's name within the archive, as the log writes it."""
+        return path.relative_to(self.root).as_posix()
+
+    def index(self, table: str, draft: Draft | None = None) -> Index:
+        """All rows of a table, up to the last extract and the last build, or to a draft whose files are written."""
+        index, extracts, builds = self._indexes.get(table) or (Index(table), 0, 0)
+        if table in SOURCE_TABLES:
+            for held in self.history.extracts[extracts:]:
+                folder = self.root / "store" / "received" / f"{held.extract:04d}"
+                if self.relative(folder / f"{table}.parquet") in held.paths:
+                    index.add(held.extract, folder / f"{table}.parquet", since=0)
+                index.replace(rows.read_changes(folder / "changes.parquet"), held.extract)
+        made = [(built.label, number) for number, built in enumerate(self.history.builds, start=1)]
+        if draft is not None and len(made) < draft.number:
+            made.append((draft.label, draft.number))
+        for label, number in made[builds:]:
+            self._enter(index, label, number)
+        self._indexes[table] = (index, len(self.history.extracts), max(builds, len(made)))
+        return index
+
+    def _enter(self, index: Index, label: str, number: int) -> None:
+        if index.table in STAGES:
+            index.add(number, self.segment(label, index.table), since=number)
+            changes = self.changes(STAGES[index.table], label)
+        else:
+            changes = self.changes("records", label)
+        index.apply(rows.read_changes(changes), number)
+
+    def opened(self, table: str, positions: np.ndarray) -> pa.Table:
+        """The content of rows at `positions` of a table's index, in that order.
+
+        Kept in memory for the next question of the same kind: builds in a row ask for nearly the same rows.
+        """
+        held, content = self._opened.get(table) or (np.zeros(0, np.int64), TABLES[table].columns.empty_table())
+        unread = np.setdiff1d(positions, held)
+        if len(unread):
+            index = self._indexes[table][0]
+            content = pa.concat_tables([content, self.sealer.open(table, index.rows(unread))])
+            held = np.concatenate([held, unread])
+        order = np.argsort(held)
+        content = content.take(pa.array(order[np.searchsorted(held[order], positions)])).combine_chunks()
+        self._opened[table] = (positions, content)
+        return content
+
+    def forget(self) -> None:
+        """Drop what is in memory about rows; the next question reads the files again."""
+        self._indexes: dict[str, tuple[Index, int, int]] = {}
+        self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
+        self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
+        self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
+
+    def segment(self, label: str, table: str) -> Path:
+        """Where a build's new rows of a derived table lie."""
+        return self.root / "store" / STAGES[table] / f"{label}.{table}.parquet"
+
+    def changes(self, stage: str, label: str) -> Path:
+        """Where a stage of a build says which rows it opened and closed."""
+        return self.root / "store" / stage / f"{label}.changes.parquet"
+
+    def statement(self, label: str) -> Path:
+        """A build's signed statement."""
+        return self.root / "builds" / f"{label}.json"
+
+    def _refresh(self) -> None:
+        self.log.refresh()
+        before = getattr(self, "_seen", 0)
+        self.catalogue.refresh(self.log)
+        if not before:
+            self.history = History()
+            self.forget()
+        if before != self.log.size:
+            self.history.extend(self.catalogue.acts(_DECISIVE, before))
+            self._seen = self.log.size
+
+
+def keys_beside(root: Path) -> Path:
+    """Where an archive's keys lie unless the door says otherwise: beside it, never in it."""
+    root = root.resolve()
+    return root.with_name(root.name + ".keys")
+
+
+def _described(root: Path) -> tuple[str, str]:
+    try:
+        content = canonical.loads((root / "archive.json").read_bytes().rstrip(b"\n"))
+        name, form, vkey = content["archive"], content["format"], content["vkey"]
+    except FileNotFoundError:
+        raise Missing(f"folder {root.resolve().name} is not an archive: archive.json is not there; `provenance init` makes one") from None
+    except (KeyError, TypeError) as error:
+        raise Malformed("archive.json lacks one of archive, format, vkey") from error
+    if form != FORMAT:
+        raise Malformed(f"archive.json is of format {form}: this version reads format {FORMAT}")
+    return name, vkey

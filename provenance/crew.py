@@ -1,0 +1,157 @@
+"""Sealing and opening over all cores.
+
+Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's script
+again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches in over a pipe,
+Arrow batches out. Secrets travel in the pipe and live in memory only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import struct
+import subprocess
+import sys
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from provenance import canonical, sealing
+from provenance.errors import Tampered
+
+_ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
+
+
+class Crew:
+    """This process and its workers, started when first needed."""
+
+    def __init__(self, size: int | None = None) -> None:
+        self.size = size or len(os.sched_getaffinity(0))
+        self._workers: list[subprocess.Popen[bytes]] = []
+        atexit.register(self.dismiss)
+
+    def seal(self, table: str, secrets: pa.Array, rows: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Leaves (binary(32)) and boxes (large_binary) of rows under `secrets` (Z of each row, see `sealing`)."""
+        done = self._run("seal", table, pa.table({"z": secrets, "row": rows}))
+        return done["leaf"], done["box"]
+
+    def leaves(self, table: str, secrets: pa.Array, rows: pa.Array) -> pa.Array:
+        """The leaves alone."""
+        return self._run("leaf", table, pa.table({"z": secrets, "row": rows}))["leaf"]
+
+    def open(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array) -> pa.Array:
+        """The rows. Raises `sealing.Unopened` with the position of the first that does not open."""
+        return self._run("open", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))["row"]
+
+    def entries(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array) -> pa.Array:
+        """Salt and row together, as the leaf was made from."""
+        return self._run("entry", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))["row"]
+
+    def dismiss(self) -> None:
+        """End the workers; the next large batch starts new ones."""
+        for worker in self._workers:
+            if worker.stdin:
+                worker.stdin.close()
+            worker.wait()
+        self._workers = []
+
+    def _run(self, job: str, table: str, batch: pa.Table) -> dict[str, pa.Array]:
+        batch = batch.combine_chunks()
+        if self.size == 1 or batch.num_rows < _ALONE:
+            return _join([_work(job, table, batch)])
+        while len(self._workers) < self.size - 1:
+            self._workers.append(
+                subprocess.Popen([sys.executable, "-m", "provenance.crew"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+        edges = np.linspace(0, batch.num_rows, self.size + 1).astype(int)
+        parts = [batch.slice(a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        try:
+            for worker, part in zip(self._workers, parts[1:], strict=True):
+                _send(worker.stdin, part.replace_schema_metadata({"job": job, "table": table}))
+            done = [_work(job, table, parts[0])]
+            for worker, start in zip(self._workers, edges[1:-1], strict=True):
+                reply = _receive(worker.stdout)
+                meta = reply.schema.metadata or {}
+                if b"unopened" in meta:
+                    raise sealing.Unopened(table, int(start) + int(meta[b"unopened"]))
+                done.append(reply)
+        except BaseException:
+            self._abandon()
+            raise
+        return _join(done)
+
+    def _abandon(self) -> None:
+        """A worker with an answer nobody fetched would give it to the next question: start afresh."""
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
+        self._workers = []
+
+
+def _join(parts: list[pa.Table]) -> dict[str, pa.Array]:
+    whole = pa.concat_tables(parts).combine_chunks()
+    return {
+        name: whole[name].chunk(0) if whole[name].num_chunks else pa.array([], whole[name].type)
+        for name in whole.column_names
+    }
+
+
+def _column(table: pa.Table, name: str) -> list[bytes]:
+    column = table[name]
+    return [value for chunk in column.chunks for value in canonical.slices(chunk)]
+
+
+def _work(job: str, table: str, batch: pa.Table) -> pa.Table:
+    secrets = _column(batch, "z")
+    if job == "seal":
+        leaves, boxes = sealing.seal_batch(table, secrets, _column(batch, "row"))
+        return pa.table({"leaf": pa.array(leaves, sealing.LEAF), "box": canonical.packed(boxes)})
+    if job == "leaf":
+        return pa.table({"leaf": pa.array(sealing.leaf_batch(table, secrets, _column(batch, "row")), sealing.LEAF)})
+    opener = sealing.open_batch if job == "open" else sealing.entry_batch
+    return pa.table({"row": canonical.packed(opener(table, secrets, _column(batch, "leaf"), _column(batch, "box")))})
+
+
+def _send(pipe: BinaryIO, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data = sink.getvalue()
+    pipe.write(struct.pack(">Q", data.size))
+    pipe.write(data)
+    pipe.flush()
+
+
+def _receive(pipe: BinaryIO) -> pa.Table:
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise Tampered("a sealing worker ended before it answered")
+    data = pipe.read(struct.unpack(">Q", head)[0])
+    return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """The worker's life: answer batches until the pipe closes."""
+    while head := source.read(8):
+        data = source.read(struct.unpack(">Q", head)[0])
+        batch = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        job, table = (batch.schema.metadata[key].decode() for key in (b"job", b"table"))
+        try:
+            reply = _work(job, table, batch)
+        except sealing.Unopened as error:
+            reply = pa.table({}).replace_schema_metadata({"unopened": str(error.position)})
+        _send(sink, reply)
+
+
+def gathered(secrets: np.ndarray, owners: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
+    """Z of each row: `secrets[owners]` (n, 32) cut into runs of `counts` secrets."""
+    data = np.ascontiguousarray(secrets[owners]).tobytes()
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64) * sealing.SECRET])
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(counts), [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(data)]
+    )
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)

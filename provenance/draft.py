@@ -1,0 +1,92 @@
+"""A build that is being made: its label, its cut-off, and what one stage leaves for the next.
+
+Stages may run in one process or, under `dvc repro`, each in its own; so what the link stage learns beyond links (how many
+records each person has, in which roles, with what harm) goes to the networks stage through a file. It holds tokens and integers only, is
+sealed under the archive's secret, is derived, and is removed when the build is logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from provenance import durable, moments
+from provenance.archive import Archive
+from provenance.errors import Conflict, Missing
+from provenance.harm import HarmTable
+from provenance.params import Params
+from provenance.sealing import opened_blob, sealed_blob
+
+COUNTS = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
+TALLIES = pa.schema([("theme", pa.string()), ("token", pa.int64()), *((name, pa.int64()) for name in COUNTS)])
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """What a change of records adds to each person's counts, and what it takes away."""
+
+    again: bool  # everything was worked out again: earlier counts are to be forgotten
+    added: pa.Table  # TALLIES
+    removed: pa.Table | None  # TALLIES
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The next build of an archive."""
+
+    label: str
+    number: int
+    cut_off: str  # UTC
+
+    def rules(self, params: Params, table: HarmTable) -> str:
+        """A digest of what decides links and counts; while it stands, a build may stand on the one before."""
+        return hashlib.sha256(f"{params.tallying_digest()} {table.edition} {table.sha256}".encode()).hexdigest()
+
+    def relinks(self, archive: Archive, params: Params, table: HarmTable) -> bool:
+        """Whether everything is worked out again: the first build, and a build under other rules than the last."""
+        builds = archive.history.builds
+        return not builds or builds[-1].rules != self.rules(params, table)
+
+    def write_tallies(self, archive: Archive, tallies: Tallies) -> None:
+        """Leave the tallies for the networks stage."""
+        sink = pa.BufferOutputStream()
+        parts = [tallies.added, tallies.removed if tallies.removed is not None else TALLIES.empty_table()]
+        for part in parts:
+            with pa.ipc.new_stream(sink, TALLIES) as writer:
+                writer.write_table(part.select(TALLIES.names).cast(TALLIES))
+        content = bytes([tallies.again]) + sink.getvalue().to_pybytes()
+        durable.write(self._tallies(archive), sealed_blob(archive.vault.archive_secret, "tallies", content), mode=0o600)
+
+    def read_tallies(self, archive: Archive) -> Tallies:
+        """What the link stage left. Raises Missing when it has not run here, or its build was logged already."""
+        try:
+            sealed = self._tallies(archive).read_bytes()
+        except FileNotFoundError:
+            raise Missing(f"the link stage of build {self.label} left no tallies here: run it again, `dvc repro -f link`") from None
+        content = opened_blob(archive.vault.archive_secret, "tallies", sealed)
+        source = pa.BufferReader(content[1:])
+        added, removed = (pa.ipc.open_stream(source).read_all() for _ in range(2))
+        return Tallies(bool(content[0]), added, removed)
+
+    def clear(self, archive: Archive) -> None:
+        """Remove what was left between stages."""
+        durable.remove(self._tallies(archive))
+
+    def _tallies(self, archive: Archive) -> Path:
+        return archive.root / "index" / f"{self.label}.tallies"
+
+
+def next_draft(archive: Archive, cut_off: str) -> Draft:
+    """The build that would come next. Raises Conflict when its cut-off is not after the last one's."""
+    builds = archive.history.builds
+    if builds and cut_off <= builds[-1].cut_off:
+        raise Conflict(
+            f"build with cut-off {cut_off} would run backwards: build {builds[-1].label} took records up to "
+            f"{builds[-1].cut_off}"
+        )
+    week = moments.iso_week(moments.instant(cut_off))
+    same = sum(built.label.split(".")[0] == week for built in builds)
+    return Draft(f"{week}.{same + 1}" if same else week, len(builds) + 1, cut_off)

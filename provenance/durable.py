@@ -1,0 +1,75 @@
+"""Written means on disk.
+
+Every file of the archive is written through here: new bytes under another name, flushed to the disk, then
+renamed into place, then the folder flushed. A reader sees the old file or the new one, never half.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provenance.errors import Conflict
+
+
+def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data` in one step that survives a power cut."""
+    with replacing(path, mode=mode) as staged:
+        staged.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """A path to write to; when the block ends well, it takes the place of `path` durably.
+
+    When the block raises, the staged file is removed and `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        os.close(os.open(staged, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode))
+        yield staged
+        with open(staged, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(staged, path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder (created, renamed, removed) durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove(path: Path) -> None:
+    """Remove a file durably; one that is not there is as good as removed."""
+    path.unlink(missing_ok=True)
+    if path.parent.exists():
+        sync_folder(path.parent)
+
+
+@contextmanager
+def one_writer(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the folder's writer lock; with `wait=False` a second writer gets Conflict at once.
+
+    The kernel drops the lock when the holder dies, so a crash leaves nothing to clear up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".writer", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise Conflict(f"another process is writing to {folder.name}: wanted to be the only writer") from error
+        yield
+    finally:
+        os.close(handle)

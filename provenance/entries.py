@@ -1,0 +1,301 @@
+"""Each act is one log entry: what happened, when, by whom and under what authority.
+
+Entries are canonical JSON objects. They hold tokens, digests, labels, counts, authority and dates, and have no field
+for anything else: no name, no id of a person or a record. An act that is incomplete or in another form is refused,
+and so are bytes that are not the one way to write the act they hold. An act of a kind that this version does not know
+is kept as it is, so that old software still lists what newer software logged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+
+from provenance import canonical
+from provenance.errors import Malformed, shape
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a field may hold, and how an error says so."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def _matching(wanted: str, pattern: str, also: Callable[[str], object] = str) -> Form:
+    """Text that matches all of `pattern` and that `also` reads without a ValueError."""
+    expression = re.compile(pattern, re.ASCII)
+
+    def holds(value: Any) -> bool:
+        if type(value) is not str or not expression.fullmatch(value):
+            return False
+        try:
+            also(value)
+        except ValueError:
+            return False
+        return True
+
+    return Form(wanted, holds)
+
+
+# Instants are text because that is what is hashed, and because text in this form sorts as time does.
+Instant = Annotated[
+    str,
+    _matching(
+        "an instant, YYYY-MM-DDTHH:MM:SSZ",
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+        lambda text: datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ"),
+    ),
+]
+Digest = Annotated[str, _matching("64 lowercase hexadecimal digits", r"[0-9a-f]{64}")]
+Label = Annotated[
+    str,
+    _matching(
+        "an ISO week, like 2026-W47, or 2026-W47.2 for its second build",
+        r"\d{4}-W\d\d(\.([2-9]|[1-9]\d+))?",
+        lambda text: date.fromisocalendar(int(text[:4]), int(text[6:8]), 1),
+    ),
+]
+Code = Annotated[str, _matching("a code of lowercase words, at most 64 characters", r"[a-z][a-z0-9 _-]{0,63}")]
+Mode = Annotated[str, _matching("full or delta", r"full|delta")]
+Text = Annotated[
+    str, _matching("text of one line, 1 to 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
+]
+RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*(/\w[\w.-]*)*")]
+Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
+
+_V = TypeVar("_V", bound="Value")
+
+
+class Value:
+    """A frozen dataclass whose fields are checked against what they are declared as.
+
+    A field is one of the forms above, another Value, or a tuple of Values, which is kept sorted by the Value's first
+    field and holds no two of one name. Raises Malformed naming the field, never its content.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for name, hint in declared(type(self)).items():
+            value = getattr(self, name)
+            if get_origin(hint) is tuple:
+                object.__setattr__(self, name, self._sorted(name, get_args(hint)[0], value))
+            elif isinstance(hint, type) and issubclass(hint, Value):
+                if not isinstance(value, hint):
+                    raise Malformed(f"{self._named(name)}: a {type(value).__name__}, wanted a {hint.__name__}")
+            else:
+                form: Form = hint.__metadata__[0]
+                if not form.holds(value):
+                    raise Malformed(f"{self._named(name)}: {_described(value)}, wanted {form.wanted}")
+
+    def _sorted(self, name: str, item: type[Value], values: Any) -> tuple[Value, ...]:
+        if not isinstance(values, tuple) or not all(isinstance(value, item) for value in values):
+            raise Malformed(f"{self._named(name)}: wanted a tuple of {item.__name__}")
+        first = next(iter(declared(item)))
+        ordered = sorted(values, key=lambda value: getattr(value, first))
+        if len({getattr(value, first) for value in values}) < len(values):
+            raise Malformed(f"{self._named(name)}: two with one {first}, wanted each once")
+        return tuple(ordered)
+
+    def _named(self, field: str) -> str:
+        return f"{type(self).__name__}.{field}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed(Value):
+    """What one source system handed over."""
+
+    system: Text
+    watermark: Instant
+    records: Count
+    involvements: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejects(Value):
+    """How many rows were turned away for one reason; which ones is in the rejects report."""
+
+    reason: Code
+    count: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table(Value):
+    """One table of a snapshot: the RFC 6962 root over its leaves in byte order."""
+
+    name: Code
+    size: Count
+    root: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile(Value):
+    """A file of the archive as it was when it was logged. What it holds is sealed, so its digest tells nothing."""
+
+    path: RelativePath
+    sha256: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act(Value):
+    """Something that happened."""
+
+    on: Instant  # when it was logged
+    by: Text  # who did it: a member of staff or a service account
+    under: Text  # what authority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Founded(Act):
+    """The archive was created; the first entry of every log."""
+
+    archive: Text  # its id, in every copy of it
+    format: Count
+    vkey: Text  # of the key that signs from here on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received(Act):
+    """An extract came in and its good rows were kept."""
+
+    extract: Count  # the archive's running number of extracts; its folder's name is not logged
+    keyed_digest: Digest  # HMAC-SHA-256 over the extract, under a secret of the archive: no guess can be tried on it
+    cut_off: Instant
+    mode: Mode
+    systems: tuple[Feed, ...]
+    rejects: tuple[Rejects, ...]
+    segment_size: Count
+    segment_root: Digest  # RFC 6962, over the leaves of the rows that were new, in byte order
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed(Act):
+    """A person let an extract pass a threshold that had blocked it."""
+
+    extract: Count
+    threshold: Code
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built(Act):
+    """A build was made."""
+
+    label: Label
+    number: Count
+    cut_off: Instant
+    extracts: Count  # how many the archive had received when the build was logged
+    rules: Digest  # of what decides links and counts
+    statement: Digest  # SHA-256 of the build statement's envelope, as it lies on disk
+    tables: tuple[Table, ...]
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Act):
+    """A build went live, until the next one or its withdrawal."""
+
+    label: Label
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn(Act):
+    """A build was taken off the dashboard; what is live then is the build before it."""
+
+    label: Label
+    at: Instant
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Act):
+    """A week's build did not come about."""
+
+    label: Label
+    cut_off: Instant
+    reason: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An act of a kind that this version does not know, as it stands in the log."""
+
+    data: bytes
+    act: str
+    on: str
+    by: str
+    under: str
+
+    FIELDS: ClassVar[tuple[str, ...]] = ("act", "on", "by", "under")
+
+
+ACTS: dict[str, type[Act]] = {
+    act.__name__: act for act in (Founded, Received, Confirmed, Built, Published, Withdrawn, Failed)
+}
+
+
+def to_bytes(act: Act | Unknown) -> bytes:
+    """The act's log entry: canonical JSON."""
+    return act.data if isinstance(act, Unknown) else canonical.dumps({"act": type(act).__name__, **as_json(act)})
+
+
+def from_bytes(data: bytes) -> Act | Unknown:
+    """Read an entry. Raises Malformed unless it is the one way to write that act."""
+    content = canonical.loads(data)
+    if not isinstance(content, dict) or not all(type(content.get(field)) is str for field in Unknown.FIELDS):
+        raise Malformed("log entry: wanted an object that says act, on, by and under")
+    kind = ACTS.get(content["act"])
+    if kind is None:
+        return Unknown(data, **{field: content[field] for field in Unknown.FIELDS})
+    del content["act"]
+    return from_json(kind, content)
+
+
+def as_json(value: Value) -> dict[str, Any]:
+    """The value's fields under their own names; tuples as arrays."""
+    content: dict[str, Any] = {}
+    for name in declared(type(value)):
+        field = getattr(value, name)
+        if isinstance(field, tuple):
+            content[name] = [as_json(item) for item in field]
+        else:
+            content[name] = field
+    return content
+
+
+def from_json(kind: type[_V], content: Any) -> _V:
+    """The Value whose `as_json` is `content`. Raises Malformed on any other field, or order."""
+    fields = declared(kind)
+    if not isinstance(content, dict) or content.keys() != fields.keys():
+        found = sorted(content) if isinstance(content, dict) else []
+        raise Malformed(f"{kind.__name__}: fields {', '.join(map(shape, found))}, wanted {', '.join(fields)}")
+    arguments = dict(content)
+    for name, hint in fields.items():
+        if get_origin(hint) is tuple:
+            if not isinstance(content[name], list):
+                raise Malformed(f"{kind.__name__}.{name}: wanted an array")
+            arguments[name] = tuple(from_json(get_args(hint)[0], item) for item in content[name])
+    value = kind(**arguments)
+    if as_json(value) != content:
+        raise Malformed(f"{kind.__name__}: arrays out of order, wanted each sorted by its first field")
+    return value
+
+
+@functools.cache
+def declared(kind: type[Value]) -> dict[str, Any]:
+    """Field names of a Value and what each is declared as, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+
+
+def _described(value: Any) -> str:
+    return shape(value) if type(value) is str else f"a {type(value).__name__}"

@@ -1,0 +1,103 @@
+"""Who is who: a force's judgements that two nominals are one person, and that they are not.
+
+Each judgement is dated, attributed and reversible, and rests on evidence: a name and a birth date alone are refused
+(R17). A split undoes a merge and blocks that merge from then on. What was refused or blocked is listed, never dropped
+in silence. A circle of merges names no one and is Malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from provenance.errors import Malformed, shape
+from provenance.records import MERGES, SPLIT
+
+CANONICAL = pa.schema([("nominal", pa.string()), ("canonical", pa.string())])
+BLOCKED = pa.schema(
+    [("from_nominal", pa.string()), ("into_nominal", pa.string()), ("at", pa.string()), ("reason", pa.string())]
+)
+
+NO_EVIDENCE = "no-evidence"  # empty, or nothing but words for a name and a birth date
+SPLIT_BEFORE = "split-before"  # a person judged these two to be different people
+ALREADY_MERGED = "already-merged"  # into someone else; that judgement is split first, so that no merge ends unseen
+
+# What is left of "same name and DOB 1990-01-31" once these words, figures and signs are gone is no evidence. A rule of
+# thumb: it cannot tell a name from a reason, so a person still has to read what was written.
+_NAME_AND_BIRTH = frozenset(
+    re.findall(
+        r"[a-z]+",
+        """a age alias and are as b based birth birthdate birthdates birthday birthdays born both by d date dates day
+        dob dobs exact exactly first fore forename forenames full given have identical in is last match matched matches
+        matching middle name named names o of on only or person s same share shared shares sur surname surnames the
+        their they this to two with year""",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """`canonical` has a row per nominal that now stands for another; whoever is not in it stands for themselves."""
+
+    canonical: pa.Table  # CANONICAL, by nominal
+    blocked: pa.Table  # BLOCKED, in the order of the judgements: what was not applied, and why
+
+
+def resolve(merges: pa.Table) -> Identities:
+    """The identities after all of `merges` (schema MERGES), taken in the order of `at`, then of their content.
+
+    A merge holds until a split of its `from_nominal`; the same merge, in either direction, is blocked from then on. The
+    same merge again changes nothing. Chains are followed to their end. Raises Malformed on a circle.
+    """
+    # Judgements are acts of people: thousands, not millions, and each may depend on the one before. So this walks them;
+    # only the chains, which the records multiply, are followed in bulk.
+    into: dict[str, str] = {}
+    split: set[frozenset[str]] = set()
+    blocked: list[tuple[str, str, str, str]] = []
+    ordered = merges.select(MERGES.names).sort_by([(name, "ascending") for name in _ORDER])
+    for source, target, evidence, at in zip(
+        *(ordered[name].to_pylist() for name in ("from_nominal", "into_nominal", "evidence", "at")), strict=True
+    ):
+        if target == SPLIT:
+            if source in into:
+                split.add(frozenset((source, into.pop(source))))
+        elif not is_evidence(evidence):
+            blocked.append((source, target, at, NO_EVIDENCE))
+        elif frozenset((source, target)) in split:
+            blocked.append((source, target, at, SPLIT_BEFORE))
+        elif into.get(source, target) != target:
+            blocked.append((source, target, at, ALREADY_MERGED))
+        else:
+            into[source] = target
+    columns = list(zip(*blocked, strict=True)) or [[]] * len(BLOCKED)
+    return Identities(_follow(into), pa.table([pa.array(column, pa.string()) for column in columns], schema=BLOCKED))
+
+
+_ORDER = ("at", "from_nominal", "into_nominal", "evidence", "by")
+
+
+def is_evidence(text: str) -> bool:
+    """Whether `text` gives a reason beyond a name and a date of birth (R17)."""
+    return bool(set(re.findall(r"[^\W\d_]+", text.casefold())) - _NAME_AND_BIRTH)
+
+
+def _follow(into: dict[str, str]) -> pa.Table:
+    """Pointer jumping: each round halves every chain, so n merges need at most log2(n) + 1 rounds."""
+    names = pa.array(sorted(set(into) | set(into.values())), pa.string())
+    sources = pc.index_in(pa.array(list(into), pa.string()), names).to_numpy()
+    step = np.arange(len(names), dtype=np.int64)
+    step[sources] = pc.index_in(pa.array(list(into.values()), pa.string()), names).to_numpy()
+    end = step
+    for _ in range(len(names).bit_length() + 1):
+        end = end[end]
+    moved = np.zeros(len(names), dtype=bool)
+    moved[sources] = True
+    if moved[end].any():  # an end that moves on is no end
+        circle = names[int(np.flatnonzero(moved[end])[0])].as_py()
+        raise Malformed(f"merges form a circle: found {shape(circle)} merged into itself, wanted one at the end")
+    order = np.flatnonzero(moved)
+    return pa.table([names.take(order), names.take(end[order])], schema=CANONICAL)

@@ -1,0 +1,189 @@
+"""The link stage: from the source rows that a build takes to its sealed links.
+
+Only what the week's changes touch is worked out again: the records that came, changed or went, the people whose identity was judged
+anew, and the links that rest on them. Every other link stands as it was sealed. When a rule changes, everything is worked out again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from provenance import durable, identity, links, rows, selection, vault
+from provenance.archive import Archive
+from provenance.draft import Draft, Tallies
+from provenance.harm import HarmTable
+from provenance.params import Params
+from provenance.records import THEMES
+from provenance.selection import Selection
+from provenance.tables import SUPPORT, TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """What the link stage did, for the person who watches it."""
+
+    records: int  # newly taken, changed or gone
+    opened: int  # links sealed
+    closed: int  # links that ended or were replaced
+    left_out: pa.Table  # counts by reason, without content
+
+
+def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> LinkReport:
+    """Write the links of `draft`: a segment of new rows, and what was opened and closed. Nothing is logged yet."""
+    chosen = selection.select(archive, draft.cut_off, draft.number)
+    again = draft.relinks(archive, params, table)
+    before = _Side(archive, draft.number - 1, {t: archive.index(t).standing(draft.number - 1) for t in chosen.taken})
+    after = _Side(archive, draft.number, chosen.taken)
+    moved = _moved(archive, chosen, before, after, again)
+
+    old_records, old_parts = before.content(moved)
+    new_records, new_parts = after.content(moved)
+    connection = links.connection(archive.crew.size)
+    supports = links.supports(*_tables(connection, new_records, new_parts), params).to_pyarrow()
+    left_out = links.left_out(*_tables(connection, new_records, new_parts), params).to_pyarrow()
+
+    index = archive.index("link")
+    standing = index.standing(draft.number - 1)
+    if again:
+        touched, kept = standing, SUPPORTS.empty_table()
+    else:
+        touched, kept = _touched(archive, standing, supports, moved)
+    sealed = _sealed(archive, connection, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
+    same = np.isin(rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])), rows.as_keys(index.leaf[touched]))
+    stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
+    fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
+
+    added = links.tallies(*_tables(connection, new_records, new_parts), params, table).to_pyarrow()
+    removed = None if again else links.tallies(*_tables(connection, old_records, old_parts), params, table).to_pyarrow()
+    draft.write_tallies(archive, Tallies(again, *(_counted(archive, side) for side in (added, removed))))
+    rows.write_changes(archive.changes("records", draft.label), chosen.changes(archive))
+    rows.write_segment(archive.segment(draft.label, "link"), fresh)
+    rows.write_changes(archive.changes("links", draft.label), index.references(touched[~stays], opened=False))
+    durable.sync_folder(archive.root / "store" / "links")
+    return LinkReport(len(moved), fresh.rows.num_rows, int((~stays).sum()), left_out)
+
+
+SUPPORTS = pa.schema([("theme", pa.string()), ("a", pa.string()), ("b", pa.string()), *SUPPORT])
+
+
+class _Side:
+    """The source rows of one build, before or after the change."""
+
+    def __init__(self, archive: Archive, build: int, taken: dict[str, np.ndarray]) -> None:
+        self._archive, self.taken = archive, taken
+        merges = selection.contents(archive, "identity", taken["identity"])
+        self.identities = identity.resolve(merges).canonical
+
+    def content(self, moved: np.ndarray) -> tuple[pa.Table, pa.Table]:
+        """Records and involvements of the records `moved`, the latter with the canonical `nominal`."""
+        records, parts = (
+            selection.contents(self._archive, t, selection.of_records(self._archive.index(t), self.taken[t], moved))
+            for t in ("record", "involvement")
+        )
+        at = pc.index_in(parts["nominal_id"], value_set=self.identities["nominal"].combine_chunks())
+        stands = self.identities["canonical"].combine_chunks().take(at.combine_chunks())
+        return records, parts.append_column("nominal", pc.coalesce(stands, parts["nominal_id"].combine_chunks()))
+
+
+def _moved(archive: Archive, chosen: Selection, before: _Side, after: _Side, again: bool) -> np.ndarray:
+    """Tokens of the records whose part in links may differ from the build before."""
+    record, part = archive.index("record"), archive.index("involvement")
+    if again:
+        return np.unique(np.concatenate([record.a[before.taken["record"]], record.a[after.taken["record"]]]))
+    tokens = [
+        index.a[side[table]]
+        for table, index in (("record", record), ("involvement", part))
+        for side in (chosen.opened, chosen.closed)
+    ]
+    judged = _rejudged(before.identities, after.identities)
+    if len(judged):
+        people = archive.vault.tokens(vault.nominal_keys(judged))
+        for side in (before, after):
+            mine = side.taken["involvement"]
+            tokens.append(part.a[mine[np.isin(part.b[mine], people)]])
+    return np.unique(np.concatenate(tokens))
+
+
+def _rejudged(before: pa.Table, after: pa.Table) -> pa.Array:
+    """Nominals who stand for someone else now than they did."""
+    said = [pc.binary_join_element_wise(t["nominal"], t["canonical"], "\x1f") for t in (before, after)]
+    changed = [
+        table.filter(pc.invert(pc.is_in(mine, value_set=_flat(other))))["nominal"]
+        for table, mine, other in ((before, said[0], said[1]), (after, said[1], said[0]))
+    ]
+    return pc.unique(pa.concat_arrays([_flat(column) for column in changed]))
+
+
+def _touched(
+    archive: Archive, standing: np.ndarray, supports: pa.Table, moved: np.ndarray
+) -> tuple[np.ndarray, pa.Table]:
+    """Links of the build before that the change touches, and those of their supports that it does not."""
+    index = archive.index("link")
+    resting = np.intersect1d(index.resting_on(moved), standing, assume_unique=True)
+    pairs = supports.group_by(["theme", "a", "b"]).aggregate([])
+    wanted = _pair_keys(
+        pc.add(pc.index_in(_flat(pairs["theme"]), pa.array(THEMES)), 1).to_numpy().astype(np.int8),
+        archive.vault.tokens(vault.nominal_keys(_flat(pairs["a"]))),
+        archive.vault.tokens(vault.nominal_keys(_flat(pairs["b"]))),
+    )
+    meeting = standing[np.isin(_pair_keys(index.theme[standing], index.a[standing], index.b[standing]), wanted)]
+    touched = np.union1d(resting, meeting)
+    old = archive.sealer.open("link", index.rows(touched))
+    owner = pc.list_parent_indices(old["supports"].combine_chunks())
+    parts = pa.Table.from_struct_array(old["supports"].combine_chunks().flatten())
+    whole = pa.table([old[name].combine_chunks().take(owner) for name in ("theme", "a", "b")] + parts.columns, schema=SUPPORTS)
+    tokens = archive.vault.tokens(vault.record_keys(_flat(whole["system"]), _flat(whole["record_id"])))
+    return touched, whole.filter(pa.array(~np.isin(tokens, moved)))
+
+
+def _sealed(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, params: Params) -> rows.Sealed:
+    if not supports.num_rows:
+        return rows.Sealed("link", rows.SEGMENT.empty_table())
+    found = links.links(connection.create_table("all_supports", supports, temp=True, overwrite=True), params).to_pyarrow()
+    content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
+    content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
+    each = content["supports"].combine_chunks()
+    parts = each.flatten()
+    owners = pc.list_parent_indices(each)
+    at = [owners]
+    tokens = [archive.vault.tokens(vault.record_keys(parts.field("system"), parts.field("record_id")))]
+    for side in ("sources_a", "sources_b"):  # a merged nominal's own secret closes what came from its records
+        named = parts.field(side)
+        at.append(owners.take(pc.list_parent_indices(named)))
+        tokens.append(archive.vault.tokens(vault.nominal_keys(named.flatten())))
+    owner, token = np.concatenate([o.to_numpy() for o in at]), np.concatenate(tokens)
+    order = np.lexsort((token, owner))
+    owner, token = owner[order], token[order]
+    first = np.ones(len(owner), bool)
+    first[1:] = (owner[1:] != owner[:-1]) | (token[1:] != token[:-1])
+    return archive.sealer.seal("link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows)))
+
+
+def _counted(archive: Archive, tallies: pa.Table | None) -> pa.Table | None:
+    """Tallies with a token in the place of the nominal."""
+    if tallies is None:
+        return None
+    token = archive.vault.tokens(vault.nominal_keys(_flat(tallies["nominal"])))
+    return tallies.drop_columns(["nominal"]).append_column("token", pa.array(token))
+
+
+def _tables(connection: ibis.BaseBackend, records: pa.Table, parts: pa.Table) -> tuple[ibis.Table, ibis.Table]:
+    return (
+        connection.create_table("records_taken", records, temp=True, overwrite=True),
+        connection.create_table("parts_taken", parts, temp=True, overwrite=True),
+    )
+
+
+def _pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One comparable value per (theme, unordered pair of tokens)."""
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    return np.ascontiguousarray(np.stack([low, high, theme.astype(np.int64)], axis=1)).view("V24").ravel()
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -1,0 +1,109 @@
+"""Each build is pinned: DVC takes in the sealed rows, git the log, statements and params, under a tag of the build's name.
+
+So a clone, the DVC remote and the vault are the whole archive. DVC and git are used as programs. Neither is
+evidence: DVC's MD5 is transport and a tag can be moved; what proves a build is the log.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from provenance import durable
+from provenance.errors import Conflict, Missing
+
+_COMMITTED = ("archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
+              ".dvc/config", "harm", "log", "builds", "audit_reports")  # fmt: skip
+_IGNORED = """\
+# Secrets and what is derived never enter git; DVC carries the sealed rows.
+/vault/
+/index/
+/inbox/
+/store/
+.writer
+*.part
+"""
+_DVC_SETTINGS = (
+    ("core.analytics", "false"),
+    ("core.check_update", "false"),
+    ("core.autostage", "false"),
+    ("cache.type", "reflink,copy"),  # a hard link would let an edit in the workspace change the cached object
+)
+
+
+def lay_out(root: Path) -> None:
+    """Make a folder a git and DVC repository with the product's pipeline and params; what is there already stays."""
+    root.mkdir(parents=True, exist_ok=True)
+    house = resources.files("pipeline").joinpath("house")
+    for name in ("dvc.yaml", "params.yaml"):
+        if not (root / name).exists():
+            durable.write(root / name, house.joinpath(name).read_bytes())
+    if not (root / "harm").exists():
+        for table in house.joinpath("harm").iterdir():
+            durable.write(root / "harm" / table.name, table.read_bytes())
+    if not (root / ".gitignore").exists():
+        durable.write(root / ".gitignore", _IGNORED.encode())
+    if not (root / ".git").exists():
+        _run(root, "git", "init", "-q", "-b", "main")
+    if not (root / ".dvc").exists():
+        _dvc(root, "init", "-q")
+        for name, value in _DVC_SETTINGS:
+            _dvc(root, "config", name, value)
+
+
+def pin(root: Path, labels: Sequence[str], message: str, *, on: str) -> None:
+    """Take the workspace into DVC, commit what git holds, and tag the commit `build/LABEL` for each label."""
+    for folder in ("store/received", "store/records", "store/links", "store/networks", "builds"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    _dvc(root, "commit", "-q", "-f")
+    commit(root, message, on=on)
+    for label in labels:
+        _git(root, on, "tag", "-a", f"build/{label}", "-m", message)
+
+
+def commit(root: Path, message: str, *, on: str) -> None:
+    """Commit the files that git holds; nothing to commit is no fault."""
+    present = [name for name in _COMMITTED if (root / name).exists()]
+    _git(root, on, "add", "--", *present)
+    if _git(root, on, "status", "--porcelain", "--untracked-files=no"):
+        _git(root, on, "commit", "-q", "-m", message)
+
+
+def edited(root: Path) -> list[str]:
+    """Files that git holds whose bytes are not those of the last commit, and objects of git that are damaged."""
+    if not (root / ".git").exists():
+        return []
+    said = _git(root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_COMMITTED)
+    changed = [f"file {line[3:]} is not as it was committed" for line in said.splitlines()]
+    sound = subprocess.run(["git", "fsck", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False)
+    return changed + ([] if sound.returncode == 0 else ["git: an object of the repository is damaged"])
+
+
+def _git(root: Path, on: str, *arguments: str) -> str:
+    # Dates come from the door, so that the same acts give the same commits; names from git's own settings if there are any.
+    environment = dict(os.environ)
+    if on:
+        environment |= {"GIT_AUTHOR_DATE": on, "GIT_COMMITTER_DATE": on}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment.setdefault(f"GIT_{role}_NAME", "provenance")
+        environment.setdefault(f"GIT_{role}_EMAIL", "provenance@localhost")
+    return _run(root, "git", *arguments, environment=environment)
+
+
+def _dvc(root: Path, *arguments: str) -> str:
+    return _run(root, sys.executable, "-m", "dvc", *arguments, environment={**os.environ, "DVC_NO_ANALYTICS": "1"})
+
+
+def _run(root: Path, *command: str, environment: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Missing(f"program {command[0]} is not installed: wanted on the PATH") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise Conflict(f"{Path(command[0]).name} {' '.join(command[1:3])} failed: {said[-1] if said else done.returncode}")
+    return done.stdout

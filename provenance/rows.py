@@ -1,0 +1,364 @@
+"""Sealed rows on disk: Parquet segments written once, and the spans of builds in which each row stood.
+
+A segment holds rows of one table: the tokens of what a row speaks of (`a`, `b`), of its other parents (`others`), its theme, its
+leaf and its box; nothing that names anyone. A row is never written twice. Which rows a build has is said by change files: references
+(segment, row) to what it opened and what it closed.
+
+Who writes: the receive, link and networks stages, each in its own folder, before the log names the files with their SHA-256. If a segment
+is lost, its rows are lost (DVC holds a copy) and the roots still commit to them. A liar who edits one is found: the file's
+digest is in the log, each leaf is under a root in the log, and a box opens to its own leaf or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from provenance import canonical, durable, records, vault
+from provenance.crew import Crew, gathered
+from provenance.errors import Missing, Tampered
+from provenance.sealing import LEAF, Unopened
+from provenance.tables import TABLES, Table
+from provenance.vault import Vault
+
+SEGMENT = pa.schema(
+    [
+        ("a", pa.int64()),
+        ("b", pa.int64()),
+        ("others", pa.list_(pa.int64())),
+        ("theme", pa.int8()),  # 0 none, else the place in records.THEMES counted from 1
+        ("leaf", LEAF),
+        ("box", pa.large_binary()),
+    ]
+)
+CHANGES = pa.schema([("table", pa.string()), ("segment", pa.int32()), ("row", pa.int32()), ("opened", pa.bool_())])
+_GROUP = 4096  # rows of a row group: what one look-up has to read
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Rows of one table, sealed, in file order (by a, b, leaf)."""
+
+    table: str
+    rows: pa.Table  # SEGMENT
+
+
+class Sealer:
+    """Seals and opens whole tables for one vault."""
+
+    def __init__(self, vault: Vault, crew: Crew) -> None:
+        self.vault, self.crew = vault, crew
+
+    def subjects(self, table: str, content: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of the things each row speaks of, first and second; new things are admitted to the vault."""
+        spec = TABLES[table]
+        return self._subject(spec.a, content), self._subject(spec.b, content)
+
+    def seal(self, table: str, content: pa.Table, others: tuple[np.ndarray, np.ndarray] | None = None) -> Sealed:
+        """Seal `content`; `others` are further parents: (all tokens in row order, how many each row has)."""
+        content = _shaped(TABLES[table], content)
+        a, b = self.subjects(table, content)
+        owners, counts = _parents(a, b, others)
+        leaves, boxes = self.crew.seal(table, self._secrets(owners, counts), canonical.rows(content))
+        flat, lengths = others or (np.zeros(0, np.int64), np.zeros(len(a), np.int64))
+        filed = pa.table(
+            [
+                pa.array(a),
+                pa.array(b),
+                pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), pa.array(flat)),
+                theme_codes(content),
+                leaves,
+                boxes,
+            ],
+            schema=SEGMENT,
+        )
+        order = pc.sort_indices(filed.select(["a", "b", "leaf"]), [("a", "ascending"), ("b", "ascending"), ("leaf", "ascending")])
+        return Sealed(table, filed.take(order))
+
+    def leaves(self, table: str, content: pa.Table) -> pa.Array:
+        """What each row of a table without further parents would be filed under, in the order of `content`."""
+        content = _shaped(TABLES[table], content)
+        a, b = self.subjects(table, content)
+        owners, counts = _parents(a, b, None)
+        return self.crew.leaves(table, self._secrets(owners, counts), canonical.rows(content))
+
+    def open(self, table: str, rows: pa.Table) -> pa.Table:
+        """The content of sealed rows, in their order. Raises Tampered naming table and leaf, Missing when a secret is gone."""
+        if not rows.num_rows:
+            return TABLES[table].columns.empty_table()
+        rows = rows.combine_chunks()
+        texts = self._opened(table, rows, self.crew.open)
+        return canonical.table(texts, TABLES[table].columns)
+
+    def entries(self, table: str, rows: pa.Table) -> pa.Array:
+        """Salt and row of each, for a proof."""
+        return self._opened(table, rows.combine_chunks(), self.crew.entries)
+
+    def _opened(self, table: str, rows: pa.Table, opener: Callable[..., pa.Array]) -> pa.Array:
+        owners, counts = parents_of(rows)
+        secrets = self._secrets(owners, counts)
+        try:
+            return opener(table, secrets, _only(rows["leaf"]), _only(rows["box"]))
+        except Unopened as error:
+            leaf = rows["leaf"][error.position].as_py().hex()
+            raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
+
+    def _subject(self, source: str, content: pa.Table) -> np.ndarray:
+        if source == "record":
+            return self.vault.admit(vault.record_keys(content["system"], content["record_id"]))
+        if source == "order":
+            nominal = pc.equal(content["what"], "nominal")
+            keys = pc.if_else(
+                nominal, vault.nominal_keys(content["id"]), vault.record_keys(content["system"], content["id"])
+            )
+            return self.vault.admit(_only(keys))
+        if not source:
+            return np.zeros(content.num_rows, np.int64)
+        ids = content[source.removeprefix("nominal:")]
+        if source == "nominal:into_nominal":  # a split names no second person
+            split = pc.equal(ids, records.SPLIT)
+            tokens = np.zeros(content.num_rows, np.int64)
+            tokens[~split.to_numpy()] = self.vault.admit(_only(vault.nominal_keys(ids.filter(pc.invert(split)))))
+            return tokens
+        return self.vault.admit(_only(vault.nominal_keys(ids)))
+
+    def _secrets(self, owners: np.ndarray, counts: np.ndarray) -> pa.Array:
+        tokens, secrets = self.vault.secrets()
+        at = np.searchsorted(tokens, owners)
+        at[at == len(tokens)] = 0
+        gone = tokens[at] != owners
+        if gone.any():
+            raise Missing(f"the vault no longer holds {len(np.unique(owners[gone]))} of the secrets that these rows need")
+        return gathered(secrets, at, counts)
+
+
+def theme_codes(content: pa.Table) -> pa.Array:
+    """The theme column as a number, 0 where the table has none."""
+    if "theme" not in content.column_names:
+        return pa.array(np.zeros(content.num_rows, np.int8))
+    return pc.add(pc.index_in(_only(content["theme"]), pa.array(records.THEMES)), 1).cast(pa.int8())
+
+
+def parents_of(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """All parents of sealed rows, in token order within each row, and how many each has."""
+    others = _only(rows["others"])
+    return _parents(
+        rows["a"].to_numpy(), rows["b"].to_numpy(), (others.flatten().to_numpy(), pc.list_value_length(others).to_numpy())
+    )
+
+
+def _parents(
+    a: np.ndarray, b: np.ndarray, others: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    count = len(a)
+    rows, tokens = [np.arange(count), np.arange(count)], [a, b]
+    if others is not None:
+        rows.append(np.repeat(np.arange(count), others[1]))
+        tokens.append(others[0])
+    row, token = np.concatenate(rows), np.concatenate(tokens)
+    row, token = row[token != 0], token[token != 0]
+    order = np.lexsort((token, row))
+    row, token = row[order], token[order]
+    first = np.ones(len(row), bool)
+    first[1:] = (row[1:] != row[:-1]) | (token[1:] != token[:-1])
+    row, token = row[first], token[first]
+    counts = np.bincount(row, minlength=count)
+    if (counts == 0).any():  # no personal parent: the archive's own secret
+        bare = np.flatnonzero(counts == 0)
+        row, token = np.concatenate([row, bare]), np.concatenate([token, np.full(len(bare), vault.ARCHIVE_TOKEN)])
+        order = np.argsort(row, kind="stable")
+        token = token[order]
+        counts[bare] = 1
+    return token, counts
+
+
+def _shaped(spec: Table, content: pa.Table) -> pa.Table:
+    return content.select(spec.columns.names).cast(spec.columns).combine_chunks()
+
+
+def _only(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def write_segment(path: Path, sealed: Sealed) -> str:
+    """Write a segment durably; returns the SHA-256 of the file."""
+    return _write_parquet(path, sealed.rows)
+
+
+def write_changes(path: Path, changes: pa.Table) -> str:
+    """Write which rows a build opened and closed; returns the SHA-256 of the file."""
+    order = pc.sort_indices(changes, [(name, "ascending") for name in CHANGES.names])
+    return _write_parquet(path, changes.take(order).cast(CHANGES), compression="zstd")
+
+
+def read_changes(path: Path) -> pa.Table:
+    """What `write_changes` wrote."""
+    return _read_parquet(path, CHANGES.names)
+
+
+def _write_parquet(path: Path, table: pa.Table, compression: str = "none") -> str:
+    with durable.replacing(path) as staged:
+        pq.write_table(
+            table,
+            staged,
+            compression=compression,  # boxes and tokens are random: compressing them only costs time
+            use_dictionary=False,
+            row_group_size=_GROUP if compression == "none" else 1_000_000,
+            write_page_checksum=True,
+            write_statistics=["a", "b"] if compression == "none" else False,
+            store_schema=True,
+        )
+        return digest(staged)
+
+
+def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise Missing(f"file {_tail(path)} is not there: fetch it with `dvc pull` or restore it") from None
+    except (OSError, pa.ArrowException):
+        raise Tampered(f"file {_tail(path)} cannot be read: its bytes are not those that were written") from None
+
+
+def _tail(path: Path) -> str:
+    parts = path.parts
+    return "/".join(parts[parts.index("store") :]) if "store" in parts else path.name
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class Index:
+    """Every row of one table over all builds: whom it speaks of, where it lies, and from which build until which.
+
+    `since` and `until` count builds from 1; until 0 means it still stands. For the sources' tables the segment is the number of
+    the extract that brought the row, and `replaced` the extract that took its place (0: none). Arrays are parallel, in order of arrival.
+    """
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        self.paths: dict[int, Path] = {}
+        self.a = self.b = np.zeros(0, np.int64)
+        self.theme = np.zeros(0, np.int8)
+        self.segment = self.row = self.since = self.until = self.replaced = np.zeros(0, np.int32)
+        self.leaf = np.zeros((0, 32), np.uint8)
+        self.others = np.zeros(0, np.int64)  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
+        self.ends = np.zeros(1, np.int64)
+        self._starts: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def add(self, segment: int, path: Path, *, since: int) -> np.ndarray:
+        """File the rows of a segment as standing from build `since` on (0: in no build yet); returns their positions."""
+        rows = _read_parquet(path, ["a", "b", "others", "theme", "leaf"]).combine_chunks()
+        start, count = len(self), rows.num_rows
+        self.paths[segment], self._starts[segment] = path, start
+        self.a = np.concatenate([self.a, rows["a"].to_numpy()])
+        self.b = np.concatenate([self.b, rows["b"].to_numpy()])
+        self.theme = np.concatenate([self.theme, rows["theme"].to_numpy()])
+        self.segment = np.concatenate([self.segment, np.full(count, segment, np.int32)])
+        self.row = np.concatenate([self.row, np.arange(count, dtype=np.int32)])
+        self.since = np.concatenate([self.since, np.full(count, since, np.int32)])
+        self.until = np.concatenate([self.until, np.zeros(count, np.int32)])
+        self.replaced = np.concatenate([self.replaced, np.zeros(count, np.int32)])
+        self.leaf = np.concatenate([self.leaf, leaf_matrix(rows["leaf"])])
+        others = _only(rows["others"])
+        self.others = np.concatenate([self.others, others.flatten().to_numpy()])
+        self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(pc.list_value_length(others).to_numpy())])
+        return np.arange(start, start + count)
+
+    def resting_on(self, tokens: np.ndarray) -> np.ndarray:
+        """Positions of the rows that have one of `tokens` among their further parents."""
+        row = np.repeat(np.arange(len(self)), np.diff(self.ends))
+        return np.unique(row[np.isin(self.others, tokens)])
+
+    def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Where references (segment, row) lie in the arrays."""
+        if not len(segment):
+            return np.zeros(0, np.int64)
+        starts = np.zeros(int(max(self._starts)) + 1, np.int64)
+        starts[list(self._starts)] = list(self._starts.values())
+        return starts[segment] + row
+
+    def apply(self, changes: pa.Table, build: int) -> None:
+        """Let a build's changes take effect."""
+        mine = changes.filter(pc.equal(changes["table"], self.table))
+        at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
+        opened = mine["opened"].to_numpy()
+        self.since[at[opened]] = build
+        self.until[at[~opened]] = build
+
+    def replace(self, changes: pa.Table, extract: int) -> None:
+        """Let an extract's replacements and withdrawals take effect."""
+        mine = changes.filter(pc.equal(changes["table"], self.table))
+        self.replaced[self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())] = extract
+
+    def standing(self, build: int) -> np.ndarray:
+        """Positions of the rows that a build has."""
+        return np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
+
+    def rows(self, positions: np.ndarray) -> pa.Table:
+        """The sealed rows (SEGMENT) at `positions`, in that order."""
+        return pa.concat_tables([SEGMENT.empty_table(), *self._fetched(positions)]).take(
+            pa.array(np.argsort(np.argsort(self.segment[positions], kind="stable"), kind="stable"))
+        )
+
+    def _fetched(self, positions: np.ndarray) -> Iterator[pa.Table]:
+        order = np.argsort(self.segment[positions], kind="stable")
+        segments, starts = np.unique(self.segment[positions][order], return_index=True)
+        for segment, chosen in zip(segments, np.split(order, starts[1:]), strict=True):
+            yield _fetch(self.paths[int(segment)], self.row[positions[chosen]])
+
+    def references(self, positions: np.ndarray, *, opened: bool) -> pa.Table:
+        """CHANGES that name these rows."""
+        count = len(positions)
+        return pa.table(
+            [
+                pa.array([self.table] * count, pa.string()),
+                pa.array(self.segment[positions], pa.int32()),
+                pa.array(self.row[positions], pa.int32()),
+                pa.array(np.full(count, opened)),
+            ],
+            schema=CHANGES,
+        )
+
+
+def _fetch(path: Path, wanted: np.ndarray) -> pa.Table:
+    """Rows of one segment by number, in the order wanted, reading only the row groups that hold them."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            groups = np.unique(wanted // _GROUP)
+            table = file.read_row_groups(groups.tolist()) if len(groups) < file.num_row_groups else file.read()
+            groups = groups if len(groups) < file.num_row_groups else np.arange(file.num_row_groups)
+    except FileNotFoundError:
+        raise Missing(f"file {_tail(path)} is not there: fetch it with `dvc pull` or restore it") from None
+    except (OSError, pa.ArrowException):
+        raise Tampered(f"file {_tail(path)} cannot be read: its bytes are not those that were written") from None
+    place = np.searchsorted(groups, wanted // _GROUP) * _GROUP + wanted % _GROUP
+    return table.cast(SEGMENT).take(pa.array(place))
+
+
+def leaf_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Leaves as (n, 32) uint8."""
+    array = _only(column)
+    raw = np.frombuffer(array.buffers()[1], np.uint8) if len(array) else np.zeros(0, np.uint8)
+    return raw[array.offset * 32 : (array.offset + len(array)) * 32].reshape(-1, 32)
+
+
+def as_keys(leaves: np.ndarray) -> np.ndarray:
+    """(n, 32) leaves as one comparable value each, for sorting and set operations in byte order."""
+    # NumPy drops trailing zero bytes of an S value; among values of one length that loses nothing.
+    return np.ascontiguousarray(leaves).view("S32").ravel()

@@ -1,0 +1,135 @@
+"""A row is read only while everything it was derived from is retained.
+
+A row is sealed under the secrets of all its parents at once, so destroying any one of them closes it in every copy,
+while its leaf stays in every published root. `docs/decisions/0002-sealing.md` has the measurements behind each choice.
+
+    Z     = the parents' secrets, 32 bytes each, in token order
+    salt  = HMAC-SHA256(KDF(Z, "salt"), row)
+    entry = salt || row
+    leaf  = SHA-256(0x00 || entry)                                            RFC 6962 2.1
+    box   = AES-256-GCM(KDF(Z, "box" || leaf), nonce 0, aad leaf).encrypt(salt || zstd(row))
+    KDF(Z, what) = SHA-256(00000001 || Z || "provenance row 1" || table || 00 || what)     NIST SP 800-56C rev. 2, 4.1
+
+The key is unique to the leaf, hence the fixed nonce. Everything is deterministic: the same row under the same secrets gives
+the same leaf. Opening refuses a box that gives another leaf than the one it is filed under.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+import pyarrow as pa
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from provenance.errors import Tampered
+
+SECRET = 32  # bytes of a parent's secret, of a salt and of a leaf
+LEAF = pa.binary(32)
+_LABEL = b"provenance row 1"
+_NONCE = bytes(12)
+_LONGEST_ROW = 64 * 2**20  # bytes; a zstd frame that claims more is not one of ours
+
+
+def seal_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Leaves and boxes of `rows`; `secrets[i]` is Z of row i (at least one secret, in token order)."""
+    prefix, salting, boxing = _labels(table)
+    sha256, digest, compress = hashlib.sha256, hmac.digest, _compressor().compress
+    leaves, boxes = [], []
+    for z, row in zip(secrets, rows, strict=True):
+        keyed = prefix + z
+        salt = digest(sha256(keyed + salting).digest(), row, "sha256")
+        leaf = sha256(b"\0" + salt + row).digest()
+        key = sha256(keyed + boxing + leaf).digest()
+        leaves.append(leaf)
+        boxes.append(AESGCM(key).encrypt(_NONCE, salt + compress(row), leaf))
+    return leaves, boxes
+
+
+def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> list[bytes]:
+    """The leaves alone: what a row would be filed under, to see whether it is there already."""
+    prefix, salting, _ = _labels(table)
+    sha256, digest = hashlib.sha256, hmac.digest
+    return [
+        sha256(b"\0" + digest(sha256(prefix + z + salting).digest(), row, "sha256") + row).digest()
+        for z, row in zip(secrets, rows, strict=True)
+    ]
+
+
+def open_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
+    """The rows. Raises Tampered, naming the table and the position in the batch, on the first box that does not open."""
+    return [entry[SECRET:] for entry in entry_batch(table, secrets, leaves, boxes)]
+
+
+def entry_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
+    """The entries (salt || row), which anyone can hash to the leaf; errors as for `open_batch`."""
+    prefix, _, boxing = _labels(table)
+    sha256, decompress = hashlib.sha256, zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress
+    entries = []
+    for position, (z, leaf, box) in enumerate(zip(secrets, leaves, boxes, strict=True)):
+        key = sha256(prefix + z + boxing + leaf).digest()
+        try:
+            sealed = AESGCM(key).decrypt(_NONCE, box, leaf)
+            entry = sealed[:SECRET] + decompress(sealed[SECRET:], max_output_size=_LONGEST_ROW)
+        except (InvalidTag, ValueError, zstandard.ZstdError):
+            raise Unopened(table, position) from None
+        if sha256(b"\0" + entry).digest() != leaf:
+            raise Unopened(table, position)
+        entries.append(entry)
+    return entries
+
+
+class Unopened(Tampered):
+    """One box of a batch did not open to its leaf."""
+
+    def __init__(self, table: str, position: int) -> None:
+        super().__init__(f"a sealed row of table {table} does not open to its leaf: number {position} of its batch")
+        self.table, self.position = table, position
+
+
+def sealed_blob(secret: bytes, label: str, content: bytes) -> bytes:
+    """A whole file sealed under one secret, for what is derived and holds tokens and integers only, and for the vault.
+
+    Deterministic: the key depends on a keyed digest of the content, so no two contents share key and nonce.
+    """
+    digest = hmac.digest(secret, label.encode() + b"\0" + content, "sha256")
+    key = hashlib.sha256(b"\0\0\0\1" + secret + b"provenance blob 1" + label.encode() + b"\0" + digest).digest()
+    return digest + AESGCM(key).encrypt(_NONCE, content, digest)
+
+
+def opened_blob(secret: bytes, label: str, sealed: bytes) -> bytes:
+    """What `sealed_blob` sealed. Raises Tampered naming `label` on another secret, label or a changed byte."""
+    digest, box = sealed[:SECRET], sealed[SECRET:]
+    key = hashlib.sha256(b"\0\0\0\1" + secret + b"provenance blob 1" + label.encode() + b"\0" + digest).digest()
+    try:
+        content = AESGCM(key).decrypt(_NONCE, box, digest)
+    except (InvalidTag, ValueError):
+        raise Tampered(f"{label} does not open: the key is another one, or a byte of it was changed") from None
+    if not hmac.compare_digest(hmac.digest(secret, label.encode() + b"\0" + content, "sha256"), digest):
+        raise Tampered(f"{label} does not open to its own digest")
+    return content
+
+
+def _labels(table: str) -> tuple[bytes, bytes, bytes]:
+    name = table.encode()
+    return b"\0\0\0\1", _LABEL + name + b"\0salt", _LABEL + name + b"\0box"
+
+
+@cache
+def _dictionary() -> zstandard.ZstdCompressionDict:
+    """Text that rows have in common. Part of the box format: it never changes, a new one would come beside it."""
+    return zstandard.ZstdCompressionDict(resources.files("provenance").joinpath("rows-1.zdict").read_bytes())
+
+
+@cache
+def _compressor() -> zstandard.ZstdCompressor:
+    dictionary = _dictionary()
+    dictionary.precompute_compress(level=3)
+    return zstandard.ZstdCompressor(
+        level=3, dict_data=dictionary, write_content_size=False, write_checksum=False, write_dict_id=False
+    )

@@ -1,0 +1,119 @@
+"""Which of the source rows a build takes.
+
+Those of the extracts whose cut-off is not later than the build's, and of them the records that were recorded by then; with a record come its
+involvements, with a person in them the person's details. Before a system's first extract was cut off, that first extract
+answers for it (that is how past builds are made from one record set). So a late-recorded event appears only from its build on, and
+nothing learned later appears at all (R07).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from provenance import moments
+from provenance.archive import Archive
+from provenance.rows import Index
+from provenance.tables import SOURCE_TABLES
+
+_UNREAD = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Positions, per source table, of what a build takes, newly takes and no longer takes."""
+
+    taken: Mapping[str, np.ndarray]
+    opened: Mapping[str, np.ndarray]
+    closed: Mapping[str, np.ndarray]
+
+    def changes(self, archive: Archive) -> pa.Table:
+        """The same as CHANGES."""
+        return pa.concat_tables(
+            archive.index(table).references(positions, opened=opened)
+            for opened, sides in ((True, self.opened), (False, self.closed))
+            for table, positions in sides.items()
+        )
+
+
+def select(archive: Archive, cut_off: str, build: int) -> Selection:
+    """What build number `build`, with this cut-off (UTC), takes from what was received."""
+    extracts = _extracts(archive, cut_off)
+    taken: dict[str, np.ndarray] = {}
+    for table in SOURCE_TABLES:
+        index = archive.index(table)
+        available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
+        if table == "involvement":
+            available &= np.isin(index.a, archive.index("record").a[taken["record"]])
+        elif table == "person":
+            available &= np.isin(index.a, archive.index("involvement").b[taken["involvement"]])
+        else:
+            available &= _by(archive, index, np.flatnonzero(available)) <= _seconds(cut_off)
+        taken[table] = np.flatnonzero(available)
+    opened, closed = {}, {}
+    for table, positions in taken.items():
+        before = archive.index(table).standing(build - 1)
+        opened[table] = np.setdiff1d(positions, before, assume_unique=True)
+        closed[table] = np.setdiff1d(before, positions, assume_unique=True)
+    return Selection(taken, opened, closed)
+
+
+def _extracts(archive: Archive, cut_off: str) -> np.ndarray:
+    numbers: set[int] = set()
+    first: dict[str, int] = {}
+    for held in archive.history.extracts:
+        for feed in held.systems:
+            if held.cut_off <= cut_off:
+                first[feed.system] = 0
+                numbers.add(held.extract)
+            else:
+                first.setdefault(feed.system, held.extract)
+    return np.array(sorted(numbers | {number for number in first.values() if number}), np.int32)
+
+
+def _by(archive: Archive, index: Index, positions: np.ndarray) -> np.ndarray:
+    """When each row of the index was recorded or decided, in seconds since 1970; only `positions` are sure to be read.
+
+    The instant lies inside the sealed row, so each row is opened for it once and the answer kept in memory.
+    """
+    known = archive.recorded.get(index.table, np.zeros(0, np.int64))
+    known = np.concatenate([known, np.full(len(index) - len(known), _UNREAD)])
+    unread = positions[known[positions] == _UNREAD]
+    if len(unread):
+        content = archive.sealer.open(index.table, index.rows(unread))
+        column = content["recorded_at" if index.table == "record" else "at"]
+        known[unread] = _seconds_of(column)
+    archive.recorded[index.table] = known
+    return known
+
+
+def first_recorded(archive: Archive) -> str:
+    """When the earliest record of all was recorded, UTC."""
+    index = archive.index("record")
+    seconds = _by(archive, index, np.arange(len(index)))
+    return moments.utc(datetime.fromtimestamp(int(seconds.min()), UTC))
+
+
+def _seconds(instant: str) -> int:
+    return int(moments.instant(instant).timestamp())
+
+
+def _seconds_of(column: pa.ChunkedArray) -> np.ndarray:
+    parsed = pc.strptime(column, format="%Y-%m-%dT%H:%M:%SZ", unit="s")
+    return parsed.cast(pa.int64()).to_numpy()
+
+
+def contents(archive: Archive, table: str, positions: np.ndarray) -> pa.Table:
+    """The rows of a source table at `positions`, opened."""
+    return archive.sealer.open(table, archive.index(table).rows(positions))
+
+
+def of_records(index: Index, positions: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Those of `positions` whose first subject is one of `tokens`."""
+    return positions[np.isin(index.a[positions], tokens)]
+

@@ -1,0 +1,267 @@
+"""A build statement says what a build is and everything that it was made from, under the force's key.
+
+An in-toto Statement v1 with a SLSA v1 provenance predicate, in a DSSE v1 envelope signed with Ed25519. A statement
+that lacks anything R01 asks for cannot be made; an envelope that is not in the one form we write, or that no known
+key signed, is not opened.
+
+A statement's digest, wherever one is asked for, is the SHA-256 of its envelope as it lies on disk, so `sha256sum`
+gives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from provenance import canonical
+from provenance.entries import Code, Count, Digest, Feed, Form, Instant, Label, Table, Text, Value, as_json, from_json
+from provenance.errors import Malformed, Tampered
+from provenance.notes import Signer, Verifier, decode_base64, encode_base64
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+BUILD_TYPE = "https://provenance.example/weekly-build/v1"  # our names, not addresses: nothing is fetched from them
+BUILDER_ID = "https://provenance.example/builder/v1"
+ROOT_DIGEST = "rfc6962-sha256"  # the RFC 6962 root over a table's leaves in byte order, lowercase hexadecimal
+
+# The papers that R01 and design section 5 name; a force may cite more.
+REQUIRED_DOCUMENTS = frozenset({"technical_report", "dpia", "algo_care", "ethics_advice", "policy_document"})
+
+
+def _is_commit(value: Any) -> bool:
+    return type(value) is str and len(value) in (40, 64) and not set(value) - set("0123456789abcdef")
+
+
+def _is_object(value: Any) -> bool:
+    return type(value) is bytes and isinstance(canonical.loads(value), dict)
+
+
+def _or_empty(annotated: Any) -> Form:
+    form: Form = annotated.__metadata__[0]
+    return Form(f"{form.wanted}, or nothing", lambda value: value == "" or form.holds(value))
+
+
+Commit = Annotated[str, Form("a git commit, 40 or 64 lowercase hexadecimal digits", _is_commit)]
+Params = Annotated[bytes, Form("canonical JSON of an object", _is_object)]
+DigestOrNone = Annotated[str, _or_empty(Digest)]
+TextOrNone = Annotated[str, _or_empty(Text)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Value):
+    """One version of a governance document; without a digest, one that the force has not supplied, which is said."""
+
+    name: Code
+    version: TextOrNone
+    digest: DigestOrNone  # SHA-256 of the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition(Value):
+    """One edition of a harm table."""
+
+    name: Text
+    digest: Digest  # SHA-256 of the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement(Value):
+    """All of R01, of one build."""
+
+    label: Label
+    number: Count  # 1 for the archive's first build
+    cut_off: Instant
+    feeds: tuple[Feed, ...]
+    tables: tuple[Table, ...]
+    params: Params
+    code: Commit
+    package: Digest  # over the files of the code that ran, whatever git says
+    environment: Digest  # SHA-256 of the lock file
+    harm_tables: tuple[Edition, ...]
+    documents: tuple[Document, ...]
+    previous: DigestOrNone  # of the previous build's statement; only the first build has none
+    builder_version: Text
+    operator: Text
+    started_on: Instant
+    finished_on: Instant
+
+    def __post_init__(self) -> None:
+        Value.__post_init__(self)
+        for name in ("feeds", "tables", "harm_tables"):
+            if not getattr(self, name):
+                raise Malformed(f"build statement: no {name}, wanted at least one")
+        if lacking := REQUIRED_DOCUMENTS - {document.name for document in self.documents}:
+            raise Malformed(f"build statement: no document {', '.join(sorted(lacking))}, wanted each that R01 names")
+        if (self.number == 1) != (self.previous == ""):
+            raise Malformed(
+                f"build statement: build {self.number} {'names a' if self.previous else 'names no'} previous "
+                "statement, wanted one for each build but number 1"
+            )
+        if self.finished_on < self.started_on:
+            raise Malformed(f"build statement: finished {self.finished_on}, before it started {self.started_on}")
+
+
+def to_bytes(statement: Statement) -> bytes:
+    """The in-toto Statement, as canonical JSON."""
+    dependencies = [
+        {"name": "code", "digest": {"gitCommit": statement.code}},
+        {"name": "package", "digest": {"sha256": statement.package}},
+        {"name": "environment", "digest": {"sha256": statement.environment}},
+        {"name": "params", "digest": {"sha256": hashlib.sha256(statement.params).hexdigest()}},
+    ]
+    dependencies += [
+        {"name": f"harm/{edition.name}", "digest": {"sha256": edition.digest}} for edition in statement.harm_tables
+    ]
+    dependencies += [
+        {"name": f"document/{d.name}", "digest": {"sha256": d.digest}, "annotations": {"version": d.version}}
+        for d in statement.documents
+        if d.digest
+    ]
+    # in-toto wants each dependency to have a digest, so a paper that is not there is told apart.
+    absent = [{"name": d.name, "version": d.version} for d in statement.documents if not d.digest]
+    if statement.previous:
+        dependencies.append({"name": "previous", "digest": {"sha256": statement.previous}})
+    return canonical.dumps(
+        {
+            "_type": STATEMENT_TYPE,
+            "predicateType": PREDICATE_TYPE,
+            "subject": [
+                {
+                    "name": f"{statement.label}/{table.name}",
+                    "digest": {ROOT_DIGEST: table.root},
+                    "annotations": {"size": table.size},
+                }
+                for table in statement.tables
+            ],
+            "predicate": {
+                "buildDefinition": {
+                    "buildType": BUILD_TYPE,
+                    "externalParameters": {
+                        "label": statement.label,
+                        "number": statement.number,
+                        "cutOff": statement.cut_off,
+                        "feeds": [as_json(feed) for feed in statement.feeds],
+                    },
+                    "internalParameters": {
+                        "params": canonical.loads(statement.params),
+                        "documentsNotSupplied": absent,
+                    },
+                    "resolvedDependencies": dependencies,
+                },
+                "runDetails": {
+                    "builder": {"id": BUILDER_ID, "version": {"provenance": statement.builder_version}},
+                    "metadata": {
+                        "invocationId": f"{statement.label}/{statement.number}",
+                        "startedOn": statement.started_on,
+                        "finishedOn": statement.finished_on,
+                        # SLSA v1 asks extensions for a name of this form.
+                        "provenance_operator": statement.operator,
+                    },
+                },
+            },
+        }
+    )
+
+
+def from_bytes(data: bytes) -> Statement:
+    """Read an in-toto Statement. Raises Malformed unless it is the one way to write that statement."""
+    content = canonical.loads(data)
+    try:
+        definition = content["predicate"]["buildDefinition"]
+        external, run = definition["externalParameters"], content["predicate"]["runDetails"]
+        dependencies = {dependency["name"]: dependency for dependency in definition["resolvedDependencies"]}
+        statement = Statement(
+            label=external["label"],
+            number=external["number"],
+            cut_off=external["cutOff"],
+            feeds=tuple(from_json(Feed, feed) for feed in external["feeds"]),
+            tables=tuple(
+                Table(
+                    name=subject["name"].partition("/")[2],
+                    size=subject["annotations"]["size"],
+                    root=subject["digest"][ROOT_DIGEST],
+                )
+                for subject in content["subject"]
+            ),
+            params=canonical.dumps(definition["internalParameters"]["params"]),
+            code=dependencies["code"]["digest"]["gitCommit"],
+            package=dependencies["package"]["digest"]["sha256"],
+            environment=dependencies["environment"]["digest"]["sha256"],
+            harm_tables=tuple(
+                Edition(name=name.removeprefix("harm/"), digest=dependency["digest"]["sha256"])
+                for name, dependency in dependencies.items()
+                if name.startswith("harm/")
+            ),
+            documents=tuple(
+                Document(
+                    name=name.removeprefix("document/"),
+                    version=dependency["annotations"]["version"],
+                    digest=dependency["digest"]["sha256"],
+                )
+                for name, dependency in dependencies.items()
+                if name.startswith("document/")
+            )
+            + tuple(
+                Document(name=document["name"], version=document["version"], digest="")
+                for document in definition["internalParameters"]["documentsNotSupplied"]
+            ),
+            previous=dependencies["previous"]["digest"]["sha256"] if "previous" in dependencies else "",
+            builder_version=run["builder"]["version"]["provenance"],
+            operator=run["metadata"]["provenance_operator"],
+            started_on=run["metadata"]["startedOn"],
+            finished_on=run["metadata"]["finishedOn"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Malformed(f"build statement: incomplete, wanted all fields of R01: {error}") from error
+    if to_bytes(statement) != data:
+        raise Malformed("build statement: fields that its form does not have, or arrays out of order")
+    return statement
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """What a DSSE v1 signature is over (its pre-authentication encoding).
+
+    It starts with `DSSEv1` and, over our payloads, does not end in a newline as each signed note's text does: so one
+    key may sign both, and neither signature passes for the other.
+    """
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def sign(statement: Statement, key: Signer) -> bytes:
+    """The statement in a signed DSSE envelope. Ed25519 is deterministic: the same statement and key, the same bytes."""
+    payload = to_bytes(statement)
+    signature = {
+        "keyid": f"{key.verifier.name}+{key.verifier.key_id.hex()}",
+        "sig": encode_base64(key.sign(pae(PAYLOAD_TYPE, payload))),
+    }
+    return canonical.dumps({"payload": encode_base64(payload), "payloadType": PAYLOAD_TYPE, "signatures": [signature]})
+
+
+def open_envelope(data: bytes, *vkeys: Verifier) -> Statement:
+    """The statement, once a signature by one of `vkeys` has verified.
+
+    Signatures of other keys are no news. Raises Tampered when a known key's signature does not verify, when there is
+    none, and when the envelope or the statement is not in its one form.
+    """
+    known = {f"{vkey.name}+{vkey.key_id.hex()}": vkey for vkey in vkeys}
+    try:
+        envelope = canonical.loads(data)
+        if not isinstance(envelope, dict) or envelope.keys() != {"payload", "payloadType", "signatures"}:
+            raise Malformed("DSSE envelope: wanted payload, payloadType and signatures")
+        if envelope["payloadType"] != PAYLOAD_TYPE:
+            raise Malformed(f"DSSE envelope: another payload type, wanted {PAYLOAD_TYPE}")
+        payload = decode_base64("DSSE payload", envelope["payload"])
+        verified = 0
+        for signature in envelope["signatures"]:
+            if signature["keyid"] in known:
+                raw = decode_base64("DSSE signature", signature["sig"])
+                known[signature["keyid"]].verify(pae(PAYLOAD_TYPE, payload), raw)
+                verified += 1
+        if not verified:
+            raise Tampered(f"DSSE envelope: no signature by a known key, wanted one of {', '.join(sorted(known))}")
+        return from_bytes(payload)
+    except (Malformed, Tampered, KeyError, TypeError, AttributeError) as error:
+        raise Tampered(f"build statement does not verify: {error}") from error

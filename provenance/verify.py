@@ -1,0 +1,169 @@
+"""Is the archive what its log says it is? Each stored byte is accounted for, in numbered steps.
+
+     1  the log: each entry and tile, hashed up to the signed head
+     2  who signs: archive.json against the log's first entry, the signing key against both
+     3  the builds: in order, none missing or repeated, each naming the one before
+     4  the files: each stored file against the SHA-256 that the log has for it
+     5  the statements: digest, signature, and that they say what the log says
+     6  the roots: each table of each build, worked out again from the leaves
+     7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
+     8  the vault: each shard opened (opening the archive did that)
+     9  what is derived: the catalogue against the log
+
+All steps are taken, whatever the earlier ones found. What is left to the caller: that the head is the one that others were
+shown, which only a witness or an earlier notice can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from provenance import asof, canonical, entries, rows
+from provenance.archive import Archive
+from provenance.errors import ProvenanceError, Tampered
+from provenance.tables import SOURCE_TABLES, TABLES
+
+Report = Callable[[str, int, int], None]
+_BATCH = 200_000  # rows opened at a time, so that memory does not grow with history
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what was looked at, how many, and what was wrong with which ("" when nothing)."""
+
+    number: int
+    name: str
+    checked: int
+    faults: tuple[str, ...]
+
+
+def verify(archive: Archive, *, label: str | None = None, report: Report = lambda *_: None) -> list[Step]:
+    """Check the whole archive, or what one build rests on (steps 1 to 3, 5, 6, and its own files and rows)."""
+    builds = [archive.history.build(label)] if label else list(archive.history.builds)
+    steps = [
+        _step(1, "log entries", lambda: _log(archive)),
+        _step(2, "who signs", lambda: _signers(archive)),
+        _step(3, "order of builds", lambda: _order(archive)),
+        _step(4, "stored files", lambda: _files(archive, builds if label else None, report)),
+        _step(5, "build statements", lambda: _statements(archive, builds)),
+        _step(6, "roots of tables", lambda: _roots(archive, builds, report)),
+        _step(7, "sealed rows", lambda: _rows(archive, builds if label else None, report)),
+        _step(8, "vault", lambda: iter([""])),
+        _step(9, "catalogue", lambda: iter([archive.catalogue.differs(archive.log)])),
+    ]
+    return steps
+
+
+def insist(steps: list[Step]) -> None:
+    """Raises Tampered with every fault that the steps found."""
+    faults = [f"{step.name}: {fault}" for step in steps for fault in step.faults]
+    if faults:
+        raise Tampered("archive does not verify: " + "; ".join(faults))
+
+
+def _step(number: int, name: str, look: Callable[[], Iterator[str]]) -> Step:
+    """Run one step: `look` yields "" for each thing that is as it should be, and a sentence for each that is not."""
+    checked, faults = 0, []
+    try:
+        for fault in look():
+            checked += 1
+            if fault:
+                faults.append(fault)
+    except ProvenanceError as error:
+        faults.append(str(error))
+    return Step(number, name, checked, tuple(faults))
+
+
+def _log(archive: Archive) -> Iterator[str]:
+    archive.log.verify()
+    for _ in range(archive.log.size):
+        yield ""
+
+
+def _signers(archive: Archive) -> Iterator[str]:
+    founded = next(iter(archive.log.acts(0, 1)))
+    wanted = canonical.dumps({"archive": founded.archive, "format": founded.format, "vkey": founded.vkey}) + b"\n"
+    held = (archive.root / "archive.json").read_bytes()
+    yield "" if held == wanted else "archive.json says something else than the log's first entry"
+    key = archive.signing_key()
+    yield "" if str(key.verifier) == founded.vkey else "the signing key is not the one that the log's first entry names"
+
+
+def _order(archive: Archive) -> Iterator[str]:
+    before = None
+    for place, built in enumerate((act for act in archive.log.acts() if isinstance(act, entries.Built)), start=1):
+        if built.number != place:
+            yield f"build {built.label} has number {built.number} and is the {place}. in the log"
+        elif before and built.cut_off <= before.cut_off:
+            yield f"build {built.label} took records up to {built.cut_off}, no later than build {before.label}"
+        else:
+            yield ""
+        before = built
+
+
+def _files(archive: Archive, builds: list[entries.Built] | None, report: Report) -> Iterator[str]:
+    acts = builds if builds is not None else [*archive.history.extracts, *archive.history.builds]
+    named = {file.path: file.sha256 for act in acts for file in act.files}
+    for done, (name, sha256) in enumerate(sorted(named.items())):
+        report("Files", done, len(named))
+        path = archive.root / name
+        if not path.exists():
+            yield f"file {name} is not there"
+        else:
+            yield "" if rows.digest(path) == sha256 else f"file {name} has other bytes than those that were logged"
+    if builds is None:
+        present = {archive.relative(path) for path in (archive.root / "store").rglob("*.parquet")}
+        for name in sorted(present - set(named)):
+            yield f"file {name} is in the store and the log does not know it"
+    report("Files", len(named), len(named))
+
+
+def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
+    previous = {later.number: earlier.statement for earlier, later in _pairs(archive.history.builds)}
+    for built in builds:
+        try:
+            stated = asof.Snapshot(archive, built, None).statement
+        except ProvenanceError as error:
+            yield str(error)
+            continue
+        said = (stated.label, stated.number, stated.cut_off, stated.tables, stated.previous)
+        wanted = (built.label, built.number, built.cut_off, built.tables, previous.get(built.number, ""))
+        yield "" if said == wanted else f"statement of build {built.label} says something else than the log"
+
+
+def _pairs(builds: list[entries.Built]) -> Iterator[tuple[entries.Built, entries.Built]]:
+    return zip(builds[:-1], builds[1:], strict=True)
+
+
+def _roots(archive: Archive, builds: list[entries.Built], report: Report) -> Iterator[str]:
+    for done, built in enumerate(builds):
+        report("Roots", done, len(builds))
+        for name in TABLES:
+            try:
+                asof.check_table(archive, built, name)
+                yield ""
+            except ProvenanceError as error:
+                yield str(error)
+    report("Roots", len(builds), len(builds))
+
+
+def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) -> Iterator[str]:
+    for name in TABLES:
+        index = archive.index(name)
+        at = np.arange(len(index)) if builds is None else index.standing(builds[0].number)
+        at = at[asof.readable(archive, name, at)]
+        if name in SOURCE_TABLES:
+            at = at[np.argsort(index.segment[at], kind="stable")]
+        for start in range(0, len(at), _BATCH):
+            report(f"Rows: {name}", start, len(at))
+            part = at[start : start + _BATCH]
+            try:
+                archive.sealer.open(name, index.rows(part))
+            except ProvenanceError as error:
+                yield str(error)
+            for _ in range(len(part)):
+                yield ""
+        report(f"Rows: {name}", len(at), len(at))

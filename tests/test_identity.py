@@ -1,0 +1,139 @@
+"""Merges and splits: dated judgements, undone by judgement, blocked by judgement."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provenance import identity
+from provenance.errors import Malformed
+from provenance.records import MERGES
+
+EVIDENCE = "fingerprints, PNC 99/1234X"
+
+
+def merges(*rows: tuple[str, ...]) -> pa.Table:
+    """Rows of (from, into) with evidence and the order given as dates, or of (from, into, evidence)."""
+    full = [
+        {"from_nominal": row[0], "into_nominal": row[1], "evidence": row[2] if len(row) > 2 else EVIDENCE,
+         "by": "DS 1", "at": f"2026-01-{day:02d}T00:00:00Z"}
+        for day, row in enumerate(rows, start=1)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(full, schema=MERGES)
+
+
+def now(found: identity.Identities) -> dict[str, str]:
+    return dict(zip(*(found.canonical[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
+
+
+def blocked(found: identity.Identities) -> list[tuple[str, str, str]]:
+    return [(row["from_nominal"], row["into_nominal"], row["reason"]) for row in found.blocked.to_pylist()]
+
+
+def test_chains_are_followed_to_the_end():
+    found = identity.resolve(merges(("A", "B"), ("C", "A"), ("B", "D"), ("E", "F")))
+    assert now(found) == {"A": "D", "B": "D", "C": "D", "E": "F"}
+    assert blocked(found) == []
+    assert now(identity.resolve(merges())) == {}
+
+
+def test_a_chain_of_a_thousand():
+    rows = [(f"N{i:04d}", f"N{i + 1:04d}") for i in range(1000)]
+    table = merges(*rows).set_column(4, "at", pa.array(["2026-01-01T00:00:00Z"] * 1000))
+    assert set(now(identity.resolve(table)).values()) == {"N1000"}
+
+
+def test_a_split_undoes_the_merge_and_blocks_it_in_both_directions():
+    story = merges(("A", "B"), ("A", "split"), ("A", "B"), ("B", "A"), ("A", "C"))
+    found = identity.resolve(story)
+    assert now(found) == {"A": "C"}
+    assert blocked(found) == [("A", "B", "split-before"), ("B", "A", "split-before")]
+    assert found.blocked["at"].to_pylist() == ["2026-01-03T00:00:00Z", "2026-01-04T00:00:00Z"]
+    assert now(identity.resolve(story.slice(0, 1))) == {"A": "B"}  # as of the first day
+
+
+def test_the_day_decides_and_not_the_row():
+    story = merges(("A", "B"), ("A", "split"), ("A", "C"))
+    assert identity.resolve(story.take([2, 0, 1])) == identity.resolve(story)
+    assert now(identity.resolve(story.take([1, 2, 0]))) == {"A": "C"}
+
+
+def test_a_split_of_nothing_changes_nothing_and_a_repeat_is_no_second_merge():
+    found = identity.resolve(merges(("A", "split"), ("A", "B"), ("A", "B")))
+    assert now(found) == {"A": "B"}
+    assert blocked(found) == []
+
+
+def test_a_merge_does_not_end_another_unseen():
+    found = identity.resolve(merges(("A", "B"), ("A", "C")))
+    assert now(found) == {"A": "B"}
+    assert blocked(found) == [("A", "C", "already-merged")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "  ", "name and date of birth", "Name + DOB", "Same name, same d.o.b.", "surname, forename and birth date match",
+     "name and dob 01/01/1990", "identical birthday", "12345", "-"],
+)  # fmt: skip
+def test_name_and_birth_date_alone_merge_no_one(text):
+    found = identity.resolve(merges(("A", "B", text)))
+    assert now(found) == {}
+    assert blocked(found) == [("A", "B", "no-evidence")]
+
+
+@pytest.mark.parametrize("text", ["DNA", "name, date of birth and address", EVIDENCE, "custody photograph", "PNC id 4"])
+def test_a_reason_beyond_them_merges(text):
+    assert now(identity.resolve(merges(("A", "B", text)))) == {"A": "B"}
+
+
+@pytest.mark.parametrize("rows", [[("A-1", "A-1")], [("A-1", "B-1"), ("B-1", "A-1")], [("Z-1", "A-1"), ("A-1", "B-1"), ("B-1", "C-1"), ("C-1", "A-1")]])  # fmt: skip
+def test_a_circle_is_malformed_and_names_no_one(rows):
+    with pytest.raises(Malformed) as caught:
+        identity.resolve(merges(*rows))
+    assert str(caught.value) == "merges form a circle: found A-9 merged into itself, wanted one at the end"
+
+
+def twin(rows: list[tuple[str, str]]) -> dict[str, str] | None:
+    """By the definition: replay, then walk each chain; None for a circle."""
+    into: dict[str, str] = {}
+    apart: set[tuple[str, str]] = set()
+    for source, target in rows:
+        if target == "split":
+            if source in into:
+                other = into.pop(source)
+                apart |= {(source, other), (other, source)}
+        elif (source, target) not in apart and source not in into:
+            into[source] = target
+    ends = {}
+    for start in into:
+        at, steps = start, 0
+        while at in into:
+            at, steps = into[at], steps + 1
+            if steps > len(into):
+                return None
+        ends[start] = at
+    return ends
+
+
+person = st.sampled_from("ABCDEF")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(person, st.sampled_from([*"ABCDEF", "split"])), max_size=12), st.randoms())
+def test_as_the_slow_twin(rows, chance: random.Random):
+    table = merges(*rows)
+    shuffled = list(range(len(rows)))
+    chance.shuffle(shuffled)
+    expected = twin(rows)
+    if expected is None:
+        with pytest.raises(Malformed):
+            identity.resolve(table)
+        return
+    found = identity.resolve(table)
+    assert now(found) == expected
+    assert identity.resolve(table.take(pa.array(shuffled, pa.int64()))) == found
+    assert found.canonical["nominal"].to_pylist() == sorted(expected)
