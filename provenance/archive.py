@@ -123,7 +123,7 @@ class Archive:
         if table in SOURCE_TABLES:
             for held in self.history.extracts[extracts:]:
                 folder = self.root / "store" / "received" / f"{held.extract:04d}"
-                if self.relative(folder / f"{table}.parquet") in held.paths:
+                if self.relative(folder / f"{table}.parquet") in {file.path for file in held.files}:
                     index.add(held.extract, folder / f"{table}.parquet", since=0)
                 index.replace(rows.read_changes(folder / "changes.parquet"), held.extract)
         made = [(built.label, number) for number, built in enumerate(self.history.builds, start=1)]

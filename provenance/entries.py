@@ -298,4 +298,4 @@ def declared(kind: type[Value]) -> dict[str, Any]:
 
 
 def _described(value: Any) -> str:
-    return shape(value) if type(value) is str else f"a {type(value).__name__}"
+    return (shape(value) or "nothing") if type(value) is str else f"a {type(value).__name__}"

@@ -408,11 +408,13 @@ def _undecodable(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: boo
 
 def _load_parquet(path: Path, table: Table, tell: Progress) -> _Sheet:
     file = path.name
-    source = _quietly(lambda: pyarrow.parquet.ParquetFile(path))
+    source = _quietly(lambda: pyarrow.parquet.ParquetFile(path, page_checksum_verification=True))
     if source is None:
         raise Malformed(f"a Parquet file is torn: {file} has {path.stat().st_size} bytes, wanted a whole Parquet file")
     with source:
-        schema = source.schema_arrow
+        schema = _quietly(lambda: source.schema_arrow)
+        if schema is None:
+            raise Malformed(f"a Parquet file is damaged: {file} has a schema that cannot be read")
         _columns(file, schema.names, table)
         for column in schema:
             if not _castable(column.type):
@@ -455,13 +457,14 @@ def _text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
         cells = cells.cast(cells.type.value_type)
     if pa.types.is_timestamp(cells.type):
         zone = "Z" if cells.type.tz else ""  # without one it is London's wall clock, as in CSV
-        naive = pa.chunked_array([chunk.view(pa.timestamp(cells.type.unit)) for chunk in cells.chunks])
+        kind = pa.timestamp(cells.type.unit)
+        naive = pa.chunked_array([chunk.view(kind) for chunk in cells.chunks], kind)
         seconds = pc.replace_substring_regex(naive.cast(pa.string()), r"\.0+\z", "")  # any other fraction is a bad date
         cells = pc.binary_join_element_wise(seconds, zone, "")
     elif pa.types.is_boolean(cells.type):
         cells = pc.if_else(cells, "1", "0")
     elif pa.types.is_date64(cells.type):
-        cells = cells.cast(pa.date32(), safe=False)
+        cells = cells.cast(pa.date32())
     return cells.cast(pa.string()).fill_null("")
 
 
@@ -469,7 +472,7 @@ def _quietly(read: Callable[[], Any]) -> Any:
     """None where Arrow failed: its message quotes the row, so neither the text nor the error goes on from here."""
     try:
         return read()
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):  # ValueError: names in a damaged Parquet footer that are not UTF-8
         return None
 
 

@@ -104,7 +104,9 @@ class Log:
         added = [entries.to_bytes(act) for act in acts]
         for place, entry in enumerate(added):
             if len(entry) > _LARGEST_ENTRY:
-                raise Refused(f"log entry is too long: act {place} has {len(entry)} bytes, wanted {_LARGEST_ENTRY}")
+                raise Refused(
+                    f"log entry is too long: act {place} has {len(entry)} bytes, wanted at most {_LARGEST_ENTRY}"
+                )
         with durable.one_writer(self.folder):
             self.refresh()
             before = self.size

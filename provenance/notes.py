@@ -178,9 +178,10 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
+        whole = text.count("\n")
         lines = text.split("\n")
-        if len(lines) < 4 or lines.pop():
-            raise Malformed(f"checkpoint: {len(lines)} lines, wanted at least an origin, a size and a root")
+        if whole < 3 or lines.pop():
+            raise Malformed(f"checkpoint: {whole} lines, wanted at least an origin, a size and a root")
         origin, size, root, *extensions = lines
         return cls(origin, decode_decimal("checkpoint", size), decode_base64("checkpoint", root), tuple(extensions))
 

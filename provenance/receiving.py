@@ -124,7 +124,7 @@ def _mark(archive: Archive, extract: Extract) -> str:
 def _check_order(archive: Archive, extract: Extract) -> None:
     earlier = archive.history.extracts
     for system in sorted(extract.systems):
-        before = [e for e in earlier if system in e.names]
+        before = [e for e in earlier if system in {feed.system for feed in e.systems}]
         if extract.mode == "delta" and not before:
             raise Conflict(
                 f"delta extract {extract.name} stands on nothing: system {system} was never received; wanted a full extract first"

@@ -8,12 +8,13 @@ import tempfile
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provenance import extracts, moments, records
@@ -279,7 +280,7 @@ def test_ten_thousand_people_in_one_record_are_read(tmp_path):
     assert rejects(extract) == []
 
 
-# ---- rows that are not ------------------------------------------------------------------------------------------------
+# ---- rows that are not -----------------------------------------------------------------------------------------------
 
 _ANY_OF = {name: f"one of {', '.join(getattr(records, name))}" for name in ("KINDS", "ROLES", "ASSESSED", "SCHEMES")}
 
@@ -336,7 +337,7 @@ BAD_CELLS = [
 def test_a_bad_cell_is_named_and_its_row_left_out(tmp_path, form, table, column, value, reason, found, wanted):
     """The row is added to good ones, which stay."""
     tables = sample()
-    fresh = {"records": record("C-9"), "involvements": involvement("C-1", "N-9"), "nominals": nominal("N-9")}
+    fresh = {"records": record("C-9"), "involvements": involvement("C-1", "N-9"), "nominals": nominal("N-9", sex="F")}
     row = {**fresh.get(table, tables[table][0]), column: value}
     tables[table].append(row)
     before = content(read(write(tmp_path / "a" / "w", sample(), form)))
@@ -432,12 +433,13 @@ def test_lines_are_those_of_an_editor(tmp_path):
     bad = [",".join(record(f"X-{n}", kind=f"k{n}").values()) for n in range(3)]
     several = ",".join(record("X-3", kind="k3", status='"one\ntwo\r\nthree"').values())
     records_csv.write_text("\n".join([lines[0], bad[0], *noise, several, bad[1], *lines[1:], bad[2]]), newline="")
+    state(folder, {**sample(), "records": [*sample()["records"], *(record(f"X-{n}") for n in range(4))]})
     extract = read(folder)
     with open(records_csv, encoding="utf-8", newline="") as handle:
         sheet, starts, before = csv.reader(handle), {}, 0
         for row in sheet:
             starts[before + 1], before = row, sheet.line_num
-    wanted = [
+    wanted = [  # the record of kind k3 has line ends within quotes, so the lines below it tell
         (line, "" if len(row) != 17 else "kind", "ragged-row" if len(row) != 17 else "unknown-kind")
         for line, row in starts.items()
         if any(row) and line > 1 and (len(row) != 17 or row[2].startswith("k"))
@@ -462,6 +464,7 @@ def test_the_rejects_as_a_report(tmp_path):
     assert extracts.rejects_csv(extracts.REJECTS.empty_table()).count(b"\n") == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40)))
 def test_forms_are_those_of_shape(texts):
     assert extracts._shapes(pa.chunked_array([texts, []], pa.string())).to_pylist() == [shape(text) for text in texts]
@@ -707,6 +710,30 @@ def test_a_parquet_file_with_damaged_pages(tmp_path):
         read(_edit(folder, lambda data: data[:4] + b"\xff" * 64 + data[68:], "records.parquet"))
 
 
+def test_any_changed_byte_of_a_parquet_file_is_read_or_refused(tmp_path):
+    """Arrow fails in many ways on a damaged footer; none of them comes through."""
+    folder = write(tmp_path / "w", sample(), "parquet")
+    path = folder / "nominals.parquet"
+    data = path.read_bytes()
+    reasons = set()
+    for place in range(0, len(data), 11):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x80]) + data[place + 1 :])
+        try:
+            read(folder)
+        except Malformed as error:
+            assert error.__context__ is None
+            reasons.add(str(error).split(":")[0])
+    assert {"a Parquet file is torn", "a Parquet file is damaged"} <= reasons
+
+
+def test_parquet_pages_are_checked_where_the_writer_left_sums(tmp_path):
+    folder = write(tmp_path / "w", sample(), "parquet")
+    path = folder / "involvements.parquet"
+    pq.write_table(pq.read_table(path), path, compression="none", write_page_checksum=True)
+    with refused(r"^a Parquet file is damaged: involvements\.parquet"):
+        read(_edit(folder, lambda data: data.replace(b"N-3", b"N-2", 1), path.name))
+
+
 def test_parquet_text_that_is_not_utf8(tmp_path):
     folder = write(tmp_path / "w", sample(), "parquet")
     table = pq.read_table(folder / "involvements.parquet")
@@ -723,7 +750,7 @@ def test_parquet_text_that_is_not_utf8(tmp_path):
         (pa.array([b"1", b"2", b"3"]), "binary"),
         (pa.array([[1], [2], [3]]), "list"),
         (pa.array([{"Mary": 1}] * 3), "struct"),
-        (pa.array([1, 2, 3]).cast(pa.decimal128(5)), "decimal128"),
+        (pa.array([Decimal(1)] * 3), "decimal128"),
     ],
 )
 def test_parquet_types_that_are_refused(tmp_path, cells, found):
@@ -763,8 +790,9 @@ _HOSTILE = st.one_of(
     st.sampled_from(
         [
             "", "=HYPERLINK(1)", "@x", "+1", "-1", '"', '""', ",", "a,b", "'; DROP TABLE records; --", "NULL", "NaN",
-            "null", "\x00", "a\x00b", "\n", "\r\n", "\r", "a\nb", "\t", " ", "\u202eevil", "\u200f", "\ufeff", "\U0001f600",
-            "e\u0301", "é", "\u2028", "x" * 10_000, "x" * 10_001, "\x1f", "\x7f", "\x9f", "%s{0}", "../../etc", "<b>",
+            "null", "\x00", "a\x00b", "\n", "\r\n", "\r", "a\nb", "\t", " ", "\u202eevil", "\u200f", "\ufeff",
+            "\U0001f600", "e\u0301", "é", "\u2028", "x" * 10_000, "x" * 10_001, "\x1f", "\x7f", "\x9f", "%s{0}",
+            "../../etc", "<b>",
         ]
     ),
 )  # fmt: skip
@@ -781,17 +809,16 @@ def hostile(draw) -> Rows:
     return tables
 
 
+@settings(deadline=None)
 @given(hostile())
 def test_hostile_text_survives_unchanged_or_is_rejected(tables):
     base = Path(tempfile.mkdtemp())
     try:
-        counts = {"records": 0, "involvements": 0}
-        first = _tolerant(base / "csv" / "w", tables, "csv", counts)
-        second = _tolerant(base / "parquet" / "w", tables, "parquet", counts)
+        first, second = (read(write(base / form / "w", tables, form)) for form in ("csv", "parquet"))
     finally:
         shutil.rmtree(base)
     assert content(first) == content(second)
-    assert [row[2:] for row in sorted(rejects(first))] == [row[2:] for row in sorted(rejects(second))]
+    assert [row[2:] for row in rejects(first)] == [row[2:] for row in rejects(second)]
     for name, rows in tables.items():
         rejected = {row["line"] for row in second.rejects.to_pylist() if row["file"] == f"{name}.parquet"}
         taken = [row for line, row in enumerate(filter(lambda row: any(row.values()), rows), 1) if line not in rejected]
@@ -802,13 +829,8 @@ def test_hostile_text_survives_unchanged_or_is_rejected(tables):
         for row in kept:
             for column, cell in row.items():
                 assert len(cell) <= records.MAX_CELL
-                assert not any(ord(c) < 32 and c not in "\t\r\n" or 127 <= ord(c) < 160 for c in cell)
+                assert not any((ord(c) < 32 and c not in "\t\r\n") or 127 <= ord(c) < 160 for c in cell)
                 assert cell or column not in TABLES[name].filled
-
-
-def _tolerant(folder: Path, tables: Rows, form: str, counts) -> extracts.Extract:
-    """Read with counts that fit, whatever systems the rows name."""
-    return read(write(folder, tables, form))
 
 
 # ---- nothing personal in a message -----------------------------------------------------------------------------------
@@ -906,7 +928,7 @@ def test_headers_and_file_names_are_not_quoted(tmp_path):
         read(folder)
     assert MARKER.lower() not in _said(caught.value).lower()
     (folder / f"{MARKER}.csv").touch()
-    with pytest.raises(Malformed, match="^a file is not known") as caught:
+    with pytest.raises(Malformed, match=r"^a file is not known") as caught:
         read(folder)
     assert MARKER.lower() not in _said(caught.value).lower()
 

@@ -82,29 +82,5 @@ def test_a_table_without_rows_prices_nothing(tmp_path):
 
 def test_the_illustrative_table_covers_the_sample_force():
     codes = harm.read(ILLUSTRATIVE, "illustrative").rows["offence_code"].to_pylist()
-    assert set(codes) == set(
-        [
-            "1",
-            "2",
-            "5D",
-            "8N",
-            "10A",
-            "17A",
-            "19C",
-            "22B",
-            "28A",
-            "34B",
-            "45",
-            "46",
-            "48",
-            "49",
-            "56A",
-            "58D",
-            "66",
-            "70",
-            "92A",
-            "92D",
-            "106",
-            "36",
-        ]
-    )
+    offences = "1 2 5D 8N 10A 17A 19C 22B 28A 34B 36 45 46 48 49 56A 58D 66 70 92A 92D 106"
+    assert sorted(codes) == sorted(offences.split())

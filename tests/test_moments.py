@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from provenance import moments
@@ -108,6 +108,7 @@ def test_dates():
     assert moments.utc(moments.instant("2026-07-14T00:01")) == "2026-07-13T23:01:00Z"
 
 
+@settings(deadline=None)
 @given(st.dates(datetime(1900, 1, 1).date(), datetime(2199, 12, 30).date()))
 def test_days_meet_without_a_gap(date):
     start, end = moments.day(date.isoformat())
@@ -168,6 +169,7 @@ _WALL = st.one_of(_NEAR_CHANGES, st.datetimes(datetime(1900, 1, 1), datetime(219
 _OFFSET = st.sampled_from(["", "", "", "Z", "+00:00", "+01:00", "-05:30", "+14:00"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_WALL, st.booleans(), st.booleans(), _OFFSET), max_size=30))
 def test_a_column_reads_as_zoneinfo_does(rows):
     texts = [
@@ -177,6 +179,7 @@ def test_a_column_reads_as_zoneinfo_does(rows):
     assert _column(texts) == [_twin(text) for text in texts]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(

@@ -251,7 +251,7 @@ def _sizes(
     chance = np.where(meeting, 0, chance)
     crowd = (kind == INTELLIGENCE) & (rng.random(count) < shapes.CROWDS)
     if opening:
-        crowd[np.argmax(kind == INTELLIGENCE)] = kind.max(initial=0) >= INTELLIGENCE
+        crowd[np.flatnonzero(kind == INTELLIGENCE)[:1]] = True
     return core, np.where(crowd, shapes.crowd_people(rng.random(count)), chance).astype(np.int64)
 
 

@@ -121,11 +121,10 @@ def render(plan: Plan, groups: Groups, person: Numbers, week: int, *, renamed: b
     self_ = person - twin  # the person whose cells a twin repeats
     given = text(words.GIVEN, below(drawn(0, self_), len(words.GIVEN)))
     family = text(words.FAMILY, below(drawn(1, self_), len(words.FAMILY)))
-    hostile = np.where(
-        person % 64 < len(words.HOSTILE),  # 64 is above their number, so each of them keeps its turn
-        np.where((drawn(2, person) < 0.05) | (person < 64), person % 64, -1),
-        -1,
-    )
+    outside = person - plan.repeaters
+    early = (outside >= 0) & (outside < 192)  # met in the first block of the smallest force: each name thrice
+    turn = np.where((drawn(2, person) < 0.05) | early, outside % 64, 64)
+    hostile = np.where(turn < len(words.HOSTILE), turn, -1)
     family = pc.if_else(hostile >= 0, text(words.HOSTILE, np.maximum(hostile, 0)), family)
     family = pc.if_else(twin & (drawn(3, person) < 0.5), pc.binary_join_element_wise(family, "e", ""), family)
     if renamed:

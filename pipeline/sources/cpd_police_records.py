@@ -170,6 +170,8 @@ _READ_AS_SEPARATE = (
     "Accused and police witnesses are separate statements. Where a release identifies an accused of a complaint, its"
     " accused replace the earlier ones; where it identifies none, the earlier ones stand. The same for its witnesses."
     " So a person whom the release names no longer is dropped, and one on whom it is silent is not.",
+    "The release of 2018-03 names witnesses of some complaints that it does not list. Its witness file then gives the"
+    " day of the complaint, which may differ from the day held.",
     "Releases of 2020-07 and 2022-09 name nobody: they correct dates, beats and statuses of complaints whose people are"
     " known. A blank is a release that lacks the field, not a correction.",
     "Status EXPUNGED becomes a disposal of the record, status DELETED the status `withdrawn`.",
@@ -464,7 +466,8 @@ def _divided_before(connection: duckdb.DuckDBPyConnection, release: Release) -> 
     """Whom the earlier person matching took for one: what the redirect of 2018 splits again."""
     return connection.sql(f"""
         SELECT 'UID-' || UID AS from_nominal, 'V0-' || old_UID AS into_nominal,
-            'earlier person matching: one identifier for both' AS evidence, '{_PUBLISHER}' AS by, '{release.said_at}' AS at
+            'earlier person matching: one identifier for both' AS evidence, '{_PUBLISHER}' AS by,
+            '{release.said_at}' AS at
         FROM redirect JOIN divided USING (old_UID)""").to_arrow_table()
 
 
@@ -491,9 +494,8 @@ def _with_merged(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Tab
     merges = tables["merges"]
     into = merges["into_nominal"].filter(pc.not_equal(merges["into_nominal"], SPLIT))
     columns = (tables["involvements"]["nominal_id"], merges["from_nominal"], into)
-    return _nominals(
-        connection, pa.table({"nominal_id": pa.chunked_array([c for column in columns for c in column.chunks])})
-    )
+    every = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+    return _nominals(connection, pa.table({"nominal_id": every}))
 
 
 def _left_out(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, int]]:

@@ -1,0 +1,20 @@
+"""The publish stage: roots, signed statement, log entry; the announced build goes live."""
+
+from __future__ import annotations
+
+from pipeline.stage import announced, published_at, run
+from provenance import publishing
+from provenance.cli.doors import now, surroundings, user
+
+
+def main() -> str:
+    """Conflict when the build would go live before the last one did."""
+    started = now()
+    with announced() as (archive, draft, params, table):
+        around = surroundings(params, started, user())(draft.label)
+        built = publishing.publish(archive, draft, params, table, around, published_at())
+    return f"Build {built.label} is live. Pin it: git add -A, git commit, git tag -a build/{built.label}, dvc push."
+
+
+if __name__ == "__main__":
+    run(main)

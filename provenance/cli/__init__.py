@@ -1,0 +1,67 @@
+"""The command line: one file per command, read when it is used.
+
+Arguments, then the call, then the printing. Exit codes: 0 done, 2 usage, 3 refused, 4 does not verify, 5 missing, 6 conflict,
+7 malformed.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from provenance import __version__
+from provenance.errors import ProvenanceError
+
+COMMANDS = {  # in the order in which a newcomer meets them
+    "init": "Make a folder into an archive.",
+    "receive": "Check an extract and seal what is new in it.",
+    "build": "Make, sign and publish the weekly build.",
+    "backfill": "Receive a record set and publish past builds from it.",
+    "asof": "What the dashboard showed at a moment.",
+    "explain": "Why two nominals are linked, and by which records.",
+    "diff": "What changed in the links between two moments.",
+    "verify": "Check the archive, or one build, against its log.",
+}
+
+
+class _Lazy(click.Group):
+    """Commands imported when named: `--help` stays quick, and `asof` does not pay for what `build` needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return getattr(import_module(f"provenance.cli.{name}"), name) if name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ProvenanceError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.option("--archive", "root", default=".", metavar="DIR", help="The archive's folder (default: this folder).")
+@click.option("--keys", default=None, metavar="DIR", help="Where its keys lie (default: DIR.keys beside it).")
+@click.version_option(__version__, prog_name="provenance")
+@click.pass_context
+def main(ctx: click.Context, root: str, keys: str | None) -> None:
+    """An auditable archive of network analyses.
+
+    Every weekly build is sealed, signed and logged; every link names the records it rests on.
+    """
+    from provenance.cli.doors import Door
+
+    ctx.obj = Door(root, keys)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

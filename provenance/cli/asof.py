@@ -1,0 +1,138 @@
+"""provenance asof"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provenance.cli.doors import Door, as_json, console, emit_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ROWS = 20  # of each list on the terminal; --json has them all
+
+
+@click.command()
+@click.argument("when")
+@click.option("--nominal", metavar="N", help="One person and their links.")
+@click.option("--network", metavar="ID", help="One network, its members and the links between them.")
+@click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
+@as_json
+@click.pass_obj
+def asof(door: Door, when: str, nominal: str | None, network: str | None, theme: str | None, as_json: bool) -> None:
+    """What the dashboard showed at WHEN.
+
+    WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that was
+    live on that day, and answers when there was only one.
+    """
+    from provenance import asof, moments
+
+    with door.archive() as archive:
+        live = asof.live_on(archive, when) if moments.is_date(when) else []
+        if len(live) > 1:
+            spans = [{"build": p.label, "published_from": p.start, "published_to": p.end} for p in live]
+            if as_json:
+                emit_json({"live_that_day": spans})
+            else:
+                _list_day(console(), when, spans)
+            return
+        snapshot = asof.as_of(archive, when)
+        answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
+        failed = [f for f in archive.history.failures if snapshot.built.cut_off < f.cut_off <= _latest(snapshot, when)]
+        answer["failed_since"] = [{"build": f.label, "cut_off": f.cut_off, "reason": f.reason} for f in failed]
+        if as_json:
+            emit_json(answer)
+            return
+        out = console()
+        heading(out, answer)
+        _people(out, answer["nominals"], whole=nominal is None and network is None)
+        _links(out, answer["links"])
+        if nominal is None:
+            _networks(out, answer["networks"])
+        out.print("[dim]--json lists everything; `provenance explain A B --as-of WHEN` shows the records.[/dim]")
+
+
+def _latest(snapshot: Any, when: str) -> str:
+    from provenance import moments
+
+    return moments.utc(moments.day(when)[1] if moments.is_date(when) else moments.parse(when))
+
+
+def heading(out: Console, answer: dict[str, Any]) -> None:
+    """Which build answers, and what is to be known about it, before anything it says."""
+    from rich.panel import Panel
+
+    from provenance import moments
+
+    def said(instant: str, otherwise: str) -> str:
+        return moments.london(moments.instant(instant)) if instant else otherwise
+
+    verified = "yes: its rows give the root that was signed" if answer["verified"] else "NO: see `provenance verify`"
+    gone = sum(answer["disposed"].values())
+    lines = [
+        f"Build      {answer['build']}",
+        f"Live       {said(answer['published_from'], 'never')} to {said(answer['published_to'], 'now')}",
+        f"Records    recorded by {said(answer['cut_off'], '')}",
+        f"Root       {answer['root']}",
+        f"Verified   {verified}",
+        f"Since then {gone:,} rows disposed of" if gone else "Since then nothing was disposed of",
+    ]
+    for failure in answer.get("failed_since", []):
+        lines.append(f"Note       build {failure['build']} failed ({failure['reason']}); this one stayed live")
+    out.print(Panel("\n".join(lines), title="What the dashboard showed", title_align="left", expand=True))
+    out.print(f"[italic]{answer['caveat'].strip()}[/italic]\n", soft_wrap=False)
+
+
+def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
+    from provenance import moments
+
+    out.print(f"On {date} {len(spans)} builds were live. Say the time as well:")
+    for span in spans:
+        end = moments.london(moments.instant(span["published_to"])) if span["published_to"] else "now"
+        out.print(f"  {span['build']}  {moments.london(moments.instant(span['published_from']))} to {end}")
+
+
+def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], total: int) -> None:
+    """A plain table; says how much more there is. Text of the sources is shown as text, never as markup."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not rows:
+        out.print(f"{title}: none\n")
+        return
+    shown = Table(title=f"{title}: {total:,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column, value in zip(columns, rows[0], strict=True):
+        shown.add_column(column, justify="right" if isinstance(value, int) else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(f"{v:,}" if isinstance(v, int) else escape(str(v)) for v in row))
+    out.print(shown)
+    out.print(f"[dim]and {total - len(rows):,} more[/dim]\n" if total > len(rows) else "")
+
+
+def _people(out: Console, people: list[dict[str, Any]], *, whole: bool) -> None:
+    best = sorted(people, key=lambda p: (-p["strength"], p["theme"], p["nominal"]))[:_ROWS]
+    rows = [
+        [p["nominal"], p["theme"], p["network"] or "-", p["links"], p["strength"], p["harm"], _role(p)] for p in best
+    ]
+    title = "Nominals, strongest first" if whole else "Nominals"
+    table(out, title, ["nominal", "theme", "network", "links", "strength", "harm days", "shown as"], rows, len(people))
+
+
+def _role(person: dict[str, Any]) -> str:
+    if person["victim_only"]:
+        return "VICTIM"
+    named = [word for word, key in (("suspect or offender", "offending"), ("victim", "victim"), ("witness", "witness")) if person[key]]
+    return ", ".join(named) or "other"
+
+
+def _links(out: Console, links: list[dict[str, Any]]) -> None:
+    best = sorted(links, key=lambda x: (-x["strength"], x["theme"], x["a"], x["b"]))[:_ROWS]
+    rows = [[x["a"], x["b"], x["theme"], x["strength"], x["records"], x["handling"] or "-"] for x in best]
+    table(out, "Links, strongest first", ["nominal", "nominal", "theme", "strength", "records", "handling"], rows, len(links))
+
+
+def _networks(out: Console, networks: list[dict[str, Any]]) -> None:
+    rows = [[n["network"], n["members"], n["links"], n["strength"], n["harm"]] for n in networks[:_ROWS]]
+    table(out, "Networks", ["network", "members", "links", "strength", "harm days"], rows, len(networks))

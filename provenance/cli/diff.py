@@ -1,0 +1,43 @@
+"""provenance diff"""
+
+from __future__ import annotations
+
+import click
+
+from provenance.cli.doors import Door, as_json, console, emit_json
+
+_ROWS = 30
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@as_json
+@click.pass_obj
+def diff(door: Door, before: str, after: str, as_json: bool) -> None:
+    """What changed in the links between the moments BEFORE and AFTER, with the records behind each change."""
+    from provenance import asof
+    from provenance.cli.asof import table
+
+    with door.archive() as archive:
+        first, second = asof.as_of(archive, before), asof.as_of(archive, after)
+        changes = asof.difference(first, second).to_pylist()
+        if as_json:
+            emit_json({"before": first.heading(), "after": second.heading(), "links": changes})
+            return
+        out = console()
+        out.print(f"From build {first.label} to build {second.label}")
+        for word in ("new", "gone", "changed"):
+            out.print(f"  {sum(c['change'] == word for c in changes):>8,} links {word}")
+        biggest = sorted(changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"]))
+        rows = [
+            [c["a"], c["b"], c["theme"], c["change"], c["strength_before"], c["strength_after"],
+             _records(c)] for c in biggest[:_ROWS]
+        ]  # fmt: skip
+        columns = ["nominal", "nominal", "theme", "link is", "before", "after", "records"]
+        table(out, "Links, largest change first", columns, rows, len(changes))
+
+
+def _records(change: dict) -> str:
+    signs = (("+", "records_come"), ("-", "records_gone"), ("~", "records_changed"))
+    return " ".join(f"{sign}{len(change[key])}" for sign, key in signs if change[key])

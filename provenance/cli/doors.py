@@ -1,0 +1,170 @@
+"""Where a command meets the world: the clock, the user, the environment, params, the terminal."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provenance import __version__
+from provenance.errors import Malformed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from provenance.archive import Archive
+    from provenance.harm import HarmTable
+    from provenance.params import Params
+    from provenance.publishing import Surroundings
+
+WEEKLY = "weekly build under the force's approved operating principles"
+
+
+def now() -> str:
+    """The clock, UTC to the second. SOURCE_DATE_EPOCH stands in for it, so that a run can be repeated byte for byte."""
+    from provenance import moments
+
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    return moments.utc(datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC))
+
+
+def user() -> str:
+    """Who is at the keyboard, as the machine knows them."""
+    return getpass.getuser()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The archive that a command is about, and how it prints."""
+
+    root: str
+    keys: str | None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root)
+
+    @property
+    def keys_path(self) -> Path:
+        from provenance.archive import keys_beside
+
+        return Path(self.keys) if self.keys else keys_beside(self.path)
+
+    @contextmanager
+    def archive(self) -> Iterator[Archive]:
+        """The archive, open."""
+        from provenance.archive import Archive
+
+        archive = Archive(self.path, self.keys_path)
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+    def params(self) -> tuple[Params, HarmTable]:
+        """The archive's params, and the harm table that counts: the first edition they name."""
+        from provenance import harm, params
+
+        read = params.read(self.path / "params.yaml")
+        if not read.harm.editions:
+            raise Malformed("params.yaml names no edition under harm.editions: wanted at least one")
+        first = read.harm.editions[0]
+        return read, harm.read(self.path / first.file, first.name, first.sha256)
+
+
+def surroundings(params: Params, started_on: str, operator: str) -> Callable[[str], Surroundings]:
+    """What the build statement says of the code, the environment and the papers; asked for when the build is done."""
+    from provenance.publishing import Surroundings
+    from provenance.statements import Document
+
+    documents = tuple(
+        Document(name=name, version=paper.version, digest=paper.sha256)
+        for name, paper in ((name, getattr(params.governance, name)) for name in type(params.governance).model_fields)
+    )
+
+    def around(_label: str) -> Surroundings:
+        return Surroundings(
+            operator=operator,
+            under=WEEKLY,
+            code=code_commit(),
+            package=package_digest(),
+            environment=hashlib.sha256(
+                resources.files("pipeline").joinpath("house/requirements.lock").read_bytes()
+            ).hexdigest(),
+            version=__version__,
+            started_on=started_on,
+            finished_on=now(),
+            documents=documents,
+        )
+
+    return around
+
+
+def code_commit() -> str:
+    """The git commit of the code that runs, "" where it does not lie in a repository of its own."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD:./", "HEAD"], cwd=here, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.split()[-1] if done.returncode == 0 else ""
+
+
+def package_digest() -> str:
+    """SHA-256 over the names and bytes of the code's files, so that an uncommitted edit shows too."""
+    total = hashlib.sha256()
+    for package in ("provenance", "pipeline"):
+        base = Path(str(resources.files(package)))
+        for path in sorted(p for p in base.rglob("*") if p.suffix in (".py", ".zdict")):
+            total.update(f"{package}/{path.relative_to(base).as_posix()}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def console() -> Console:
+    """A terminal of the user's width; 80 columns where there is none."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if os.isatty(1) else 80)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal, nothing elsewhere: one bar per piece of work, shown once it has taken a second."""
+    if not os.isatty(2):
+        yield lambda what, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(f"{title}: {what}", total=max(total, 1))
+            bars.update(tasks[what], completed=done, total=max(total, 1))
+
+        yield report
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")

@@ -1,0 +1,59 @@
+"""provenance explain"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from provenance.cli.doors import Door, as_json, console, emit_json
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--as-of", "when", default="", metavar="WHEN", help="The moment (default: now).")
+@as_json
+@click.pass_obj
+def explain(door: Door, a: str, b: str, when: str, as_json: bool) -> None:
+    """Why nominals A and B are linked: every record, and what each contributes."""
+    from provenance import asof
+    from provenance.cli.asof import heading
+    from provenance.cli.doors import now
+
+    with door.archive() as archive:
+        snapshot = asof.as_of(archive, when or now())
+        links = snapshot.explain(a, b)
+        if as_json:
+            emit_json({**snapshot.heading(), "links": links})
+            return
+        out = console()
+        heading(out, snapshot.heading())
+        for link in links:
+            _show(out, link)
+
+
+def _show(out: Any, link: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    from provenance.cli.asof import table
+
+    out.print(
+        f"{escape(link['a'])} and {escape(link['b'])}, theme {link['theme']}: strength {link['strength']:,} points from "
+        f"{link['records']:,} record(s)"
+    )
+    handling = f"Handling {link['handling']}" if link["handling"] else "No handling code recorded"
+    out.print(f"{handling}{': ' + escape(link['conditions']) if link['conditions'] else ''}\n")
+    rows = [
+        [
+            f"{s['system']} {s['record_id']}",
+            s["kind"],
+            s["occurred_at"][:10],
+            " / ".join(s["roles"]),
+            f"{s['grade']}{s['handling']} ({s['grade_scheme']})" if s["grade_scheme"] else "-",
+            s["contribution"],
+        ]
+        for s in link["supports"]
+    ]
+    table(out, "Records", ["record", "kind", "date", "roles", "grade", "points"], rows, len(rows))
+    out.print(f"{' + '.join(str(s['contribution']) for s in link['supports'])} = {link['strength']} points\n")

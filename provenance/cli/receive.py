@@ -1,0 +1,82 @@
+"""provenance receive"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provenance.cli.doors import Door, as_json, emit_json, now, progress, user
+
+if TYPE_CHECKING:
+    from provenance.extracts import Extract
+    from provenance.receiving import Receipt
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@as_json
+@click.pass_obj
+def receive(door: Door, folder: str, as_json: bool) -> None:
+    """Check the extract in FOLDER and seal what is new in it.
+
+    Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood there.
+    """
+    from provenance import extracts, receiving
+    from provenance.cli.doors import WEEKLY
+
+    params, _ = door.params()
+    with door.archive() as archive, progress("Receiving") as report:
+        extract = extracts.read(Path(folder), systems=params.systems, progress=report)
+        rejects = write_rejects(door, extract)
+        receipt = receiving.receive(
+            archive,
+            extract,
+            on=now(),
+            by=user(),
+            under=WEEKLY,
+            max_rejects_percent=params.thresholds.max_rejects_percent,
+            report=report,
+        )
+    if as_json:
+        emit_json(
+            {
+                "extract": receipt.number,
+                "again": receipt.again,
+                "cut_off": extract.cut_off,
+                "sealed": dict(receipt.fresh),
+                "replaced": dict(receipt.replaced),
+                "rejected": receipt.rejected,
+                "rejects": rejects,
+            }
+        )
+    else:
+        for line in told(receipt, extract.cut_off, rejects):
+            click.echo(line)
+
+
+def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
+    """What was received, in sentences."""
+    if receipt.again:
+        return [f"This extract was received before, as number {receipt.number}; nothing was written."]
+    fresh, replaced = receipt.fresh, receipt.replaced
+    lines = [
+        f"Received extract {receipt.number}, cut off at {cut_off}: {fresh['record']:,} new or changed records with "
+        f"{fresh['involvement']:,} involvements, {fresh['person']:,} nominals, {fresh['identity']:,} identity judgements, "
+        f"{fresh['order']:,} disposal orders. Replaced or withdrawn: {replaced['record']:,} records."
+    ]
+    if receipt.rejected:
+        lines.append(f"Turned away: {receipt.rejected:,} rows; see {rejects}.")
+    return lines
+
+
+def write_rejects(door: Door, extract: Extract) -> str:
+    """Write the rejects report, if there is anything in it; returns its name within the archive."""
+    from provenance import durable, extracts
+
+    if not extract.rejects.num_rows:
+        return ""
+    name = f"audit_reports/rejects/{extract.cut_off.replace(':', '')}-{extract.mode}.csv"
+    durable.write(door.path / name, extracts.rejects_csv(extract.rejects))
+    return name
