@@ -47,11 +47,7 @@ def _matching(wanted: str, pattern: str, also: Callable[[str], object] = str) ->
 # Instants are text because that is what is hashed, and because text in this form sorts as time does.
 Instant = Annotated[
     str,
-    _matching(
-        "an instant, YYYY-MM-DDTHH:MM:SSZ",
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
-        lambda text: datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ"),
-    ),
+    _matching("an instant, YYYY-MM-DDTHH:MM:SSZ", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", datetime.fromisoformat),
 ]
 Digest = Annotated[str, _matching("64 lowercase hexadecimal digits", r"[0-9a-f]{64}")]
 Label = Annotated[

@@ -32,6 +32,7 @@ class History:
     failures: list[entries.Failed] = field(default_factory=list)
     confirmations: list[entries.Confirmed] = field(default_factory=list)
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
+    _standing: list[str] = field(default_factory=list)  # labels that were published and not withdrawn, in that order
 
     def extend(self, acts: Iterable[Any]) -> None:
         """Take note of further acts, in log order."""
@@ -42,9 +43,11 @@ class History:
                 case entries.Built():
                     self.builds.append(act)
                 case entries.Published():
+                    self._standing.append(act.label)
                     self._live.append((act.at, act.label))
-                case entries.Withdrawn():
-                    self._live.append((act.at, ""))
+                case entries.Withdrawn():  # what was live before it is live again
+                    self._standing.remove(act.label)
+                    self._live.append((act.at, self._standing[-1] if self._standing else ""))
                 case entries.Failed():
                     self.failures.append(act)
                 case entries.Confirmed():
@@ -53,8 +56,8 @@ class History:
     @property
     def publications(self) -> Sequence[Publication]:
         """In order of time; a moment without any was a moment with nothing on the dashboard."""
-        ends = [at for at, _ in self._live[1:]] + [""]
-        return [Publication(label, at, end) for (at, label), end in zip(self._live, ends, strict=True) if label]
+        ends = [*(at for at, _ in self._live[1:]), ""]
+        return [Publication(label, at, end) for (at, label), end in zip(self._live, ends, strict=False) if label]
 
     def live(self, instant: str) -> Publication | None:
         """What was on the dashboard at `instant` (UTC): never a later build."""

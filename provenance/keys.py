@@ -110,12 +110,18 @@ class MasterKey:
 
     @classmethod
     def recover(cls, path: Path, opens: Callable[[Secret], bool]) -> MasterKey:
-        """Finish or drop an interrupted replacement, whichever of the two keys opens the vault."""
+        """Finish or drop an interrupted replacement, whichever of the two keys opens the vault.
+
+        Raises Refused when neither does: then nothing is touched, since either may be the one that is needed.
+        """
         successor = _successor(path)
-        if successor.exists() and opens(_secret(successor)):
-            _succeed(path)
-        else:
-            durable.remove(successor)
+        if successor.exists():
+            if opens(_secret(successor)):
+                _succeed(path)
+            elif opens(_secret(path)):
+                durable.remove(successor)
+            else:
+                raise Refused(f"master key {path.name}: neither it nor its successor opens the vault; both are kept")
         return cls.open(path)
 
     @property

@@ -82,7 +82,7 @@ def supports(records: ir.Table, involvements: ir.Table, params: Params) -> ir.Ta
         grade=ibis.ifelse(joined.grade_scheme == "", "", joined.source_grade + joined.assessment_grade),
         handling=joined.handling,
         conditions=joined.conditions,
-        contribution=ibis.greatest((product // 10_000).cast("int64"), ibis.literal(1, "int64")),
+        contribution=ibis.greatest(product // 10_000, ibis.literal(1, "int64")),
         sources_a=joined.sources_a,
         sources_b=joined.sources_b,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def left_out(records: ir.Table, involvements: ir.Table, params: Params) -> ir.Ta
     return (
         judged.filter(judged.reason != "")
         .group_by("reason", "system", "kind")
-        .agg(records=lambda t: t.count().cast("int64"), people=lambda t: _total(t.people))
+        .agg(records=lambda t: t.count(), people=lambda t: _total(t.people))
         .select("reason", "system", "kind", "records", "people")
         .order_by("reason", "system", "kind")
     )
@@ -113,7 +113,7 @@ def links(supports: ir.Table, params: Params) -> ir.Table:
     bound = supports.filter(supports.conditions != "")
     bound = bound.group_by(*key).agg(conditions=all_conditions(bound.conditions))
     gathered = supports.group_by(*key).agg(
-        records=supports.count().cast("int64"),
+        records=supports.count(),
         strength=_total(supports.contribution),
         handling=strictest_handling(supports.handling, params.grading.handling_order),
         # A list of structs sorts by their first fields. Measured: sorting while collecting takes seven times as long.
@@ -142,7 +142,7 @@ def tallies(records: ir.Table, involvements: ir.Table, params: Params, harm: Har
     sums = {name: _total(joined[name]) for name in CLASSES}
     sums |= {"harm": _total(charged * ibis.coalesce(joined.days, 0))}
     sums |= {"harm_unknown": _total(charged * joined.days.isnull().cast("int64"))}
-    return joined.group_by("theme", "nominal").agg(records=joined.count().cast("int64"), **sums)
+    return joined.group_by("theme", "nominal").agg(records=joined.count(), **sums)
 
 
 def _total(column: ir.IntegerColumn) -> ir.IntegerScalar:
@@ -174,7 +174,7 @@ def _judged(records: ir.Table, people: ir.Table, params: Params) -> ir.Table:
         records, _grades(params), ("grade_scheme", "source_grade", "assessment_grade"), "admitted", "percent"
     )
     judged = _left(graded, counted, RECORD, "people")
-    judged = judged.mutate(people=ibis.coalesce(judged.people, 0).cast("int64"))
+    judged = judged.mutate(people=ibis.coalesce(judged.people, 0))
     ungraded = judged.grade_scheme == ""
     cap = params.links.people_per_record
     holds: dict[str, Any] = {

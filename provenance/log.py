@@ -6,7 +6,7 @@ a whole tile of the level below. What the checkpoint does not name is not in the
 
 Who writes here: one process at a time, under the folder's writer lock, which re-reads the head before it adds to it,
 so the log never forks. New bundles and tiles are durable before the checkpoint that names them, and nothing that an
-earlier checkpoint named is changed; after a crash the next append writes over what no checkpoint names. If the folder
+earlier checkpoint named is changed; after a crash the next append writes over what no checkpoint named. If the folder
 is lost, so is the proof of what happened and when. A liar who could edit it could make us believe nothing: each byte
 that is read is hashed up to the signed root. With the signing key as well, he could write another history, and then
 the witnesses' copies of the checkpoint disagree.
@@ -17,6 +17,8 @@ Refused: a key that is not the log's, an entry over 65,535 bytes, a head that do
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ class Log:
                 raise Conflict(f"log {folder.name} is there already: wanted an empty folder")
             empty = Checkpoint(origin, 0, merkle.EMPTY_ROOT)
             durable.write(folder / "checkpoint", bytes(Note.signed(empty.text, key)))
+            durable.sync_folder(folder.parent)
         return cls(folder, key.verifier)
 
     @classmethod
@@ -189,7 +192,7 @@ class Log:
         number, width = divmod(size, _WIDTH)
         begun = self._bundle(number) if width else []  # verified, so that nothing unverified is written again
         for place, bundle in enumerate(_chunks(begun + added, _WIDTH)):
-            durable.write(self._path(_ENTRIES, number + place, len(bundle)), _packed(bundle))
+            self._write(_ENTRIES, number + place, len(bundle), _packed(bundle))
         edge = list(self._head.edge)
         digests = b"".join(map(merkle.leaf_hash, added))
         level = 0
@@ -199,7 +202,7 @@ class Log:
             number = _count(level, size) // _WIDTH
             tiles = _chunks(edge[level] + digests, _WIDTH * DIGEST)
             for place, tile in enumerate(tiles):
-                durable.write(self._path(level, number + place, len(tile) // DIGEST), tile)
+                self._write(level, number + place, len(tile) // DIGEST, tile)
             edge[level] = tiles.pop() if len(tiles[-1]) < _WIDTH * DIGEST else b""
             digests = b"".join(map(merkle.root, tiles))
             level += 1
@@ -208,17 +211,34 @@ class Log:
         durable.write(self.folder / "checkpoint", note)
         return _Head(note, checkpoint, tuple(edge))
 
-    def _remove_replaced(self, before: int) -> None:
-        """Drop the partial tiles that a full one replaced; c2sp.org/tlog-tiles keeps them until then.
+    def _write(self, level: int | str, number: int, width: int, data: bytes) -> None:
+        """Make one tile or bundle durable, and the folders it is the first in.
 
-        Looks one tile further back than this append went, at what a crash at this very point may have left.
+        Narrower files of the same tile belong to earlier heads. Wider ones than this head has were left by a crash;
+        they go before this append grows past them, since then they would look as if a head had named them.
+        """
+        path = self._path(level, number, width)
+        partials = self._path(level, number, 1).parent
+        begun = min(max(_count(level, self.size) - number * _WIDTH, 0), _WIDTH)
+        for left in os.listdir(partials) if partials.exists() else ():
+            if not left.isdigit() or int(left) > begun:
+                (partials / left).unlink()
+        new = list(itertools.takewhile(lambda folder: not folder.exists(), path.parents))
+        for folder in reversed(new):
+            folder.mkdir()
+            durable.sync_folder(folder.parent)
+        durable.write(path, data)
+
+    def _remove_replaced(self, before: int) -> None:
+        """Drop the partial tiles that a full one has replaced; c2sp.org/tlog-tiles lets them go from then on.
+
+        A crash here leaves some for good. They do no harm, and `verify` reads them.
         """
         for level in (_ENTRIES, *range(len(self._head.edge))):
-            first = max(_count(level, before) // _WIDTH - 1, 0)
-            for number in range(first, _count(level, self.size) // _WIDTH):
-                partial = self._path(level, number, 1).parent
-                if partial.exists():
-                    shutil.rmtree(partial)
+            for number in range(_count(level, before) // _WIDTH, _count(level, self.size) // _WIDTH):
+                partials = self._path(level, number, 1).parent
+                if partials.exists():
+                    shutil.rmtree(partials)
 
     def _read_head(self) -> _Head:
         try:
@@ -331,11 +351,13 @@ class Log:
 
     def _earlier(self, level: int | str, number: int) -> Iterator[tuple[int, Path, bytes]]:
         """The files kept for heads under which this tile or bundle was narrower: width, path and content."""
-        folder = self._path(level, number, 1).parent
-        for width in range(1, min(_WIDTH, _count(level, self.size) - number * _WIDTH) if folder.exists() else 1):
-            path = self._path(level, number, width)
-            with contextlib.suppress(FileNotFoundError):  # not each width had a head; a writer may drop them all
-                yield width, path, path.read_bytes()
+        partials = self._path(level, number, 1).parent
+        present = min(_count(level, self.size) - number * _WIDTH, _WIDTH)
+        with contextlib.suppress(FileNotFoundError):  # there are none, or a writer has just dropped them
+            for width in sorted(int(path.name) for path in partials.iterdir() if path.name.isdigit()):
+                if width < present:
+                    path = partials / str(width)
+                    yield width, path, path.read_bytes()
 
     def _path(self, level: int | str, number: int, width: int) -> Path:
         """`tile/<L>/<N>[.p/<W>]`, where 1234067 is written x001/x234/067."""

@@ -177,7 +177,7 @@ def _chunk(texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     possible = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12)
     months = (np.where(possible, (year - 1970) * 12 + month - 1, 0)).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (number(8) - 1)
-    possible &= (days.astype("datetime64[M]") == months) & (number(8) >= 1)
+    possible &= days.astype("datetime64[M]") == months
     possible &= (hour < 24) & (minute < 60) & (second < 60)
     possible &= ~shifted | ((ahead <= _LARGEST_OFFSET) & (aside < 60))
 

@@ -150,6 +150,7 @@ class Thresholds(_Section):
     """What stops a build until a person has confirmed it."""
 
     max_drop_percent: Percent
+    least_rows: Count  # a feed of fewer rows than this is too small for a drop to mean anything
     stale_watermark_days: Count
     max_rejects_percent: Percent
 
@@ -202,6 +203,10 @@ class Params(_Section):
             if self.links.role_classes[role] != "offending":  # R49: a victim's harm is never counted as theirs
                 raise ValueError(f"harm.roles holds {role}, which links.role_classes does not call offending")
         return self
+
+    def canonical(self) -> bytes:
+        """All params as canonical JSON, as the build statement carries them."""
+        return canonical.dumps(self.model_dump(mode="json"))
 
     def digest(self) -> str:
         """SHA-256, in hex, of all params as canonical JSON: comments and the order of keys do not change it."""

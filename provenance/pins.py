@@ -18,6 +18,8 @@ from provenance.errors import Conflict, Missing
 
 _COMMITTED = ("archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
               ".dvc/config", "harm", "log", "builds", "audit_reports")  # fmt: skip
+# The log and the statements answer for themselves; week.yaml is edited to announce a build.
+_SETTINGS = tuple(name for name in _COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
 _IGNORED = """\
 # Secrets and what is derived never enter git; DVC carries the sealed rows.
 /vault/
@@ -74,10 +76,10 @@ def commit(root: Path, message: str, *, on: str) -> None:
 
 
 def edited(root: Path) -> list[str]:
-    """Files that git holds whose bytes are not those of the last commit, and objects of git that are damaged."""
+    """Settings whose bytes are not those of the last commit, and objects of git that are damaged."""
     if not (root / ".git").exists():
         return []
-    said = _git(root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_COMMITTED)
+    said = _git(root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_SETTINGS)
     changed = [f"file {line[3:]} is not as it was committed" for line in said.splitlines()]
     sound = subprocess.run(["git", "fsck", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False)
     return changed + ([] if sound.returncode == 0 else ["git: an object of the repository is damaged"])

@@ -16,7 +16,7 @@ from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.errors import Conflict, Refused
 from provenance.harm import HarmTable
-from provenance.params import Params
+from provenance.params import Params, Thresholds
 from provenance.tables import DERIVED_TABLES, TABLES
 
 
@@ -53,7 +53,7 @@ def findings(archive: Archive, cut_off: str, params: Params) -> list[Finding]:
         for feed in held.systems:
             before = last.get(feed.system)
             if held.extract in fresh and before and before[0].mode == held.mode:
-                said += _drops(held, feed, before[1], params.thresholds.max_drop_percent)
+                said += _drops(held, feed, before[1], params.thresholds)
             last[feed.system] = (held, feed)
     for held, feed in last.values():
         age = (moments.instant(cut_off) - moments.instant(feed.watermark)).days
@@ -77,17 +77,17 @@ def _unbuilt(archive: Archive, cut_off: str) -> set[int]:
     return {held.extract for held in archive.history.extracts if held.extract > known and held.cut_off <= cut_off}
 
 
-def _drops(held: entries.Received, feed: entries.Feed, before: entries.Feed, most: int) -> list[Finding]:
+def _drops(held: entries.Received, feed: entries.Feed, before: entries.Feed, limits: Thresholds) -> list[Finding]:
     found = []
     for what in ("records", "involvements"):
         was, now = getattr(before, what), getattr(feed, what)
-        if was and (was - now) * 100 > was * most:
+        if was >= limits.least_rows and (was - now) * 100 > was * limits.max_drop_percent:
             found.append(
                 Finding(
                     held.extract,
                     f"drop in {what}",
                     f"{feed.system} sent {now} {what}, {(was - now) * 100 // was} % fewer than the {was} before; "
-                    f"params allow {most} %",
+                    f"params allow {limits.max_drop_percent} %",
                 )
             )
     return found

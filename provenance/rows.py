@@ -312,7 +312,9 @@ class Index:
 
     def rows(self, positions: np.ndarray) -> pa.Table:
         """The sealed rows (SEGMENT) at `positions`, in that order."""
-        return pa.concat_tables([SEGMENT.empty_table(), *self._fetched(positions)]).take(
+        if not len(positions):
+            return SEGMENT.empty_table()
+        return pa.concat_tables(list(self._fetched(positions))).take(
             pa.array(np.argsort(np.argsort(self.segment[positions], kind="stable"), kind="stable"))
         )
 

@@ -19,6 +19,8 @@ from provenance.records import SCHEMES
 PARAMS = params.read(Path(__file__).parent.parent / "params.yaml")
 ORDER = PARAMS.grading.handling_order
 TABLE = PARAMS.grading.view_conversion
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")  # inside Ibis 12
+CON = connection(1)
 CONDITIONS = ["", "consult originator", "A1; covert development", "not before trial"]
 
 
@@ -104,6 +106,3 @@ def test_the_bulk_form_says_the_same(groups):
     bulk = table.group_by("g").agg(h=grading.strictest_handling(table.h, ORDER), c=grading.all_conditions(table.c))
     found = [(row["h"], row["c"]) for row in bulk.order_by("g").to_pyarrow().to_pylist()]
     assert found == [grading.strictest(parts, ORDER) for parts in groups]
-
-
-CON = connection(1)

@@ -261,7 +261,7 @@ def forces(draw) -> tuple[Rows, Rows]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(forces(), st.sampled_from([0, 2, 3, 30]), st.randoms())
+@given(forces(), st.sampled_from([0, 3]), st.randoms())
 def test_as_the_slow_twin_and_in_any_order(prices, force, cap, chance: random.Random):
     records, involvements = force
     rules = ruled(links={"people_per_record": cap})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import random
@@ -20,18 +21,20 @@ from provenance.entries import Published, Unknown, Withdrawn
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.keys import SigningKey
 from provenance.log import Log
-from provenance.notes import Note, Verifier, opened_checkpoint
+from provenance.notes import Verifier, decode_base64, opened_checkpoint
 
 NAME = "force.example/log"
 KEY = SigningKey(NAME, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 WHO = {"on": "2026-11-22T12:00:00Z", "by": "duty analyst", "under": "weekly build instruction 4"}
 
 
+@functools.cache
+def act(number: int) -> Withdrawn:
+    return Withdrawn(**WHO, label="2026-W47", at="2026-11-22T12:00:00Z", reason=f"act {number}")
+
+
 def acts(start: int, stop: int) -> list[Withdrawn]:
-    return [
-        Withdrawn(**WHO, label="2026-W47", at="2026-11-22T12:00:00Z", reason=f"act {number}")
-        for number in range(start, stop)
-    ]
+    return [act(number) for number in range(start, stop)]
 
 
 def logged(start: int, stop: int) -> list[bytes]:
@@ -58,7 +61,7 @@ def reopened(log: Log) -> Log:
 def test_an_empty_log(tmp_path):
     log = create(tmp_path / "log")
     assert (log.size, log.root) == (0, merkle.EMPTY_ROOT)
-    assert log.append([], key=KEY) == range(0, 0)
+    assert log.append([], key=KEY) == range(0)
     assert log.checkpoint == (tmp_path / "log" / "checkpoint").read_bytes()
     assert list(files(tmp_path / "log")) == ["checkpoint"]
     assert list(log.acts()) == []
@@ -69,10 +72,10 @@ def test_an_empty_log(tmp_path):
 
 def test_acts_come_back_in_order(tmp_path):
     log = create(tmp_path / "log", 3, 300, 301)
-    later = canonical_act = Published(**WHO, label="2026-W48", at="2026-11-29T12:00:00Z")
+    later = Published(**WHO, label="2026-W48", at="2026-11-29T12:00:00Z")
     assert log.append([later], key=KEY) == range(301, 302)
     for view in (log, reopened(log)):
-        assert list(view.acts()) == [*acts(0, 301), canonical_act]
+        assert list(view.acts()) == [*acts(0, 301), later]
         assert list(view.entries(299, 301)) == logged(299, 301)
         assert list(view.acts(255, 257)) == acts(255, 257)
         assert list(view.entries(300, 300)) == []
@@ -116,24 +119,32 @@ def test_the_layout_is_tlog_tiles(tmp_path):
     )
 
 
-def test_a_log_of_three_levels(tmp_path):
-    """65,536 entries fill a tile of level 1; 256,000 give tile numbers beyond 999."""
-    small = [Unknown(data=b"%d" % number, act="", on="", by="", under="") for number in range(256_300)]
+def test_a_log_of_three_levels(tmp_path, monkeypatch):
+    """65,536 entries fill a tile of level 1."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    small = [Unknown(data=b"%d" % number, act="", on="", by="", under="") for number in range(65_900)]
     log = Log.create(tmp_path / "log", origin=NAME, key=KEY)
-    for start, stop in itertools.pairwise((0, 65_535, 65_536, 65_540, 256_000, 256_300)):
+    for start, stop in itertools.pairwise((0, 65_535, 65_536, 65_540, 65_900)):
         assert log.append(small[start:stop], key=KEY) == range(start, stop)
     leaves = [merkle.leaf_hash(act.data) for act in small]
     assert log.root == merkle.root(b"".join(leaves))
-    assert (log.folder / "tile" / "entries" / "x001" / "000").stat().st_size > 0
-    assert (log.folder / "tile" / "0" / "x001" / "001.p" / "44").stat().st_size == 44 * 32
-    assert (log.folder / "tile" / "2" / "000.p" / "3").stat().st_size == 3 * 32
+    assert (log.folder / "tile" / "0" / "257.p" / "108").stat().st_size == 108 * 32
+    assert (log.folder / "tile" / "1" / "001.p" / "1").stat().st_size == 32
+    assert (log.folder / "tile" / "2" / "000.p" / "1").stat().st_size == 32
     view = reopened(log)
     view.verify()
-    for index in (0, 65_535, 65_536, 255_999, 256_299):
+    for index in (0, 65_535, 65_536, 65_899):
         path = view.inclusion(index)
         assert merkle.root_from_path(leaves[index], index, view.size, path) == log.root
-    for old in (1, 65_535, 65_536, 65_540, 256_000):
+    for old in (1, 65_535, 65_536, 65_540, 65_900):
         merkle.check_consistency(old, merkle.root(b"".join(leaves[:old])), view.size, log.root, view.consistency(old))
+
+
+def test_large_tile_numbers_are_written_in_groups_of_three(tmp_path):
+    """The specification's own example; a log that large does not fit in a test."""
+    log = create(tmp_path / "log")
+    assert log._path(0, 1234067, 256) == log.folder / "tile" / "0" / "x001" / "x234" / "067"
+    assert log._path("entries", 1000, 7) == log.folder / "tile" / "entries" / "x001" / "000.p" / "7"
 
 
 def test_opening_reads_a_few_files_and_writes_none(tmp_path, monkeypatch):
@@ -155,14 +166,13 @@ def test_the_sample_log(shared, tmp_path):
     log.verify()
     data = [(folder / f"entry.{index}").read_bytes() for index in range(7)]
     assert list(log.entries()) == data
-    for size in range(1, 8):
-        for index in range(size):
-            proof = folder / f"{index}-of-{size}.tlog-proof"
-            if size == 7:
-                digests = [merkle.leaf_hash(b"")] and proof.read_text().split("\n\n")[0].splitlines()[2:]
-                assert log.inclusion(index) == [decoded(digest) for digest in digests]
-    request = (folder / "add-checkpoint.3-7").read_text().split("\n\n")[0].splitlines()[1:]
-    assert log.consistency(3) == [decoded(digest) for digest in request]
+    for index in range(7):
+        lines = (folder / f"{index}-of-7.tlog-proof").read_text().split("\n\n")[0].splitlines()
+        assert lines[:2] == ["c2sp.org/tlog-proof@v1", f"index {index}"]
+        assert log.inclusion(index) == [decode_base64("proof", line) for line in lines[2:]]
+    lines = (folder / "add-checkpoint.3-7").read_text().split("\n\n")[0].splitlines()
+    assert lines[0] == "old 3"
+    assert log.consistency(3) == [decode_base64("proof", line) for line in lines[1:]]
 
     # Our own log over the same entries has the same root and, but for the signature, the same files.
     ours = Log.create(tmp_path / "log", origin=NAME, key=KEY)
@@ -172,7 +182,7 @@ def test_the_sample_log(shared, tmp_path):
     assert {name: content for name, content in files(ours.folder).items() if name != "checkpoint"} == tiles
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The power went out here."""
 
 
@@ -185,23 +195,23 @@ def crashing(monkeypatch, target: object, name: str, nth: int, after: bool) -> N
             return real(*args, **kwargs)
         if after:
             real(*args, **kwargs)
-        raise Crash
+        raise CrashError
 
     monkeypatch.setattr(target, name, failing)
 
 
-@pytest.mark.parametrize(("size", "added"), [(0, 1), (3, 2), (250, 10), (255, 1), (256, 1), (250, 600)])
+@pytest.mark.parametrize(("size", "added"), [(0, 1), (250, 10), (255, 1), (250, 600)])
 @pytest.mark.parametrize(
     ("target", "name"),
-    [(durable, "write"), (durable, "sync_folder"), (os, "replace"), (os, "fsync"), (shutil, "rmtree")],
-    ids=["write", "sync_folder", "replace", "fsync", "rmtree"],
+    [(durable, "write"), (durable, "sync_folder"), (shutil, "rmtree")],
+    ids=["write", "sync_folder", "rmtree"],
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_after_a_crash_all_that_was_logged_is_there_and_nothing_half(
     tmp_path, monkeypatch, size, added, target, name, after
 ):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # slow, and nothing here depends on it
     base = create(tmp_path / "base", *([size] if size else []))
-    crashed = 0
     for nth in itertools.count():
         folder = tmp_path / f"crash-{nth}"
         shutil.copytree(base.folder, folder)
@@ -210,8 +220,8 @@ def test_after_a_crash_all_that_was_logged_is_there_and_nothing_half(
             crashing(patched, target, name, nth, after)
             try:
                 log.append(acts(size, size + added), key=KEY)
-            except Crash:
-                crashed += 1
+            except CrashError:
+                pass
             else:
                 break
         again = Log.open(folder, vkey=KEY.verifier)
@@ -219,17 +229,51 @@ def test_after_a_crash_all_that_was_logged_is_there_and_nothing_half(
         assert again.size in (size, size + added)
         assert list(again.entries()) == logged(0, again.size)
 
-        # The next appends, fewer acts and then more, by the very object that failed, need no repair first.
-        now = again.size
-        assert log.append(acts(now, now + 1), key=KEY) == range(now, now + 1)
-        again.append(acts(now + 1, now + 900), key=KEY)
-        again.verify()
-        assert list(again.entries()) == logged(0, now + 900)
-        assert again.root == merkle.root(b"".join(map(merkle.leaf_hash, logged(0, now + 900))))
-        partial = {path.parent.name for path in (folder / "tile" / "0").rglob("*.p/*")}
-        assert partial == {f"{(now + 900) // 256:03}.p"}
-        shutil.rmtree(folder)
-    assert crashed or name == "rmtree"
+        # What was not logged is not logged later either: other acts take its place, by the very object that failed
+        # and by a new one, step by step past everything that the crash left.
+        held = logged(0, again.size)
+        for more, writer in ((1, log), (250, again), (300, log)):
+            writer.append(acts(10_000, 10_000 + more), key=KEY)
+            held += logged(10_000, 10_000 + more)
+            writer.verify()
+        assert list(reopened(log).entries()) == held
+        assert log.root == merkle.root(b"".join(map(merkle.leaf_hash, held)))
+    assert nth or name == "rmtree"
+
+
+def test_nothing_is_named_before_it_is_durable(tmp_path, monkeypatch):
+    """At the moment a checkpoint takes its place, each other new file and each new folder was flushed to the disk."""
+    log = create(tmp_path / "log", 250)
+    flushed: dict[Path, int] = {}  # path: when
+    moved: dict[Path, int] = {}
+    clock = itertools.count()
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(handle):
+        real_fsync(handle)
+        flushed[Path(os.readlink(f"/proc/self/fd/{handle}"))] = next(clock)
+
+    def replace(source, target):
+        if target.name == "checkpoint":
+            for path in (path for path in log.folder.rglob("*") if path.stat().st_ino not in before):
+                if path.is_file() and path != source:
+                    assert moved[path] < flushed[path.parent], path
+                if path.is_dir():
+                    assert flushed[path.parent] >= 0, path
+            checked.append(target)
+        assert source in flushed, source
+        real_replace(source, target)
+        moved[target] = next(clock)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    checked: list[Path] = []
+    for more in (1, 10, 600):
+        before = {path.stat().st_ino for path in log.folder.rglob("*")}
+        flushed.clear()
+        log.append(acts(0, more), key=KEY)
+        assert flushed[log.folder] > moved[log.folder / "checkpoint"]
+    assert len(checked) == 3
 
 
 def spoilt(content: bytes, bit: int) -> bytes:
@@ -375,7 +419,7 @@ def test_sixteen_writers_in_one_process_lose_nothing(tmp_path):
         log = own[writer] if writer < 8 else shared_log
         return [
             index
-            for turn in range(5)
+            for turn in range(3)
             for index in log.append(acts(writer * 10 + turn, writer * 10 + turn + 2), key=KEY)
         ]
 
@@ -384,14 +428,13 @@ def test_sixteen_writers_in_one_process_lose_nothing(tmp_path):
     view = reopened(shared_log)
     view.verify()
     held = list(view.entries())
-    assert sorted(itertools.chain(*given)) == list(range(160))
+    assert sorted(itertools.chain(*given)) == list(range(96))
     for writer, indexes in enumerate(given):
-        wanted = [entry for turn in range(5) for entry in logged(writer * 10 + turn, writer * 10 + turn + 2)]
+        wanted = [entry for turn in range(3) for entry in logged(writer * 10 + turn, writer * 10 + turn + 2)]
         assert [held[index] for index in indexes] == wanted
 
 
 def test_processes_never_fork_the_log(tmp_path):
-    log = create(tmp_path / "log", 254)
     key = tmp_path / "log.pem"
     SigningKey.create(key, name=NAME)
     log = Log.create(tmp_path / "shared", origin=NAME, key=SigningKey.open(key, name=NAME))
@@ -403,21 +446,15 @@ from provenance.keys import SigningKey
 from provenance.log import Log
 key = SigningKey.open(Path(sys.argv[1]), name="force.example/log")
 log = Log.open(Path(sys.argv[2]), vkey=key.verifier)
-for turn in range(20):
+for turn in range(8):
     log.append([Withdrawn(on="2026-11-22T12:00:00Z", by=sys.argv[3], under="test", label="2026-W47",
                           at="2026-11-22T12:00:00Z", reason=f"act {turn}") for _ in range(5)], key=key)
 """
-    writers = [subprocess.Popen([sys.executable, "-c", script, key, log.folder, str(writer)]) for writer in range(4)]
-    assert [writer.wait() for writer in writers] == [0, 0, 0, 0]
+    writers = [subprocess.Popen([sys.executable, "-c", script, key, log.folder, str(writer)]) for writer in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     log.refresh()
     log.verify()
     held = [(act.by, act.reason) for act in log.acts()]
-    assert len(held) == 400
-    for writer in range(4):
-        assert [reason for by, reason in held if by == str(writer)] == [f"act {t}" for t in range(20) for _ in range(5)]
-
-
-def decoded(text: str) -> bytes:
-    from provenance.notes import decode_base64
-
-    return decode_base64("proof", text)
+    assert len(held) == 120
+    for writer in range(3):
+        assert [reason for by, reason in held if by == str(writer)] == [f"act {t}" for t in range(8) for _ in range(5)]

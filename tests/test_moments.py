@@ -26,6 +26,9 @@ def test_the_hour_that_the_clocks_skip(day):
             moments.parse(f"{day}T{minute}")
     assert moments.utc(moments.parse(f"{day}T01:30+00:00")) == f"{day}T01:30:00Z"
     assert moments.utc(moments.parse(f"{day}T01:30+01:00")) == f"{day}T00:30:00Z"
+    assert _column([f"{day}T{clock}" for clock in ("00:59:59", "01:00", "01:59:59", "02:00")]) == [
+        f"{day}T00:59:59Z", None, None, f"{day}T01:00:00Z",
+    ]  # fmt: skip
     start, end = moments.day(day)
     assert (moments.utc(start), end - start) == (f"{day}T00:00:00Z", timedelta(hours=23))
 
@@ -41,6 +44,9 @@ def test_the_hour_that_the_clocks_show_twice(day):
     assert moments.utc(moments.parse(f"{day}T01:30Z")) == f"{day}T01:30:00Z"
     assert moments.london(moments.parse(f"{day}T00:30Z")).endswith("01:30 BST")
     assert moments.london(moments.parse(f"{day}T01:30Z")).endswith("01:30 GMT")
+    assert _column([f"{day}T{clock}" for clock in ("01:00", "01:59:59", "02:00")]) == [
+        f"{day}T00:00:00Z", f"{day}T00:59:59Z", f"{day}T02:00:00Z",
+    ]  # fmt: skip
     start, end = moments.day(day)
     assert (start, end - start) == (datetime.fromisoformat(f"{day}T00:00+01:00"), timedelta(hours=25))
 
@@ -187,7 +193,7 @@ def test_a_column_reads_as_zoneinfo_does(rows):
         )
     )
 )
-@example(["", "2026-11-14", "2026-02-30"])
+@example(["", "2026-11-14", "2026-02-30", "1900-01-01", "2199-12-31", "1900-02-29", "2000-02-29", "2026-11-00"])
 def test_a_column_refuses_what_a_single_reading_refuses(texts):
     read = moments.column(pa.chunked_array([texts[:3], texts[3:]], pa.string()))
     for place, text in enumerate(texts):

@@ -290,6 +290,8 @@ def test_a_replacement_cut_short_is_finished_or_dropped(tmp_path, resealed):
         key.replace(reseal)
     with pytest.raises(Conflict, match=r"^master key master: its replacement was interrupted"):
         MasterKey.open(path)
+    with pytest.raises(Refused, match=r"^master key master: neither it nor its successor opens the vault"):
+        MasterKey.recover(path, lambda secret: False)
     recovered = MasterKey.recover(path, lambda secret: secret == vault[0])
     assert recovered.bytes == vault[0] == MasterKey.open(path).bytes
     assert (recovered.bytes == key.bytes) is not resealed

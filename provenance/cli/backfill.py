@@ -47,18 +47,20 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
             )
         report("receiving", len(found), len(found))
         moments_wanted = builds.weekly_cut_offs(archive) if every else _read_moments(Path(str(cut_offs)))
-        for done, cut in enumerate(moments_wanted):
-            report("building", done, len(moments_wanted))
-            if confirm:
-                blocked = publishing.findings(archive, cut, params)
-                publishing.confirm(archive, blocked, on=now(), by=user(), under=WEEKLY, reason=confirm)
-            around = surroundings(params, now(), user())
-            made.append(builds.build(archive, params, table, cut_off=cut, published_at=cut, around=around).built)
+        try:
+            for done, cut in enumerate(moments_wanted):
+                report("building", done, len(moments_wanted))
+                if confirm:
+                    blocked = publishing.findings(archive, cut, params)
+                    publishing.confirm(archive, blocked, on=now(), by=user(), under=WEEKLY, reason=confirm)
+                around = surroundings(params, now(), user())
+                made.append(builds.build(archive, params, table, cut_off=cut, published_at=cut, around=around).built)
+        finally:  # what was published before a build failed is pinned all the same
+            if made:
+                write_week(door.path, made[-1].cut_off, made[-1].cut_off)
+                labels = [built.label for built in made]
+                pins.pin(door.path, labels, f"builds {labels[0]} to {labels[-1]}", on=now())
         report("building", len(moments_wanted), len(moments_wanted))
-    if made:
-        write_week(door.path, made[-1].cut_off, made[-1].cut_off)
-        labels = [built.label for built in made]
-        pins.pin(door.path, labels, f"builds {labels[0]} to {labels[-1]}", on=now())
     if as_json:
         emit_json({"builds": [{"build": built.label, "cut_off": built.cut_off} for built in made]})
     else:

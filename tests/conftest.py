@@ -1,0 +1,29 @@
+"""What every test may ask for: the shared data, a home of its own for DVC, a small force."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets and published vectors beside the project; a test that needs it is skipped without."""
+    path = ROOT.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("the folder ../shared with real data and published vectors is not here")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_dvc(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["DVC_SITE_CACHE_DIR"] = str(tmp_path_factory.mktemp("dvc-site"))
+    os.environ["DVC_NO_ANALYTICS"] = "1"

@@ -1,0 +1,169 @@
+"""A small force, so that a test reads as a story: who was in which record, what was received, built, asked.
+
+Everything goes through the product's own doors but DVC and git, which a story does not need.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from provenance import asof, builds, extracts, harm, params, publishing, receiving, records, statements
+from provenance.archive import Archive
+from provenance.asof import Snapshot
+
+ROOT = Path(__file__).resolve().parent.parent
+PARAMS = params.read(ROOT / "params.yaml")
+HARM = harm.read(ROOT / PARAMS.harm.editions[0].file, PARAMS.harm.editions[0].name)
+SYSTEMS = dict(PARAMS.systems)
+
+
+def record(record_id: str, *people: str, **cells: str) -> dict[str, Any]:
+    """A crime of CONNECT with `people` as `ID` or `ID:role`, roles joined with +; any cell of the contract may be given."""
+    base = dict.fromkeys(records.RECORDS.names, "")
+    base |= {
+        "system": "CONNECT",
+        "record_id": record_id,
+        "kind": "crime",
+        "occurred_at": "2026-01-05",
+        "recorded_at": "2026-01-05T12:00:00Z",
+        "offence_code": "34B",
+        "themes": "SOC",
+        "mopi_group": "3",
+        "status": "open",
+    }
+    unknown = set(cells) - set(base)
+    assert not unknown, f"no such cells: {unknown}"
+    parts = []
+    for person in people:
+        nominal, _, roles = person.partition(":")
+        parts += [(nominal, role) for role in (roles or "suspect").split("+")]
+    return base | cells | {"people": parts}
+
+
+def write_extract(
+    folder: Path,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    cut_off: str,
+    mode: str = "full",
+    since: str = "",
+    nominals: Iterable[Mapping[str, str]] = (),
+    merges: Iterable[Mapping[str, str]] = (),
+    disposals: Iterable[Mapping[str, str]] = (),
+    systems: Iterable[str] = (),
+    watermark: str = "",
+) -> Path:
+    """An extract in the contract's form, as CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = list(rows)
+    parts = [
+        {"system": r["system"], "record_id": r["record_id"], "nominal_id": n, "role": role, "assessed": "fact"}
+        for r in rows
+        for n, role in r["people"]
+    ]
+    named = sorted({r["system"] for r in rows} | set(systems))
+    stated = {
+        name: {
+            "watermark": watermark or cut_off,
+            "records": sum(r["system"] == name for r in rows),
+            "involvements": sum(p["system"] == name for p in parts),
+        }
+        for name in named
+    }
+    extract = {"cut_off": cut_off, "mode": mode, "systems": stated} | ({"since": since} if since else {})
+    (folder / "extract.json").write_text(json.dumps(extract))
+    for name, schema, content in (
+        ("records", records.RECORDS, rows),
+        ("involvements", records.INVOLVEMENTS, parts),
+        ("nominals", records.NOMINALS, nominals),
+        ("merges", records.MERGES, merges),
+        ("disposals", records.DISPOSALS, disposals),
+    ):
+        content = [dict.fromkeys(schema.names, "") | dict(row) for row in content]
+        if content or name in ("records", "involvements"):
+            with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as handle:
+                writer = csv.DictWriter(handle, schema.names, extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(content)
+    return folder
+
+
+class Force:
+    """An archive of its own and the extracts it received; clocks are what the story says."""
+
+    def __init__(self, folder: Path, name: str = "force") -> None:
+        self.folder, self.root = folder, folder / name
+        self.keys = folder / f"{name}.keys"
+        self.archive = Archive.found(
+            self.root, self.keys, name=name, on="2026-01-01T00:00:00Z", by="tests", under="a story"
+        )
+        self._extracts = 0
+
+    def receive(self, *rows: Mapping[str, Any], cut_off: str, **said: Any) -> receiving.Receipt:
+        """Write and receive an extract."""
+        self._extracts += 1
+        folder = write_extract(self.folder / "inbox" / f"extract-{self._extracts}", rows, cut_off=cut_off, **said)
+        return self.take(folder, on=cut_off)
+
+    def take(self, folder: Path, *, on: str = "2026-01-01T00:00:00Z", systems: Any = None) -> receiving.Receipt:
+        """Receive an extract that lies in a folder."""
+        extract = extracts.read(folder, systems=SYSTEMS if systems is None else systems)
+        return receiving.receive(
+            self.archive, extract, on=on, by="tests", under="a story", max_rejects_percent=PARAMS.thresholds.max_rejects_percent
+        )
+
+    def build(self, cut_off: str, published_at: str = "", *, rules: params.Params = PARAMS) -> builds.BuildReport:
+        """Make and publish a build."""
+        return builds.build(
+            self.archive,
+            rules,
+            HARM,
+            cut_off=cut_off,
+            published_at=published_at or cut_off,
+            around=lambda _: surroundings(cut_off),
+        )
+
+    def as_of(self, when: str) -> Snapshot:
+        """What was live at a moment."""
+        return asof.as_of(self.archive, when)
+
+    def reopened(self) -> Force:
+        """The same force after a restart: nothing is in memory."""
+        self.archive.close()
+        self.archive = Archive(self.root, self.keys)
+        return self
+
+    def pairs(self, when: str, theme: str = "SOC") -> dict[tuple[str, str], list[str]]:
+        """Linked pairs and the record ids behind them."""
+        links = self.as_of(when).links(theme=theme).to_pylist()
+        return {(x["a"], x["b"]): [s["record_id"] for s in x["supports"]] for x in links}
+
+
+def surroundings(on: str) -> publishing.Surroundings:
+    """What a door would say of code and papers."""
+    return publishing.Surroundings(
+        operator="tests",
+        under="a story",
+        code="0" * 40,
+        package="1" * 64,
+        environment="2" * 64,
+        version="0",
+        started_on=on,
+        finished_on=on,
+        documents=tuple(
+            statements.Document(name=name, version="1", digest="") for name in type(PARAMS.governance).model_fields
+        ),
+    )
+
+
+def tables(snapshot: Snapshot) -> dict[str, pa.Table]:
+    """All that a build says, opened, in canonical order."""
+    from provenance.tables import TABLES
+
+    return {name: snapshot._content(name, snapshot._standing(name)) for name in TABLES}
