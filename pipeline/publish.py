@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.stage import announced, published_at, run
-from provenance import publishing
+from provenance import figures, publishing
 from provenance.cli.doors import now, surroundings, user
 
 
@@ -13,6 +13,7 @@ def main() -> str:
     with announced() as (archive, draft, params, table):
         around = surroundings(params, started, user())(draft.label)
         built = publishing.publish(archive, draft, params, table, around, published_at())
+        figures.keep(archive, draft.number)
     return f"Build {built.label} is live. Pin it: git add -A, git commit, git tag -a build/{built.label}, dvc push."
 
 

@@ -158,6 +158,10 @@ class Archive:
         self._opened[table] = (positions, content)
         return content
 
+    def remember(self, table: str, positions: np.ndarray, content: pa.Table) -> None:
+        """Put content that was opened before where `opened` will find it."""
+        self._opened[table] = (positions, content)
+
     def forget(self) -> None:
         """Drop what is in memory about rows; the next question reads the files again."""
         self._indexes: dict[str, tuple[Index, int, int]] = {}

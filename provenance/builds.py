@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from provenance import draft, entries, grouping, linking, moments, publishing, selection
+from provenance import draft, entries, figures, grouping, linking, moments, publishing, selection
 from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.errors import Malformed, ProvenanceError
@@ -56,6 +56,7 @@ def build(
             groups = grouping.group(archive, coming, params, table)
             report("Publishing", 2, 3)
             built = publishing.publish(archive, coming, params, table, around(coming.label), published_at)
+            figures.keep(archive, coming.number)
             report("Publishing", 3, 3)
         except ProvenanceError as error:
             fail(archive, coming, error, around(coming.label))

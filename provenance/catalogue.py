@@ -129,5 +129,5 @@ class Catalogue:
 
 def _logged(index: int, act: entries.Act) -> LoggedAct:
     return LoggedAct(
-        index=index, kind=type(act).__name__, on=act.on, label=getattr(act, "label", ""), body=entries.to_bytes(act)
+        index=index, kind=getattr(act, "act", type(act).__name__), on=act.on, label=getattr(act, "label", ""), body=entries.to_bytes(act)
     )

@@ -8,6 +8,7 @@ Arrow batches out. Secrets travel in the pipe and live in memory only.
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import struct
 import subprocess
@@ -20,6 +21,7 @@ import pyarrow as pa
 from provenance import canonical, sealing
 from provenance.errors import Tampered
 
+_ROUND = 50_000  # rows that a worker is given at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
 
 
@@ -60,26 +62,38 @@ class Crew:
         batch = batch.combine_chunks()
         if self.size == 1 or batch.num_rows < _ALONE:
             return _join([_work(job, table, batch)])
-        while len(self._workers) < self.size - 1:
-            self._workers.append(
-                subprocess.Popen([sys.executable, "-m", "provenance.crew"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            )
-        edges = np.linspace(0, batch.num_rows, self.size + 1).astype(int)
-        parts = [batch.slice(a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        done: list[pa.Table] = []
         try:
-            for worker, part in zip(self._workers, parts[1:], strict=True):
-                _send(worker.stdin, part.replace_schema_metadata({"job": job, "table": table}))
-            done = [_work(job, table, parts[0])]
-            for worker, start in zip(self._workers, edges[1:-1], strict=True):
-                reply = _receive(worker.stdout)
-                meta = reply.schema.metadata or {}
-                if b"unopened" in meta:
-                    raise sealing.Unopened(table, int(start) + int(meta[b"unopened"]))
-                done.append(reply)
+            # In rounds, so that memory follows the size of a round and not of the table.
+            for start in range(0, batch.num_rows, _ROUND * self.size):
+                done += self._round(job, table, batch.slice(start, _ROUND * self.size), start)
         except BaseException:
             self._abandon()
             raise
         return _join(done)
+
+    def _round(self, job: str, table: str, batch: pa.Table, first: int) -> list[pa.Table]:
+        while len(self._workers) < self.size - 1:
+            self._workers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "provenance.crew"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+        edges = np.linspace(0, batch.num_rows, self.size + 1).astype(int)
+        parts = [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+        for worker, part in zip(self._workers, parts[1:], strict=True):
+            _send(worker.stdin, part.replace_schema_metadata({"job": job, "table": table}))
+        try:
+            done = [_work(job, table, parts[0])]
+        except sealing.Unopened as error:
+            raise sealing.Unopened(table, first + error.position) from None
+        for worker, start in zip(self._workers, edges[1:-1], strict=True):
+            reply = _receive(worker.stdout)
+            meta = reply.schema.metadata or {}
+            if b"unopened" in meta:
+                raise sealing.Unopened(table, first + int(start) + int(meta[b"unopened"]))
+            done.append(reply)
+        return done
 
     def _abandon(self) -> None:
         """A worker with an answer nobody fetched would give it to the next question: start afresh."""

@@ -27,7 +27,7 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
 
     When the block raises, the staged file is removed and `path` is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         os.close(os.open(staged, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode))
@@ -39,6 +39,14 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and those above it; each new name is flushed in the folder that holds it."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,13 +7,14 @@ figures changed are sealed anew.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, merkle, networks, rows
+from provenance import canonical, durable, figures, merkle, networks, rows
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -35,46 +36,43 @@ class GroupReport:
 def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> GroupReport:
     """Write the people's and networks' rows of `draft`. Nothing is logged yet."""
     tallies = draft.read_tallies(archive)
-    link = archive.index("link", draft)
+    figures.recall(archive, draft.number - 1)
+    link, people = archive.index("link", draft), archive.index("nominal")
     standing = link.standing(draft.number)
-    strength, records = _figures(archive, draft, standing)
-    people = archive.index("nominal")
+    strength, records = figures.of_links(archive, standing)
     before = people.standing(draft.number - 1)
-    held = archive.opened("nominal", before)
-    tokens = people.a[before]
+    held = archive.opened("nominal", before).append_column("token", pa.array(people.a[before]))
+    now = _counts(held, tallies)
 
-    now = _counts(held.append_column("token", pa.array(tokens)), tallies)
-    roots = _roots(archive, draft, held, tokens, standing, now)
-    content, found, alarms = _grouped(archive, draft, params, table, now, roots, (standing, strength, records), held, tokens)
+    parts, found = [], []
+    for code, theme in enumerate(THEMES, start=1):
+        here = link.theme[standing] == code
+        part = _Theme(
+            theme,
+            now.filter(pc.equal(now["theme"], theme)).combine_chunks(),
+            held.filter(pc.equal(held["theme"], theme)).combine_chunks(),
+            _Links(link, standing[here], strength[here], records[here]),
+        )
+        if part.now.num_rows:
+            content, networks_here = part.grouped(archive, draft, params, table)
+            parts.append(content)
+            found.append(networks_here)
+    content = pa.concat_tables([TABLES["nominal"].columns.empty_table(), *parts])
+    groups = pa.concat_tables([TABLES["network"].columns.empty_table(), *found])
 
     opened, changes = 0, []
-    for name, fresh in (("nominal", content), ("network", found)):
+    for name, fresh in (("nominal", content), ("network", groups)):
         index = archive.index(name)
         last = index.standing(draft.number - 1)
-        old = archive.opened(name, last)
-        ours, theirs = canonical.rows(_of(name, fresh)), canonical.rows(_of(name, old))
-        new = _of(name, fresh).filter(pc.invert(pc.is_in(ours, value_set=theirs)))
+        ours, theirs = canonical.rows(fresh), canonical.rows(archive.opened(name, last))
+        new = fresh.filter(pc.invert(pc.is_in(ours, value_set=theirs)))
         gone = last[~pc.is_in(theirs, value_set=ours).to_numpy(zero_copy_only=False)]
         rows.write_segment(archive.segment(draft.label, name), archive.sealer.seal(name, new))
         changes.append(index.references(gone, opened=False))
         opened += new.num_rows
     rows.write_changes(archive.changes("networks", draft.label), pa.concat_tables(changes))
     durable.sync_folder(archive.root / "store" / "networks")
-    return GroupReport(content.num_rows, found.num_rows, opened, alarms)
-
-
-def _figures(archive: Archive, draft: Draft, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strength and distinct records of the links at `positions`; each row is opened for them once."""
-    index = archive.index("link", draft)
-    known = archive.figures
-    if len(known) < len(index):
-        known = np.concatenate([known, np.full((len(index) - len(known), 2), -1, np.int64)])
-    unread = positions[known[positions, 0] < 0]
-    if len(unread):
-        content = archive.sealer.open("link", index.rows(unread))
-        known[unread, 0], known[unread, 1] = content["strength"].to_numpy(), content["records"].to_numpy()
-    archive.figures = known
-    return known[positions, 0], known[positions, 1]
+    return GroupReport(content.num_rows, groups.num_rows, opened, int(pc.sum(groups["alarm"]).as_py() or 0))
 
 
 def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
@@ -89,106 +87,80 @@ def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
     return whole.sort_by([("theme", "ascending"), ("token", "ascending")]).combine_chunks()
 
 
-def _roots(
-    archive: Archive, draft: Draft, held: pa.Table, tokens: np.ndarray, standing: np.ndarray, now: pa.Table
-) -> np.ndarray:
-    """For each row of `now`, the root over the sorted leaves of that person's links in that theme, hexadecimal."""
-    link = archive.index("link", draft)
-    codes = _codes(now["theme"])
-    people = _pairs(codes, now["token"].to_numpy())
-    roots = np.full(len(people), merkle.EMPTY_ROOT.hex(), dtype="U64")
-    old = _pairs(_codes(held["theme"]), tokens)
-    at, known = _places(people, old)
-    roots[known] = held["links_root"].to_numpy(zero_copy_only=False)[at[known]].astype("U64")
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The links of one theme that stand in the draft."""
 
-    touched = np.flatnonzero((link.since == draft.number) | (link.until == draft.number))
-    moved = np.unique(np.concatenate([_pairs(link.theme[touched], side[touched]) for side in (link.a, link.b)]))
-    owners = np.concatenate([_pairs(link.theme[standing], side[standing]) for side in (link.a, link.b)])
-    leaves = np.tile(rows.as_keys(link.leaf[standing]), 2)
-    mine = np.isin(owners, moved)
-    owners, leaves = owners[mine], leaves[mine]
-    order = np.lexsort((leaves, owners["token"], owners["theme"]))
-    owners, leaves = owners[order], np.ascontiguousarray(leaves[order])
-    first = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]])) if len(owners) else np.zeros(0, int)
-    data, bounds = leaves.tobytes(), [*(first * 32).tolist(), len(owners) * 32]
-    fresh = np.array(
-        [merkle.root(data[a:b]).hex() for a, b in zip(bounds[:-1], bounds[1:], strict=True)], dtype="U64"
-    )
-    roots[np.isin(people, moved)] = merkle.EMPTY_ROOT.hex()
-    at, known = _places(people, owners[first])
-    roots[known] = fresh[at[known]]
-    return roots
+    index: rows.Index
+    at: np.ndarray
+    strength: np.ndarray
+    records: np.ndarray
 
 
-def _grouped(archive, draft, params, table, now, roots, link_figures, held, tokens) -> tuple[pa.Table, pa.Table, int]:
-    standing, strength, records = link_figures
-    link = archive.index("link", draft)
-    old = _pairs(_codes(held["theme"]), tokens)
-    parts, found = [], []
-    codes = _codes(now["theme"])
-    for code, theme in enumerate(THEMES, start=1):
-        rows_here = np.flatnonzero(codes == code)
-        if not len(rows_here):
-            continue
-        mine = now.take(pa.array(rows_here))
-        people = mine["token"].to_numpy()  # sorted
-        links_here = link.theme[standing] == code
-        a, b = (np.searchsorted(people, side[standing][links_here]).astype(np.int64) for side in (link.a, link.b))
+@dataclass(frozen=True, slots=True)
+class _Theme:
+    """One theme of a draft: its people's counts now (sorted by token), their rows in the build before, its links."""
+
+    name: str
+    now: pa.Table
+    held: pa.Table
+    links: _Links
+
+    def grouped(self, archive: Archive, draft: Draft, params: Params, table: HarmTable) -> tuple[pa.Table, pa.Table]:
+        """The people's rows and the networks' rows."""
+        now, index, at = self.now, self.links.index, self.links.at
+        people = now["token"].to_numpy()
+        a, b = (np.searchsorted(people, side[at]).astype(np.int64) for side in (index.a, index.b))
         names = pc.list_element(pc.split_pattern(archive.vault.keys(people), "\x1f", max_splits=1), 1)
-        at, known = _places(_pairs(np.full(len(people), code, np.int8), people), old)
-        previous = np.full(len(people), "", dtype=object)
-        previous[known] = held["network"].to_numpy(zero_copy_only=False)[at[known]]
+        was = pc.index_in(now["token"].combine_chunks(), value_set=self.held["token"].combine_chunks())
+        previous = pc.fill_null(self.held["network"].combine_chunks().take(was), "")
         result = networks.networks(
-            theme, a, b, strength[links_here], records[links_here], params.networks, names,
-            mine["harm"].to_numpy(), pa.array(previous, pa.string()), draft.label,
+            self.name, a, b, self.links.strength, self.links.records, params.networks, names,
+            now["harm"].to_numpy(), previous, draft.label,
         )  # fmt: skip
         only_victim = pc.and_(
-            pc.equal(mine["victim"], mine["records"]),
-            pc.equal(pc.add(pc.add(mine["offending"], mine["witness"]), mine["other"]), 0),
+            pc.equal(now["victim"], now["records"]),
+            pc.equal(pc.add(pc.add(now["offending"], now["witness"]), now["other"]), 0),
         )
-        parts.append(
-            mine.drop_columns(["token"])
-            .append_column("nominal", names)
-            .append_column("network", result.nodes["network"])
-            .append_column("links", result.nodes["links"])
-            .append_column("strength", result.nodes["strength"])
-            .append_column("victim_only", only_victim.cast(pa.int64()))
-            .append_column("harm_edition", pa.array([table.edition] * mine.num_rows, pa.string()))
-            .append_column("links_root", pa.array(roots[rows_here], pa.string()))
+        count = now.num_rows
+        content = pa.table(
+            {
+                **{name: now[name] for name in ("theme", *COUNTS)},
+                "nominal": names,
+                **{name: result.nodes[name] for name in ("network", "links", "strength")},
+                "victim_only": only_victim.cast(pa.int64()),
+                "harm_edition": pa.array([table.edition] * count, pa.string()),
+                "links_root": self._roots(draft, a, b, was),
+            }
         )
-        found.append(
-            result.networks.append_column("theme", pa.array([theme] * result.networks.num_rows, pa.string()))
+        theme = pa.array([self.name] * result.networks.num_rows, pa.string())
+        return _of("nominal", content), _of("network", result.networks.append_column("theme", theme))
+
+    def _roots(self, draft: Draft, a: np.ndarray, b: np.ndarray, was: pa.Array) -> pa.Array:
+        """For each person the root over the sorted leaves of their links, hexadecimal; worked out again where one moved."""
+        index, at, count = self.links.index, self.links.at, self.now.num_rows
+        roots = pc.fill_null(self.held["links_root"].combine_chunks().take(was), merkle.EMPTY_ROOT.hex())
+        tokens = self.now["token"].to_numpy()
+        touched = np.flatnonzero(
+            ((index.since == draft.number) | (index.until == draft.number))
+            & (index.theme == THEMES.index(self.name) + 1)
         )
-    content = pa.concat_tables([_of("nominal", part) for part in parts] or [TABLES["nominal"].columns.empty_table()])
-    groups = pa.concat_tables([_of("network", part) for part in found] or [TABLES["network"].columns.empty_table()])
-    return content, groups, int(pc.sum(groups["alarm"]).as_py() or 0)
+        moved = np.isin(tokens, np.concatenate([index.a[touched], index.b[touched]]))
+
+        owner, place = np.concatenate([a, b]), np.concatenate([np.arange(len(at))] * 2)
+        mine = moved[owner]
+        owner, place = owner[mine], place[mine]
+        leaves = rows.as_keys(index.leaf[at])
+        rank = np.empty(len(at), np.int64)
+        rank[np.argsort(leaves)] = np.arange(len(at))
+        order = np.lexsort((rank[place], owner))
+        data = np.ascontiguousarray(index.leaf[at[place[order]]]).tobytes()
+        counts = np.bincount(owner, minlength=count)[moved]
+        bounds = np.concatenate([[0], np.cumsum(counts)]) * 32
+        fresh = [merkle.root(data[x:y]).hex() for x, y in itertools.pairwise(bounds.tolist())]
+        return pc.replace_with_mask(roots, pa.array(moved), pa.array(fresh, pa.string()))
 
 
 def _of(name: str, content: pa.Table) -> pa.Table:
     columns = TABLES[name].columns
     return content.select(columns.names).cast(columns).combine_chunks()
-
-
-_PAIR = np.dtype([("theme", np.int8), ("token", np.int64)])
-
-
-def _pairs(theme: np.ndarray, token: np.ndarray) -> np.ndarray:
-    pairs = np.empty(len(token), _PAIR)
-    pairs["theme"], pairs["token"] = theme, token
-    return pairs
-
-
-def _codes(themes: pa.ChunkedArray) -> np.ndarray:
-    return pc.add(pc.index_in(themes, pa.array(THEMES)), 1).to_numpy().astype(np.int8)
-
-
-def _places(wanted: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each of `wanted` stands in `among` (any order, distinct), and whether it does."""
-    if not len(among):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    order = np.lexsort((among["token"], among["theme"]))
-    ordered = among[order]
-    at = np.searchsorted(ordered, wanted)
-    at[at == len(ordered)] = 0
-    return order[at], ordered[at] == wanted
-

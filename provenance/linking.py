@@ -44,8 +44,11 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     old_records, old_parts = before.content(moved)
     new_records, new_parts = after.content(moved)
     connection = links.connection(archive.crew.size)
-    supports = links.supports(*_tables(connection, new_records, new_parts), params).to_pyarrow()
-    left_out = links.left_out(*_tables(connection, new_records, new_parts), params).to_pyarrow()
+    new, old = (ibis.memtable(new_records), ibis.memtable(new_parts)), (ibis.memtable(old_records), ibis.memtable(old_parts))
+    supports = connection.to_pyarrow(links.supports(*new, params))
+    left_out = connection.to_pyarrow(links.left_out(*new, params))
+    added = connection.to_pyarrow(links.tallies(*new, params, table))
+    removed = None if again else connection.to_pyarrow(links.tallies(*old, params, table))
 
     index = archive.index("link")
     standing = index.standing(draft.number - 1)
@@ -53,13 +56,12 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
         touched, kept = standing, SUPPORTS.empty_table()
     else:
         touched, kept = _touched(archive, standing, supports, moved)
+    del old_records, old_parts, new_records, new_parts, new, old
     sealed = _sealed(archive, connection, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
     same = np.isin(rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])), rows.as_keys(index.leaf[touched]))
     stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
     fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
 
-    added = links.tallies(*_tables(connection, new_records, new_parts), params, table).to_pyarrow()
-    removed = None if again else links.tallies(*_tables(connection, old_records, old_parts), params, table).to_pyarrow()
     draft.write_tallies(archive, Tallies(again, *(_counted(archive, side) for side in (added, removed))))
     rows.write_changes(archive.changes("records", draft.label), chosen.changes(archive))
     rows.write_segment(archive.segment(draft.label, "link"), fresh)
@@ -68,6 +70,7 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     return LinkReport(len(moved), fresh.rows.num_rows, int((~stays).sum()), left_out)
 
 
+_SHARE = 400_000  # supports worked on at a time
 SUPPORTS = pa.schema([("theme", pa.string()), ("a", pa.string()), ("b", pa.string()), *SUPPORT])
 
 
@@ -125,13 +128,10 @@ def _touched(
     """Links of the build before that the change touches, and those of their supports that it does not."""
     index = archive.index("link")
     resting = np.intersect1d(index.resting_on(moved), standing, assume_unique=True)
-    pairs = supports.group_by(["theme", "a", "b"]).aggregate([])
-    wanted = _pair_keys(
-        pc.add(pc.index_in(_flat(pairs["theme"]), pa.array(THEMES)), 1).to_numpy().astype(np.int8),
-        archive.vault.tokens(vault.nominal_keys(_flat(pairs["a"]))),
-        archive.vault.tokens(vault.nominal_keys(_flat(pairs["b"]))),
-    )
-    meeting = standing[np.isin(_pair_keys(index.theme[standing], index.a[standing], index.b[standing]), wanted)]
+    theme, one, other = _named(archive, supports)
+    near = standing[np.isin(index.a[standing], one) & np.isin(index.b[standing], other)]
+    wanted = _pair_keys(theme, one, other)
+    meeting = near[np.isin(_pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
     touched = np.union1d(resting, meeting)
     old = archive.sealer.open("link", index.rows(touched))
     owner = pc.list_parent_indices(old["supports"].combine_chunks())
@@ -141,10 +141,32 @@ def _touched(
     return touched, whole.filter(pa.array(~np.isin(tokens, moved)))
 
 
+def _named(archive: Archive, supports: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Theme codes and tokens of the pairs that supports speak of, each pair once."""
+    pairs = supports.group_by(["theme", "a", "b"]).aggregate([])
+    return (
+        pc.add(pc.index_in(_flat(pairs["theme"]), pa.array(THEMES)), 1).to_numpy().astype(np.int8),
+        archive.vault.tokens(vault.nominal_keys(_flat(pairs["a"]))),
+        archive.vault.tokens(vault.nominal_keys(_flat(pairs["b"]))),
+    )
+
+
 def _sealed(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, params: Params) -> rows.Sealed:
+    """All links that the supports make, sealed; in shares of the people in them, so that memory follows the share."""
+    shares = -(-supports.num_rows // _SHARE)
+    if shares <= 1:
+        return rows.Sealed("link", rows.filed_in_order(_share(archive, connection, supports, params)))
+    share = archive.vault.tokens(vault.nominal_keys(_flat(supports["a"]))) % shares
+    parts = [
+        _share(archive, connection, supports.filter(pa.array(share == number)), params) for number in range(shares)
+    ]
+    return rows.Sealed("link", rows.filed_in_order(pa.concat_tables(parts)))
+
+
+def _share(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, params: Params) -> pa.Table:
     if not supports.num_rows:
-        return rows.Sealed("link", rows.SEGMENT.empty_table())
-    found = links.links(connection.create_table("all_supports", supports, temp=True, overwrite=True), params).to_pyarrow()
+        return rows.SEGMENT.empty_table()
+    found = connection.to_pyarrow(links.links(ibis.memtable(supports), params))
     content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
     content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
     each = content["supports"].combine_chunks()
@@ -161,7 +183,7 @@ def _sealed(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, 
     owner, token = owner[order], token[order]
     first = np.ones(len(owner), bool)
     first[1:] = (owner[1:] != owner[:-1]) | (token[1:] != token[:-1])
-    return archive.sealer.seal("link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows)))
+    return archive.sealer.seal("link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows))).rows
 
 
 def _counted(archive: Archive, tallies: pa.Table | None) -> pa.Table | None:
@@ -172,17 +194,9 @@ def _counted(archive: Archive, tallies: pa.Table | None) -> pa.Table | None:
     return tallies.drop_columns(["nominal"]).append_column("token", pa.array(token))
 
 
-def _tables(connection: ibis.BaseBackend, records: pa.Table, parts: pa.Table) -> tuple[ibis.Table, ibis.Table]:
-    return (
-        connection.create_table("records_taken", records, temp=True, overwrite=True),
-        connection.create_table("parts_taken", parts, temp=True, overwrite=True),
-    )
-
-
 def _pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One comparable value per (theme, unordered pair of tokens)."""
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    return np.ascontiguousarray(np.stack([low, high, theme.astype(np.int64)], axis=1)).view("V24").ravel()
+    """One comparable value per theme and pair of tokens; a and b are filed in the order of their names."""
+    return np.ascontiguousarray(np.stack([a, b, theme.astype(np.int64)], axis=1)).view("V24").ravel()
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -79,8 +79,7 @@ class Sealer:
             ],
             schema=SEGMENT,
         )
-        order = pc.sort_indices(filed.select(["a", "b", "leaf"]), [("a", "ascending"), ("b", "ascending"), ("leaf", "ascending")])
-        return Sealed(table, filed.take(order))
+        return Sealed(table, filed_in_order(filed))
 
     def leaves(self, table: str, content: pa.Table) -> pa.Array:
         """What each row of a table without further parents would be filed under, in the order of `content`."""
@@ -137,6 +136,11 @@ class Sealer:
         if gone.any():
             raise Missing(f"the vault no longer holds {len(np.unique(owners[gone]))} of the secrets that these rows need")
         return gathered(secrets, at, counts)
+
+
+def filed_in_order(sealed: pa.Table) -> pa.Table:
+    """Sealed rows in the order of a segment: by a, b and leaf."""
+    return sealed.take(pc.sort_indices(sealed, [(name, "ascending") for name in ("a", "b", "leaf")]))
 
 
 def theme_codes(content: pa.Table) -> pa.Array:

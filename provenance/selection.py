@@ -52,8 +52,11 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
             available &= np.isin(index.a, archive.index("record").a[taken["record"]])
         elif table == "person":
             available &= np.isin(index.a, archive.index("involvement").b[taken["involvement"]])
-        else:
-            available &= _by(archive, index, np.flatnonzero(available)) <= _seconds(cut_off)
+        else:  # what the build before had was recorded before this cut-off too
+            known = np.zeros(len(index), bool)
+            known[index.standing(build - 1)] = True
+            fresh = np.flatnonzero(available & ~known)
+            available[fresh] = _by(archive, index, fresh)[fresh] <= _seconds(cut_off)
         taken[table] = np.flatnonzero(available)
     opened, closed = {}, {}
     for table, positions in taken.items():
