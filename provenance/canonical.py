@@ -7,6 +7,7 @@ differently; text with unpaired surrogates is refused, because it has no UTF-8.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -18,6 +19,7 @@ import pyarrow.json as pj
 
 from provenance.errors import Malformed
 
+_CONTROL = r"(?:^|[^\\])(?:\\\\)*\\u00"  # an escape, and not the text of one: a backslash in text is written twice
 _SAFE_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3 with RFC 7493 2.2: integers every JSON reader keeps exact
 
 
@@ -64,22 +66,31 @@ def rows(table: pa.Table) -> pa.Array:
     """Each row of a table as RFC 8785 JSON, large_binary.
 
     Columns may be text, integers, and lists and structs of them, none of them null. Raises Malformed on any other
-    type, and on control characters other than tab and newline, which the input contract never lets in.
+    type, on integers beyond 2**53 - 1, and on control characters that have no short escape, which the input contract
+    never lets in.
     """
     for field in table.schema:
         _check_type(field.name, field.type)
+        for chunk in table[field.name].chunks:
+            _check_values(field.name, chunk)
     if not table.num_columns:
         raise Malformed("canonical rows have columns: found a table without any")
     # DuckDB writes text as RFC 8785 does except for the rare control characters: \u001F with a capital letter.
-    with duckdb.connect(config={"temp_directory": ""}) as connection:
+    with _database().cursor() as connection:
         connection.register("rows_in", table)
         written = connection.sql(f"SELECT to_json({_json('rows_in', table.schema)}) AS j FROM rows_in").to_arrow_table()
     column = written["j"].combine_chunks()
     column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
     texts = column.cast(pa.large_string())
-    if pc.any(pc.match_substring(texts, "\\u00")).as_py():
+    suspects = texts.filter(pc.match_substring(texts, "\\u00"))  # few or none, so the dearer question is asked of these
+    if pc.any(pc.match_substring_regex(suspects, _CONTROL)).as_py():
         raise Malformed("canonical rows hold no control characters but tab and newline: found one")
     return texts.cast(pa.large_binary())
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"temp_directory": ""})  # nowhere to spill: plaintext stays in memory
 
 
 def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
@@ -94,6 +105,12 @@ def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
+        raise Malformed(f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}") from None
+    try:  # what a row lacks is read as null
+        for field in schema:
+            for chunk in read[field.name].chunks:
+                _check_values(field.name, chunk)
+    except Malformed:
         raise Malformed(f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}") from None
     return read.select(schema.names).cast(schema)
 
@@ -133,6 +150,20 @@ def _check_type(name: str, kind: pa.DataType) -> None:
         _check_type(name, kind.value_type)
     elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_int64(kind)):
         raise Malformed(f"canonical rows hold text and 64-bit integers: column {name} is {kind}")
+
+
+def _check_values(name: str, column: pa.Array) -> None:
+    if column.null_count:
+        raise Malformed(f"canonical rows hold no nulls: column {name} has {column.null_count}")
+    if pa.types.is_struct(column.type):
+        for field, part in zip(column.type, column.flatten(), strict=True):
+            _check_values(field.name, part)
+    elif pa.types.is_list(column.type):
+        _check_values(name, column.flatten())
+    elif pa.types.is_int64(column.type) and len(column):
+        ends = pc.min_max(column)
+        if max(-ends["min"].as_py(), ends["max"].as_py()) > _SAFE_INTEGER:
+            raise Malformed(f"canonical JSON integers lie within 2**53 - 1: column {name} has a larger one")
 
 
 def _json(path: str, fields: pa.Schema | pa.StructType) -> str:

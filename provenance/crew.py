@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from provenance import canonical, sealing
-from provenance.errors import Tampered
+from provenance.errors import Conflict
 
 _ROUND = 50_000  # rows that a worker is given at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
@@ -67,6 +67,9 @@ class Crew:
             # In rounds, so that memory follows the size of a round and not of the table.
             for start in range(0, batch.num_rows, _ROUND * self.size):
                 done += self._round(job, table, batch.slice(start, _ROUND * self.size), start)
+        except (BrokenPipeError, EOFError):
+            self._abandon()
+            raise Conflict("a sealing worker ended before it answered: try again") from None
         except BaseException:
             self._abandon()
             raise
@@ -140,8 +143,11 @@ def _send(pipe: BinaryIO, table: pa.Table) -> None:
 def _receive(pipe: BinaryIO) -> pa.Table:
     head = pipe.read(8)
     if len(head) < 8:
-        raise Tampered("a sealing worker ended before it answered")
-    data = pipe.read(struct.unpack(">Q", head)[0])
+        raise EOFError
+    size = struct.unpack(">Q", head)[0]
+    data = pipe.read(size)
+    if len(data) < size:
+        raise EOFError
     return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
 
 

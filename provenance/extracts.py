@@ -122,7 +122,7 @@ def read(folder: Path, *, systems: Mapping[str, Collection[str]], progress: Prog
 
 
 def rejects_csv(rejects: pa.Table) -> bytes:
-    """The rejects as a CSV report. A cell cannot start a spreadsheet formula: forms hold none of `=`, `+` and `@`."""
+    """The rejects as a CSV report. No cell can call a spreadsheet function: forms hold none of `=`, `+` and `@`."""
     sink = io.BytesIO()
     pyarrow.csv.write_csv(rejects, sink)
     return sink.getvalue()

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from provenance import durable
+from provenance import durable, vault
 from provenance.archive import Archive
 from provenance.errors import Tampered
 from provenance.sealing import opened_blob, sealed_blob
@@ -66,6 +65,6 @@ def recall(archive: Archive, build: int) -> None:
     archive.figures = known
     at = people["position"].to_numpy()
     keys = archive.vault.keys(archive.index("nominal").a[at])
-    names = pc.list_element(pc.split_pattern(keys, "\x1f", max_splits=1), 1)
+    names = vault.nominal_ids(keys)
     columns = TABLES["nominal"].columns
     archive.remember("nominal", at, people.append_column("nominal", names).select(columns.names).cast(columns))

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, figures, merkle, networks, rows
+from provenance import canonical, durable, figures, merkle, networks, rows, vault
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -111,7 +111,7 @@ class _Theme:
         now, index, at = self.now, self.links.index, self.links.at
         people = now["token"].to_numpy()
         a, b = (np.searchsorted(people, side[at]).astype(np.int64) for side in (index.a, index.b))
-        names = pc.list_element(pc.split_pattern(archive.vault.keys(people), "\x1f", max_splits=1), 1)
+        names = vault.nominal_ids(archive.vault.keys(people))
         was = pc.index_in(now["token"].combine_chunks(), value_set=self.held["token"].combine_chunks())
         previous = pc.fill_null(self.held["network"].combine_chunks().take(was), "")
         result = networks.networks(

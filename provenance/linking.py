@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import ibis
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, identity, links, rows, selection, vault
+from provenance import durable, engine, identity, rows, selection, vault
 from provenance.archive import Archive
 from provenance.draft import Draft, Tallies
+from provenance.engine import Engine
 from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.records import THEMES
@@ -43,12 +43,11 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
 
     old_records, old_parts = before.content(moved)
     new_records, new_parts = after.content(moved)
-    connection = links.connection(archive.crew.size)
-    new, old = (ibis.memtable(new_records), ibis.memtable(new_parts)), (ibis.memtable(old_records), ibis.memtable(old_parts))
-    supports = connection.to_pyarrow(links.supports(*new, params))
-    left_out = connection.to_pyarrow(links.left_out(*new, params))
-    added = connection.to_pyarrow(links.tallies(*new, params, table))
-    removed = None if again else connection.to_pyarrow(links.tallies(*old, params, table))
+    rules = engine.engine(params, table, archive.crew.size)
+    supports = rules.supports(new_records, new_parts)
+    left_out = rules.left_out(new_records, new_parts)
+    added = rules.tallies(new_records, new_parts)
+    removed = None if again else rules.tallies(old_records, old_parts)
 
     index = archive.index("link")
     standing = index.standing(draft.number - 1)
@@ -56,8 +55,8 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
         touched, kept = standing, SUPPORTS.empty_table()
     else:
         touched, kept = _touched(archive, standing, supports, moved)
-    del old_records, old_parts, new_records, new_parts, new, old
-    sealed = _sealed(archive, connection, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
+    del old_records, old_parts, new_records, new_parts
+    sealed = _sealed(archive, rules, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
     same = np.isin(rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])), rows.as_keys(index.leaf[touched]))
     stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
     fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
@@ -108,7 +107,7 @@ def _moved(archive: Archive, chosen: Selection, before: _Side, after: _Side, aga
         people = archive.vault.tokens(vault.nominal_keys(judged))
         for side in (before, after):
             mine = side.taken["involvement"]
-            tokens.append(part.a[mine[np.isin(part.b[mine], people)]])
+            tokens.append(part.a[mine[rows.among(part.b[mine], people)]])
     return np.unique(np.concatenate(tokens))
 
 
@@ -129,7 +128,7 @@ def _touched(
     index = archive.index("link")
     resting = np.intersect1d(index.resting_on(moved), standing, assume_unique=True)
     theme, one, other = _named(archive, supports)
-    near = standing[np.isin(index.a[standing], one) & np.isin(index.b[standing], other)]
+    near = standing[rows.among(index.a[standing], one) & rows.among(index.b[standing], other)]
     wanted = _pair_keys(theme, one, other)
     meeting = near[np.isin(_pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
     touched = np.union1d(resting, meeting)
@@ -138,7 +137,7 @@ def _touched(
     parts = pa.Table.from_struct_array(old["supports"].combine_chunks().flatten())
     whole = pa.table([old[name].combine_chunks().take(owner) for name in ("theme", "a", "b")] + parts.columns, schema=SUPPORTS)
     tokens = archive.vault.tokens(vault.record_keys(_flat(whole["system"]), _flat(whole["record_id"])))
-    return touched, whole.filter(pa.array(~np.isin(tokens, moved)))
+    return touched, whole.filter(pa.array(~rows.among(tokens, moved)))
 
 
 def _named(archive: Archive, supports: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,22 +150,22 @@ def _named(archive: Archive, supports: pa.Table) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _sealed(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, params: Params) -> rows.Sealed:
+def _sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> rows.Sealed:
     """All links that the supports make, sealed; in shares of the people in them, so that memory follows the share."""
     shares = -(-supports.num_rows // _SHARE)
     if shares <= 1:
-        return rows.Sealed("link", rows.filed_in_order(_share(archive, connection, supports, params)))
+        return rows.Sealed("link", rows.filed_in_order(_share(archive, rules, supports, params)))
     share = archive.vault.tokens(vault.nominal_keys(_flat(supports["a"]))) % shares
     parts = [
-        _share(archive, connection, supports.filter(pa.array(share == number)), params) for number in range(shares)
+        _share(archive, rules, supports.filter(pa.array(share == number)), params) for number in range(shares)
     ]
     return rows.Sealed("link", rows.filed_in_order(pa.concat_tables(parts)))
 
 
-def _share(archive: Archive, connection: ibis.BaseBackend, supports: pa.Table, params: Params) -> pa.Table:
+def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> pa.Table:
     if not supports.num_rows:
         return rows.SEGMENT.empty_table()
-    found = connection.to_pyarrow(links.links(ibis.memtable(supports), params))
+    found = rules.links(supports)
     content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
     content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
     each = content["supports"].combine_chunks()

@@ -188,25 +188,25 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
     if len(same):
         ours = rows.leaf_matrix(archive.sealer.leaves("record", _versioned(record, version).take(pa.array(same))))
         changed[same] = (ours != held.leaf[standing[same]]).any(axis=1)
-    known = np.isin(owners, tokens[standing >= 0])
+    known = rows.among(owners, tokens[standing >= 0])
     new_part = np.ones(len(owners), bool)
-    old = np.flatnonzero((parts.replaced == 0) & np.isin(parts.a, tokens[standing >= 0]))
+    old = np.flatnonzero((parts.replaced == 0) & rows.among(parts.a, tokens[standing >= 0]))
     ended = old
     if known.any():
         at = np.flatnonzero(known)
         ours = rows.as_keys(rows.leaf_matrix(archive.sealer.leaves("involvement", involvement.take(pa.array(at)))))
         theirs = rows.as_keys(parts.leaf[old])
-        new_part[at] = ~np.isin(ours, theirs)
-        ended = old[~np.isin(theirs, ours)]
+        new_part[at] = ~rows.among(ours, theirs)
+        ended = old[~rows.among(theirs, ours)]
     touched = np.concatenate([owners[known & new_part], parts.a[ended]])
-    changed |= np.isin(tokens, touched)
+    changed |= rows.among(tokens, touched)
 
     gone_records, gone_parts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if extract.mode == "full" and len(current):
         systems = pc.list_element(pc.split_pattern(archive.vault.keys(held.a[current]), "\x1f"), 1)
         mine = pc.is_in(systems, value_set=pa.array(sorted(extract.systems))).to_numpy(zero_copy_only=False)
-        gone_records = current[mine & ~np.isin(held.a[current], tokens)]
-        gone_parts = np.flatnonzero((parts.replaced == 0) & np.isin(parts.a, held.a[gone_records]))
+        gone_records = current[mine & ~rows.among(held.a[current], tokens)]
+        gone_parts = np.flatnonzero((parts.replaced == 0) & rows.among(parts.a, held.a[gone_records]))
     return (
         _versioned(record, version + 1).filter(pa.array(changed)),
         involvement.filter(pa.array(new_part)),

@@ -29,7 +29,7 @@ MAX_CELL = 10_000  # characters of any cell
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """The codes that exist in one grading scheme, best first."""
+    """The codes that exist in one grading scheme, in the order of its form."""
 
     source: tuple[str, ...]
     assessment: tuple[str, ...]
@@ -38,11 +38,11 @@ class Scheme:
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {
-        # College of Policing, APP Intelligence report: source 1 reliable to 3 not reliable, intelligence A known
-        # directly to E suspected to be false, handling P lawful sharing permitted, C permitted with conditions.
+        # Current. Source 1 reliable, 2 untested, 3 not reliable; assessment A known directly to E suspected false;
+        # handling P lawful sharing permitted, C with conditions. College of Policing, APP Intelligence management.
         "3x5x2": Scheme(source=("1", "2", "3"), assessment=("A", "B", "C", "D", "E"), handling=("P", "C")),
-        # NPIA, Guidance on the Management of Police Information (2010): the form before it, source A always reliable
-        # to E untested, intelligence 1 known to be true to 5 suspected to be false, handling codes 1 to 5.
+        # Before it. Source A always reliable to D unreliable, E untested; intelligence 1 known to be true to 5 thought
+        # false or malicious; handling 1 to 5. HMRC internal manual MLR3C14000, National Intelligence Model.
         "5x5x5": Scheme(
             source=("A", "B", "C", "D", "E"), assessment=("1", "2", "3", "4", "5"), handling=("1", "2", "3", "4", "5")
         ),

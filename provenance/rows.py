@@ -247,8 +247,10 @@ def digest(path: Path) -> str:
 class Index:
     """Every row of one table over all builds: whom it speaks of, where it lies, and from which build until which.
 
-    `since` and `until` count builds from 1; until 0 means it still stands. For the sources' tables the segment is the number of
-    the extract that brought the row, and `replaced` the extract that took its place (0: none). Arrays are parallel, in order of arrival.
+    `since` and `until` count builds from 1; until 0 means it still stands. A row that comes back (a person who is in a
+    taken record again) has those of its last stay, and earlier stays are kept beside. For the sources' tables the
+    segment is the number of the extract that brought the row, and `replaced` the extract that took its place (0: none).
+    Arrays are parallel, in order of arrival.
     """
 
     def __init__(self, table: str) -> None:
@@ -260,6 +262,7 @@ class Index:
         self.leaf = np.zeros((0, 32), np.uint8)
         self.others = np.zeros(0, np.int64)  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
         self.ends = np.zeros(1, np.int64)
+        self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
         self._starts: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -287,7 +290,7 @@ class Index:
     def resting_on(self, tokens: np.ndarray) -> np.ndarray:
         """Positions of the rows that have one of `tokens` among their further parents."""
         row = np.repeat(np.arange(len(self)), np.diff(self.ends))
-        return np.unique(row[np.isin(self.others, tokens)])
+        return np.unique(row[among(self.others, tokens)])
 
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Where references (segment, row) lie in the arrays."""
@@ -302,7 +305,9 @@ class Index:
         mine = changes.filter(pc.equal(changes["table"], self.table))
         at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
         opened = mine["opened"].to_numpy()
-        self.since[at[opened]] = build
+        again = at[opened & (self.since[at] > 0)]
+        self._spans = np.concatenate([self._spans, np.stack([again, self.since[again], self.until[again]], axis=1)])
+        self.since[at[opened]], self.until[at[opened]] = build, 0
         self.until[at[~opened]] = build
 
     def replace(self, changes: pa.Table, extract: int) -> None:
@@ -312,7 +317,9 @@ class Index:
 
     def standing(self, build: int) -> np.ndarray:
         """Positions of the rows that a build has."""
-        return np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
+        now = np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
+        before = self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
+        return np.union1d(now, before) if len(before) else now
 
     def rows(self, positions: np.ndarray) -> pa.Table:
         """The sealed rows (SEGMENT) at `positions`, in that order."""
@@ -362,6 +369,16 @@ def leaf_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     array = _only(column)
     raw = np.frombuffer(array.buffers()[1], np.uint8) if len(array) else np.zeros(0, np.uint8)
     return raw[array.offset * 32 : (array.offset + len(array)) * 32].reshape(-1, 32)
+
+
+def among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """True where a value is one of `wanted`: `np.isin`, several times faster where few of many are wanted."""
+    if not len(wanted):
+        return np.zeros(len(values), bool)
+    wanted = np.sort(wanted)
+    at = np.searchsorted(wanted, values)
+    at[at == len(wanted)] = 0
+    return wanted[at] == values
 
 
 def as_keys(leaves: np.ndarray) -> np.ndarray:

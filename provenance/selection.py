@@ -1,9 +1,9 @@
 """Which of the source rows a build takes.
 
-Those of the extracts whose cut-off is not later than the build's, and of them the records that were recorded by then; with a record come its
-involvements, with a person in them the person's details. Before a system's first extract was cut off, that first extract
-answers for it (that is how past builds are made from one record set). So a late-recorded event appears only from its build on, and
-nothing learned later appears at all (R07).
+Those of the extracts whose cut-off is not later than the build's, and of them the records that were recorded by then;
+with a record come its involvements, with a person in them the person's details. Before a system's first extract was cut
+off, that first extract answers for it, and for no other system in it (that is how past builds are made from one record
+set). So a late-recorded event appears only from its build on, and nothing learned later appears at all (R07).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import moments
+from provenance import moments, rows
 from provenance.archive import Archive
 from provenance.rows import Index
 from provenance.tables import SOURCE_TABLES
@@ -43,15 +43,17 @@ class Selection:
 
 def select(archive: Archive, cut_off: str, build: int) -> Selection:
     """What build number `build`, with this cut-off (UTC), takes from what was received."""
-    extracts = _extracts(archive, cut_off)
+    answering = _answering(archive, cut_off)
+    extracts = np.array(sorted(set().union(*answering.values())), np.int32)
     taken: dict[str, np.ndarray] = {}
     for table in SOURCE_TABLES:
         index = archive.index(table)
         available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
+        _part_by_system(archive, index, answering, available)
         if table == "involvement":
-            available &= np.isin(index.a, archive.index("record").a[taken["record"]])
+            available &= rows.among(index.a, archive.index("record").a[taken["record"]])
         elif table == "person":
-            available &= np.isin(index.a, archive.index("involvement").b[taken["involvement"]])
+            available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
         else:  # what the build before had was recorded before this cut-off too
             known = np.zeros(len(index), bool)
             known[index.standing(build - 1)] = True
@@ -66,17 +68,43 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
     return Selection(taken, opened, closed)
 
 
-def _extracts(archive: Archive, cut_off: str) -> np.ndarray:
-    numbers: set[int] = set()
+def _answering(archive: Archive, cut_off: str) -> dict[str, set[int]]:
+    """The extracts that speak for each system: those cut off by then, or else its first."""
+    answering: dict[str, set[int]] = {}
     first: dict[str, int] = {}
     for held in archive.history.extracts:
         for feed in held.systems:
+            first.setdefault(feed.system, held.extract)
+            by_then = answering.setdefault(feed.system, set())
             if held.cut_off <= cut_off:
-                first[feed.system] = 0
-                numbers.add(held.extract)
-            else:
-                first.setdefault(feed.system, held.extract)
-    return np.array(sorted(numbers | {number for number in first.values() if number}), np.int32)
+                by_then.add(held.extract)
+    return {system: by_then or {first[system]} for system, by_then in answering.items()}
+
+
+def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[int]], available: np.ndarray) -> None:
+    """Correct `available` where an extract speaks for one of its systems and holds later news of another.
+
+    A person belongs to no system: the last row in the extracts that speak stands, whatever replaced it in another.
+    """
+    mixed = [
+        held.extract
+        for held in archive.history.extracts
+        if len({held.extract in answering[feed.system] for feed in held.systems}) > 1
+    ]
+    if not mixed:
+        return
+    if index.table == "person":
+        at = np.flatnonzero(np.isin(index.segment, list(set().union(*answering.values()))))[::-1]
+        _, last = np.unique(index.a[at], return_index=True)
+        available[:] = False
+        available[at[last]] = True
+    elif index.table in ("record", "involvement"):
+        at = np.flatnonzero(np.isin(index.segment, mixed) | np.isin(index.replaced, mixed))
+        systems = pc.list_element(pc.split_pattern(archive.vault.keys(index.a[at]), "\x1f"), 1)
+        for system, speaking in answering.items():
+            mine = at[pc.equal(systems, system).to_numpy(zero_copy_only=False)]
+            numbers = sorted(speaking)
+            available[mine] = np.isin(index.segment[mine], numbers) & ~np.isin(index.replaced[mine], numbers)
 
 
 def _by(archive: Archive, index: Index, positions: np.ndarray) -> np.ndarray:
@@ -118,5 +146,5 @@ def contents(archive: Archive, table: str, positions: np.ndarray) -> pa.Table:
 
 def of_records(index: Index, positions: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Those of `positions` whose first subject is one of `tokens`."""
-    return positions[np.isin(index.a[positions], tokens)]
+    return positions[rows.among(index.a[positions], tokens)]
 

@@ -32,6 +32,11 @@ _MOST_SHARDS = 24
 _SHARD = pa.schema([("token", pa.int64()), ("secret", pa.binary(SECRET)), ("key", pa.string())])
 
 
+def nominal_ids(keys: pa.Array) -> pa.Array:
+    """The ids within the vault's names for nominals."""
+    return pc.utf8_slice_codeunits(keys, 2)
+
+
 def nominal_keys(ids: pa.Array) -> pa.Array:
     """The vault's names for nominals."""
     return pc.binary_join_element_wise("n", ids, _SEPARATOR)
@@ -77,21 +82,30 @@ class Vault:
 
     def admit(self, keys: pa.Array, draw: Callable[[int], bytes] = os.urandom) -> np.ndarray:
         """Tokens of `keys`, int64; those not yet known get a new token and secret, on disk before this returns."""
-        fresh = pc.unique(keys).filter(pc.invert(pc.is_in(pc.unique(keys), value_set=self._keys)))
-        if len(fresh):
-            with durable.one_writer(self.folder):
-                self._load()  # another process may have admitted some meanwhile
-                fresh = fresh.filter(pc.invert(pc.is_in(fresh, value_set=self._keys)))
-                if len(fresh):
-                    self._add(fresh.take(pc.sort_indices(fresh)), draw)
+        tokens = self.tokens(keys)
+        if tokens.all():
+            return tokens
+        with durable.one_writer(self.folder):
+            self._load()  # another process may have admitted some meanwhile
+            fresh = pc.unique(_whole(keys).filter(pa.array(self.tokens(keys) == 0)))
+            if len(fresh):
+                self._add(fresh.take(pc.sort_indices(fresh)), draw)
         return self.tokens(keys)
 
     def tokens(self, keys: pa.Array) -> np.ndarray:
         """Tokens of `keys`, int64; 0 where the key is not known."""
-        at = pc.index_in(keys, value_set=self._keys)
-        found = self._tokens_by_key[pc.fill_null(at, 0).to_numpy(zero_copy_only=False)] if len(self._keys) else None
-        known = pc.is_valid(at).to_numpy(zero_copy_only=False)
-        return np.where(known, found, 0) if found is not None else np.zeros(len(keys), np.int64)
+        if not len(self._keys) or not len(keys):
+            return np.zeros(len(keys), np.int64)
+        if len(keys) * 4 > len(self._keys):
+            at = _whole(pc.fill_null(pc.index_in(keys, value_set=self._keys), -1)).to_numpy()
+            return np.where(at < 0, 0, self._tokens_by_key[at])
+        # Few are asked for: a hash table of those and one pass over all is ten times faster than the other way round.
+        asked = pc.unique(_whole(keys))
+        at = pc.index_in(self._keys, value_set=asked)
+        held = pc.is_valid(at)
+        found = np.zeros(len(asked), np.int64)
+        found[at.filter(held).to_numpy()] = self._tokens_by_key[held.to_numpy(zero_copy_only=False)]
+        return found[_whole(pc.index_in(keys, value_set=asked)).to_numpy()]
 
     def retained(self, tokens: np.ndarray) -> np.ndarray:
         """True where the token's secret is still held (the archive's own always is)."""
@@ -111,7 +125,15 @@ class Vault:
         return self._keys_by_token.take(pa.array(np.searchsorted(self._tokens, tokens)))
 
     def _load(self) -> None:
-        ring = _read(self.folder / "keyring", "the vault's keyring")
+        while True:
+            ring = _read(self.folder / "keyring", "the vault's keyring")
+            try:
+                return self._take(ring)
+            except Missing:  # a shard; perhaps a writer has merged it into another meanwhile and says so in a new keyring
+                if _read(self.folder / "keyring", "the vault's keyring") == ring:
+                    raise
+
+    def _take(self, ring: bytes) -> None:
         try:
             content = canonical.loads(opened_blob(self._master, "vault keyring", ring))
         except Tampered:
@@ -129,9 +151,7 @@ class Vault:
         ).reshape(-1, SECRET)
         self._tokens, self._secrets = tokens[order], secrets[order]
         self._tokens_by_key = tokens
-        self._keys = whole["key"].combine_chunks() if whole.num_rows else pa.array([], pa.string())
-        if isinstance(self._keys, pa.ChunkedArray):
-            self._keys = pa.concat_arrays(self._keys.chunks)
+        self._keys = _whole(whole["key"])
         self._keys_by_token = self._keys.take(pa.array(order))
         self._all_tokens = np.concatenate([[ARCHIVE_TOKEN], self._tokens]).astype(np.int64)
         self._all_secrets = np.vstack([np.frombuffer(self._archive, np.uint8)[None, :], self._secrets])
@@ -161,6 +181,10 @@ class Vault:
             if path.name not in named:
                 durable.remove(path)
         self._load()
+
+
+def _whole(keys: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return keys if isinstance(keys, pa.Array) else pa.concat_arrays([pa.array([], keys.type), *keys.chunks])
 
 
 def _sealed_shard(shard: _Shard, content: bytes) -> bytes:
