@@ -1,7 +1,8 @@
 """A quick copy of what the log says, in SQLite: acts by kind, date and label, without reading a million entries.
 
-Derived from the log alone and rebuilt from it whenever it is behind, missing or damaged. Who writes: whoever appended to the log. Nothing is
-lost if it is lost. A liar who edits it misleads until `verify` compares it with the log, entry by entry.
+Derived from the log alone and rebuilt from it whenever it is missing, unfinished or damaged; damage is remembered, so
+that `verify` can say so. Who writes: whoever finds it behind the log, one process at a time. Nothing is lost if it is
+lost. A liar who edits it and its digest misleads until `verify` compares it with the log, entry by entry.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 
 from provenance import durable, entries
@@ -41,19 +43,45 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.mended = ""  # what was found damaged, and made again from the log
         self._engine: Engine | None = None
+        self._checked = False
 
     def refresh(self, log: Log) -> None:
         """Catch up with the log; start again where the catalogue holds something else."""
-        try:
-            head = self._head()
-        except DatabaseError:
-            head = None
-        if head is not None and (head.size, head.root) == (log.size, log.root):
+        if self._is_current(log):
             return
-        if head is None or head.size >= log.size:
+        with durable.one_writer(self.path.parent):
+            if not self._is_current(log):  # another process may have caught up meanwhile
+                self._catch_up(log)
+
+    def _is_current(self, log: Log) -> bool:
+        self._checked = self._checked or self._is_as_written()
+        head = self._head() if self._checked else None
+        return head is not None and (head.size, head.root) == (log.size, log.root)
+
+    def _is_as_written(self) -> bool:
+        return self.path.exists() and self._mark.exists() and self._mark.read_bytes() == digest(self.path).encode()
+
+    def _catch_up(self, log: Log) -> None:
+        if not self._checked:
+            if self.path.exists() and self._mark.exists():  # one alone is what a crash leaves
+                self.mended = (
+                    f"{self._name} and its digest {self._mark.name} disagree: one of them was changed; "
+                    "both were made again from the log"
+                )
+            self._start_again()
+            self._checked = True
+        head = self._head()
+        if head is not None and head.size >= log.size:
+            self.mended = (
+                f"{self._name} had seen {head.size} entries: the log has {log.size}, or others; was it rolled back?"
+            )
+            head = None
+        if head is None:
             self._start_again()
             head = Head(size=0, root=b"")
+        self._mark.unlink(missing_ok=True)  # until it is back, whoever opens the catalogue starts again
         with Session(self._open()) as session:
             for at, act in enumerate(log.acts(head.size, log.size), start=head.size):
                 session.add(_logged(at, act))
@@ -83,19 +111,19 @@ class Catalogue:
 
     def differs(self, log: Log) -> str:
         """What is not as the log has it, "" when all is."""
-        if not self.path.exists():
-            return ""
+        if self.mended or not self.path.exists():
+            return self.mended
         try:
-            if self._mark.read_bytes().decode() != digest(self.path):
-                return f"{self.path.name} was changed since it was written"
+            if not self._is_as_written():
+                return f"{self._name} was changed since it was written"
             with Session(self._open()) as session:
                 held = session.exec(select(LoggedAct.body).order_by(LoggedAct.index)).all()
-        except (DatabaseError, OSError, UnicodeDecodeError):
-            return f"{self.path.name} cannot be read"
+        except (DatabaseError, OSError):
+            return f"{self._name} cannot be read"
         finally:
             self.close()
         if held != list(log.entries(0, len(held))):
-            return f"{self.path.name} says other things than the log"
+            return f"{self._name} says other things than the log"
         return ""
 
     def close(self) -> None:
@@ -107,18 +135,31 @@ class Catalogue:
     def _mark(self) -> Path:
         return self.path.with_suffix(".sha256")
 
+    @property
+    def _name(self) -> str:
+        return f"{self.path.parent.name}/{self.path.name}"
+
     def _head(self) -> Head | None:
+        """None where there is none, or none that this version can read."""
         if not self.path.exists():
             return None
-        with Session(self._open()) as session:
-            return session.get(Head, 1)
+        try:
+            with Session(self._open()) as session:
+                return session.get(Head, 1)
+        except DatabaseError:
+            return None
 
     def _open(self) -> Engine:
         if self._engine is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Statements that fail put their values into the message: hidden, they may be labels of cases.
             self._engine = create_engine(f"sqlite:///{self.path}", hide_parameters=True, connect_args={"timeout": 30})
-            SQLModel.metadata.create_all(self._engine, tables=[LoggedAct.__table__, Head.__table__])
+            with self._engine.begin() as connection:
+                for table in (LoggedAct.__table__, Head.__table__):
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    # `create_all` makes indexes in the order of a set, and the file would differ from run to run.
+                    for index in sorted(table.indexes, key=lambda index: index.name):
+                        connection.execute(CreateIndex(index, if_not_exists=True))
         return self._engine
 
     def _start_again(self) -> None:
@@ -129,5 +170,9 @@ class Catalogue:
 
 def _logged(index: int, act: entries.Act) -> LoggedAct:
     return LoggedAct(
-        index=index, kind=getattr(act, "act", type(act).__name__), on=act.on, label=getattr(act, "label", ""), body=entries.to_bytes(act)
+        index=index,
+        kind=getattr(act, "act", type(act).__name__),
+        on=act.on,
+        label=getattr(act, "label", ""),
+        body=entries.to_bytes(act),
     )

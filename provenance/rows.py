@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ SEGMENT = pa.schema(
     ]
 )
 CHANGES = pa.schema([("table", pa.string()), ("segment", pa.int32()), ("row", pa.int32()), ("opened", pa.bool_())])
+_INDEXED = pa.schema([field for field in SEGMENT if field.name != "box"])
 _GROUP = 4096  # rows of a row group: what one look-up has to read
 
 
@@ -206,7 +208,7 @@ def write_changes(path: Path, changes: pa.Table) -> str:
 
 def read_changes(path: Path) -> pa.Table:
     """What `write_changes` wrote."""
-    return _read_parquet(path, CHANGES.names)
+    return _read_parquet(path, CHANGES)
 
 
 def _write_parquet(path: Path, table: pa.Table, compression: str = "none") -> str:
@@ -224,13 +226,29 @@ def _write_parquet(path: Path, table: pa.Table, compression: str = "none") -> st
         return digest(staged)
 
 
-def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
+def _read_parquet(path: Path, wanted: pa.Schema) -> pa.Table:
+    with _reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read(columns=wanted.names)
+        if table.num_rows != file.metadata.num_rows:
+            raise ValueError
+        return _as_wanted(table, wanted)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever a reader says of a file that is gone or damaged, in our words; what is read must be whole when the block ends."""
     try:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+        yield
     except FileNotFoundError:
         raise Missing(f"file {_tail(path)} is not there: fetch it with `dvc pull` or restore it") from None
-    except (OSError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, pa.ArrowException):
         raise Tampered(f"file {_tail(path)} cannot be read: its bytes are not those that were written") from None
+
+
+def _as_wanted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    if not table.schema.equals(wanted):  # page checksums cover the cells, not the names and types in the footer
+        raise ValueError
+    return table
 
 
 def _tail(path: Path) -> str:
@@ -270,7 +288,7 @@ class Index:
 
     def add(self, segment: int, path: Path, *, since: int) -> np.ndarray:
         """File the rows of a segment as standing from build `since` on (0: in no build yet); returns their positions."""
-        rows = _read_parquet(path, ["a", "b", "others", "theme", "leaf"]).combine_chunks()
+        rows = _read_parquet(path, _INDEXED).combine_chunks()
         start, count = len(self), rows.num_rows
         self.paths[segment], self._starts[segment] = path, start
         self.a = np.concatenate([self.a, rows["a"].to_numpy()])
@@ -351,17 +369,12 @@ class Index:
 
 def _fetch(path: Path, wanted: np.ndarray) -> pa.Table:
     """Rows of one segment by number, in the order wanted, reading only the row groups that hold them."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            groups = np.unique(wanted // _GROUP)
-            table = file.read_row_groups(groups.tolist()) if len(groups) < file.num_row_groups else file.read()
-            groups = groups if len(groups) < file.num_row_groups else np.arange(file.num_row_groups)
-    except FileNotFoundError:
-        raise Missing(f"file {_tail(path)} is not there: fetch it with `dvc pull` or restore it") from None
-    except (OSError, pa.ArrowException):
-        raise Tampered(f"file {_tail(path)} cannot be read: its bytes are not those that were written") from None
-    place = np.searchsorted(groups, wanted // _GROUP) * _GROUP + wanted % _GROUP
-    return table.cast(SEGMENT).take(pa.array(place))
+    with _reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        groups = np.unique(wanted // _GROUP)
+        table = file.read_row_groups(groups.tolist()) if len(groups) < file.num_row_groups else file.read()
+        groups = groups if len(groups) < file.num_row_groups else np.arange(file.num_row_groups)
+        place = np.searchsorted(groups, wanted // _GROUP) * _GROUP + wanted % _GROUP
+        return _as_wanted(table, SEGMENT).take(pa.array(place))
 
 
 def leaf_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

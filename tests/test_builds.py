@@ -205,3 +205,369 @@ def test_week_by_week_as_at_once_and_as_the_slow_twin(tmp_path_factory, chance):
     assert said(at_once.as_of(cut_off)) == said(force.as_of(cut_off))
     force.archive.close()
     at_once.archive.close()
+
+
+# ---- one winter, told week by week -----------------------------------------------------------------------------------
+
+
+def ruled(**sections: dict[str, Any]) -> Params:
+    """The shipped params with some keys of some sections changed."""
+    whole = PARAMS.model_dump()
+    for section, keys in sections.items():
+        whole[section] |= keys
+    return Params.model_validate(whole)
+
+
+SMALL = ruled(thresholds={"least_rows": 4})  # so that a drop of a small force's few rows means something
+GRADED = {"grade_scheme": "3x5x2", "source_grade": "1", "assessment_grade": "A"}
+SECRET = GRADED | {"handling": "C", "conditions": "ask DI Brown"}
+OPEN = GRADED | {"handling": "P"}
+
+
+def person(nominal: str, name: str) -> dict[str, str]:
+    return {"nominal_id": nominal, "name": name}
+
+
+@dataclass
+class Winter:
+    """What happened, as the fixture below tells it."""
+
+    force: Force
+    refusal: str  # what week 4 was refused for, before somebody confirmed it
+    live_after_refusal: str
+    shown: dict[str, dict]  # label: what the build said on the day that it was published
+    twins: list[Path]  # copies of the archive in which week 5 was built after a restart, with and without the index
+
+    def at(self, label: str) -> Snapshot:
+        return self.force.as_of(next(p.start for p in self.force.archive.history.publications if p.label == label))
+
+    def supports(self, label: str, a: str, b: str) -> dict[str, list[str]]:
+        """Record ids behind the links of two people, by theme."""
+        found = self.at(label).explain(a, b)
+        return {link["theme"]: [s["record_id"] for s in link["supports"]] for link in found}
+
+
+@pytest.fixture(scope="module")
+def winter(tmp_path_factory) -> Iterator[Winter]:
+    force = Force(tmp_path_factory.mktemp("winter"), "winter")
+    shown = {}
+
+    def build(cut_off: str, published_at: str, rules: Params = SMALL) -> None:
+        label = force.build(cut_off, published_at, rules=rules).built.label
+        shown[label] = tables(force.as_of(published_at))
+
+    met, met_again = record("R1", "N1", "N2", **OPEN), record("R2", "N1", "N2:witness", **SECRET)
+    hurt, hurt_again = record("V1", "N3:victim", "N1:offender"), record("V2", "N3:victim")
+    alias, away = record("M1", "N9", "N2"), record("P1", "N5", "N6", themes="CL")
+    standing = [met, hurt, hurt_again, alias]
+    detail = [person("N5", "Five"), person("N8", "Eight")]
+    force.receive(*standing, met_again, away, cut_off="2026-01-11T23:59:59Z", nominals=detail)
+    build("2026-01-11T23:59:59Z", "2026-01-12T09:00:00Z")
+
+    # R2 and P1 are withdrawn. L1 happened before the first build and was recorded after it. N9 turns out to be N4.
+    late = record("L1", "N1", "N4", occurred_at="2026-01-05", recorded_at="2026-01-14T10:00:00Z")
+    merge = {"from_nominal": "N9", "into_nominal": "N4", "evidence": "fingerprints", "by": "DI Brown", "at": "2026-01-15T10:00:00Z"}
+    force.receive(*standing, late, cut_off="2026-01-18T23:59:59Z", merges=[merge])
+    build("2026-01-18T23:59:59Z", "2026-01-19T09:00:00Z")
+
+    # Half of the records are missing: refused, until somebody says that it is right so. N5 is back, in another record.
+    force.receive(met, record("P2", "N5", "N1"), cut_off="2026-01-25T23:59:59Z")
+    with pytest.raises(Refused) as refused:
+        build("2026-01-25T23:59:59Z", "2026-01-26T09:00:00Z")
+    live = force.as_of("2026-01-27T12:00").label
+    found = publishing.findings(force.archive, "2026-01-25T23:59:59Z", SMALL)
+    publishing.confirm(force.archive, found, on="2026-01-28T08:00:00Z", by="DI Brown", under="R08", reason="a purge at the source")
+    build("2026-01-25T23:59:59Z", "2026-01-28T09:00:00Z")
+
+    # The merge was wrong; and the week is built three times: in this process, after a restart, and without the index.
+    split = merge | {"into_nominal": "split", "evidence": "two custody photographs", "at": "2026-01-29T10:00:00Z"}
+    force.receive(*standing, late, cut_off="2026-01-30T23:59:59Z", merges=[split])
+    twins = []
+    for name in ("restarted", "bare"):
+        twins.append(force.folder / name)
+        shutil.copytree(force.root, twins[-1])
+        shutil.copytree(force.keys, force.folder / f"{name}.keys")
+    shutil.rmtree(force.folder / "bare" / "index")
+    build("2026-01-30T23:59:59Z", "2026-01-31T09:00:00Z")
+    for twin in twins:
+        other = Force.__new__(Force)
+        other.folder, other.root, other.keys = force.folder, twin, force.folder / f"{twin.name}.keys"
+        other.archive = asof.Archive(other.root, other.keys)
+        other.build("2026-01-30T23:59:59Z", "2026-01-31T09:00:00Z", rules=SMALL)
+        other.archive.close()
+
+    # The same records under another rule, in the same week.
+    build("2026-01-31T23:59:59Z", "2026-02-01T09:00:00Z", ruled(links={"ungraded_percent": 50}, thresholds={"least_rows": 4}))
+    yield Winter(force, str(refused.value), live, shown, twins)
+    force.archive.close()
+
+
+def test_every_past_build_says_what_it_said_when_it_was_published(winter):
+    assert list(winter.shown) == ["2026-W02", "2026-W03", "2026-W04", "2026-W05", "2026-W05.2"]
+    for label, before in winter.shown.items():
+        assert tables(winter.at(label)) == before
+        assert winter.at(label).verified
+    winter.force.reopened()
+    for label, before in winter.shown.items():
+        assert tables(winter.at(label)) == before
+
+
+def test_a_restart_and_a_lost_index_change_no_byte(winter):
+    def bytes_of(root: Path) -> dict[str, bytes]:
+        files = [p for folder in ("store", "builds") for p in (root / folder).rglob("*") if "W05.2" not in p.name]
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in files if p.is_file()}
+
+    here, restarted, bare = (bytes_of(root) for root in (winter.force.root, *winter.twins))
+    assert len(here) > 30
+    assert restarted == here
+    assert bare == here
+    heads = [(root / "log" / "checkpoint").read_bytes() for root in winter.twins]
+    figures = [(root / "index" / "figures").read_bytes() for root in winter.twins]
+    assert heads[0] == heads[1]
+    assert figures[0] == figures[1]
+
+
+def test_an_event_recorded_late_is_in_no_build_before(winter):
+    """R07: it happened on 5 January, the source recorded it on the 14th, and no answer for the 12th knows of it."""
+    with pytest.raises(Missing, match="build 2026-W02 has no link between these two nominals"):
+        winter.supports("2026-W02", "N1", "N4")
+    assert winter.supports("2026-W03", "N1", "N4") == {"SOC": ["L1"]}
+    (support,) = winter.at("2026-W03").explain("N1", "N4")[0]["supports"]
+    assert support["occurred_at"] == "2026-01-05"
+
+
+def test_less_of_a_link_with_each_record_and_none_without_the_last(winter):
+    """R14."""
+    strengths = []
+    for label in ("2026-W02", "2026-W03"):
+        (link,) = winter.at(label).explain("N1", "N2")
+        assert link["strength"] == sum(s["contribution"] for s in link["supports"])
+        strengths.append(link["strength"])
+    assert winter.supports("2026-W02", "N1", "N2") == {"SOC": ["R1", "R2"]}
+    assert winter.supports("2026-W03", "N1", "N2") == {"SOC": ["R1"]}
+    assert strengths == [120, 100]
+    assert winter.supports("2026-W02", "N5", "N6") == {"CL": ["P1"]}
+    with pytest.raises(Missing, match="build 2026-W03 has no link between these two nominals"):
+        winter.supports("2026-W03", "N5", "N6")
+
+
+def test_a_link_is_handled_as_the_strictest_of_its_records(winter):
+    """R13: until the record with conditions is withdrawn."""
+    handling = {}
+    for label in ("2026-W02", "2026-W03"):
+        (link,) = winter.at(label).explain("N1", "N2")
+        handling[label] = link["handling"], link["conditions"]
+    assert handling == {"2026-W02": ("C", "ask DI Brown"), "2026-W03": ("P", "")}
+
+
+def test_a_victim_is_shown_as_a_victim(winter):
+    """R16."""
+    people = {row["nominal"]: row for row in winter.at("2026-W02").nominals(theme="SOC").to_pylist()}
+    assert {name for name, row in people.items() if row["victim_only"]} == {"N3"}
+    assert (people["N3"]["records"], people["N3"]["victim"], people["N3"]["harm"]) == (2, 2, 0)
+    (link,) = winter.at("2026-W02").explain("N1", "N3")
+    assert [s["roles"] for s in link["supports"]] == [["offender", "victim"]]
+
+
+def test_a_merged_person_answers_to_either_id_from_that_build_until_the_split(winter):
+    """R17."""
+    assert winter.supports("2026-W02", "N9", "N2") == {"SOC": ["M1"]}
+    assert "N9" in winter.at("2026-W02").nominals(theme="SOC")["nominal"].to_pylist()
+
+    merged = winter.at("2026-W03")
+    assert merged.canonical("N9") == "N4"
+    assert merged.links(nominal="N9") == merged.links(nominal="N4")
+    assert merged.nominals(nominal="N9")["nominal"].to_pylist() == ["N4"]
+    (link,) = merged.explain("N2", "N9")
+    assert [(s["record_id"], s["sources"]) for s in link["supports"]] == [("M1", [[], ["N9"]])]
+    assert "N9" not in merged.nominals()["nominal"].to_pylist()
+
+    assert winter.at("2026-W05").canonical("N9") == "N9"
+    assert winter.supports("2026-W05", "N9", "N2") == {"SOC": ["M1"]}
+    assert winter.at("2026-W03").canonical("N9") == "N4"  # what was shown then is not changed by the split
+
+
+def test_a_person_is_there_while_in_a_record_that_the_build_takes(winter):
+    """N8 was handed over and is in no record; N5 leaves with P1 and comes back with P2, and each build keeps its own word."""
+    for label, there in {"2026-W02": ["N5"], "2026-W03": [], "2026-W04": ["N5"], "2026-W05": []}.items():
+        assert winter.at(label).people(["N5", "N8"])["nominal_id"].to_pylist() == there
+        winter.at(label).verify()
+
+
+def test_a_week_that_failed_is_answered_by_the_build_then_in_effect(winter):
+    """R06."""
+    assert winter.live_after_refusal == "2026-W03"
+    assert winter.force.as_of("2026-01-27T12:00").label == "2026-W03"
+    (failed,) = winter.force.archive.history.failures
+    assert (failed.label, failed.cut_off, failed.reason) == ("2026-W04", "2026-01-25T23:59:59Z", "refused")
+
+
+def test_a_drop_blocks_a_build_until_a_person_has_confirmed_it(winter):
+    """R08: the refusal says how much fell, and the log says who let it pass and why."""
+    assert winter.refusal == (
+        "build 2026-W04 is blocked until a person confirms: "
+        "CONNECT sent 2 records, 60 % fewer than the 5 before; params allow 20 %; "
+        "CONNECT sent 4 involvements, 55 % fewer than the 9 before; params allow 20 %"
+    )
+    confirmed = [act for act in winter.force.archive.log.acts() if isinstance(act, entries.Confirmed)]
+    assert [(act.extract, act.threshold, act.by, act.reason) for act in confirmed] == [
+        (3, "drop in records", "DI Brown", "a purge at the source"),
+        (3, "drop in involvements", "DI Brown", "a purge at the source"),
+    ]
+    assert winter.force.as_of("2026-01-28T12:00").label == "2026-W04"
+
+
+def test_other_rules_link_everything_anew_and_the_build_says_so(winter):
+    before, after = winter.at("2026-W05"), winter.at("2026-W05.2")
+    rules = [built.rules for built in winter.force.archive.history.builds]
+    assert len(set(rules[:4])) == 1
+    assert rules[4] != rules[0]
+    assert before.statement.params != after.statement.params
+    changed = asof.difference(before, after).to_pylist()
+    ungraded = {("N1", "N3"), ("N1", "N4"), ("N2", "N9")}
+    assert {(row["a"], row["b"]) for row in changed} == ungraded  # R1 is graded and weighs what it did
+    assert {(row["change"], row["strength_after"] * 2 == row["strength_before"]) for row in changed} == {("changed", True)}
+
+
+def test_a_build_cannot_run_backwards(winter):
+    archive, size = winter.force.archive, winter.force.archive.log.size
+    with pytest.raises(Conflict) as backwards:
+        winter.force.build("2026-01-20T00:00:00Z", "2026-02-08T09:00:00Z")
+    assert str(backwards.value) == (
+        "build with cut-off 2026-01-20T00:00:00Z would run backwards: "
+        "build 2026-W05.2 took records up to 2026-01-31T23:59:59Z"
+    )
+    assert archive.log.size == size
+
+
+def test_nothing_was_live_before_the_first_build(winter):
+    with pytest.raises(Missing) as early:
+        winter.force.as_of("2026-01-12T08:59:59Z")
+    assert str(early.value) == (
+        "no build was live at 12 January 2026, 08:59:59 GMT: the first build went live 12 January 2026, 09:00 GMT"
+    )
+    assert winter.force.as_of("2026-01-12T09:00:00Z").label == "2026-W02"
+
+
+def test_the_whole_archive_verifies_after_a_winter(winter):
+    steps = verify.verify(winter.force.archive)
+    verify.insist(steps)
+    assert {step.name: step.checked for step in steps}["order of builds"] == 5
+
+
+# ---- past builds from record sets that came later --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory) -> Iterator[Force]:
+    """Two builds from one record set that was handed over later; and one when another system's first extract came with news."""
+    force = Force(tmp_path_factory.mktemp("past"), "past")
+    early = record("R1", "N1", "N2", recorded_at="2026-01-05T10:00:00Z")
+    late = record("R2", "N1", "N3", occurred_at="2026-01-05", recorded_at="2026-01-20T10:00:00Z")
+    force.receive(early, late, cut_off="2026-02-01T00:00:00Z", nominals=[person("N1", "One"), person("N3", "Three")])
+    force.build("2026-01-10T00:00:00Z")
+    force.build("2026-01-31T00:00:00Z")
+    corrected = early | {"people": [("N1", "suspect"), ("N4", "suspect")]}
+    other = record("X1", "N2", "N3", system="LEGACY", recorded_at="2026-02-05T10:00:00Z")
+    news = record("R3", "N1", "N5", recorded_at="2026-02-06T10:00:00Z")
+    force.receive(corrected, late, news, other, cut_off="2026-03-01T00:00:00Z", nominals=[person("N1", "One, renamed")])
+    force.build("2026-02-10T00:00:00Z")
+    force.build("2026-03-01T00:00:00Z")
+    yield force
+    force.archive.close()
+
+
+def test_a_past_build_takes_what_was_recorded_by_its_cut_off(past):
+    assert past.pairs("2026-01-10T12:00") == {("N1", "N2"): ["R1"]}
+    assert past.as_of("2026-01-10T12:00").people(["N1", "N3"])["nominal_id"].to_pylist() == ["N1"]
+    assert past.pairs("2026-01-31T12:00") == {("N1", "N2"): ["R1"], ("N1", "N3"): ["R2"]}
+
+
+def test_a_systems_first_extract_tells_a_past_build_nothing_new_of_another_system(past):
+    """LEGACY was handed over for the first time together with corrections of CONNECT that came after the cut-off."""
+    assert past.pairs("2026-02-10T12:00") == {("N1", "N2"): ["R1"], ("N1", "N3"): ["R2"], ("N2", "N3"): ["X1"]}
+    assert past.pairs("2026-03-01T12:00") == {
+        ("N1", "N3"): ["R2"], ("N1", "N4"): ["R1"], ("N1", "N5"): ["R3"], ("N2", "N3"): ["X1"],
+    }  # fmt: skip
+    verify.insist(verify.verify(past.archive))
+
+
+# ---- when the clocks change ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clocks(tmp_path_factory) -> Iterator[Force]:
+    """Published an hour apart, on either side of both changes of London's clocks in 2026; the last was withdrawn."""
+    force = Force(tmp_path_factory.mktemp("clocks"), "clocks")
+    force.receive(record("R1", "N1", "N2"), cut_off="2026-03-20T12:00:00Z")
+    for cut_off, published_at in (
+        ("2026-03-20T12:00:00Z", "2026-03-21T09:00:00Z"),
+        ("2026-03-28T12:00:00Z", "2026-03-29T00:30:00Z"),
+        ("2026-03-28T23:00:00Z", "2026-03-29T01:30:00Z"),
+        ("2026-10-24T12:00:00Z", "2026-10-25T00:30:00Z"),
+        ("2026-10-24T22:00:00Z", "2026-10-25T01:30:00Z"),
+    ):
+        force.build(cut_off, published_at)
+    force.archive.append(
+        entries.Withdrawn(
+            on="2026-10-26T09:00:00Z", by="tests", under="a story", label="2026-W43.2", at="2026-10-26T09:00:00Z", reason="a fault"
+        )
+    )  # fmt: skip
+    yield force
+    force.archive.close()
+
+
+def test_a_second_build_of_a_week_has_a_number(clocks):
+    labels = [built.label for built in clocks.archive.history.builds]
+    assert labels == ["2026-W12", "2026-W13", "2026-W13.2", "2026-W43", "2026-W43.2"]
+
+
+@pytest.mark.parametrize(
+    ("when", "label"),
+    [
+        ("2026-03-29T00:29:59", "2026-W12"),  # GMT, an hour before the clocks go forward at 01:00
+        ("2026-03-29T00:30", "2026-W13"),
+        ("2026-03-29T00:59:59", "2026-W13"),
+        ("2026-03-29T02:00", "2026-W13"),  # BST: a second later
+        ("2026-03-29T02:30", "2026-W13.2"),
+        ("2026-03-29T01:30Z", "2026-W13.2"),
+        ("2026-03-29T01:29:59Z", "2026-W13"),
+        ("2026-10-25T01:29:59+01:00", "2026-W13.2"),
+        ("2026-10-25T01:30+01:00", "2026-W43"),
+        ("2026-10-25T00:30Z", "2026-W43"),
+        ("2026-10-25T01:29:59+00:00", "2026-W43"),
+        ("2026-10-25T01:30+00:00", "2026-W43.2"),
+        ("2026-10-25T02:00", "2026-W43.2"),
+    ],
+)
+def test_an_hour_around_a_change_of_the_clocks_has_one_answer(clocks, when, label):
+    assert clocks.as_of(when).label == label
+
+
+def test_a_time_that_the_clocks_show_twice_or_never_is_refused_with_both_readings(clocks):
+    with pytest.raises(Malformed, match=r"show twice .*found 9999-99-99A99:99, say \+01:00 or \+00:00"):
+        clocks.as_of("2026-10-25T01:30")
+    with pytest.raises(Malformed, match=r"skip .*found 9999-99-99A99:99, say \+00:00 or \+01:00"):
+        clocks.as_of("2026-03-29T01:30")
+
+
+def test_a_date_lists_every_build_that_was_live_on_it(clocks):
+    """The day of 23 hours and the day of 25, each from midnight to midnight in London."""
+    with pytest.raises(Conflict) as spring:
+        clocks.as_of("2026-03-29")
+    assert str(spring.value) == (
+        "date 2026-03-29 had 3 builds live: 2026-W12 from 21 March 2026, 09:00 GMT, 2026-W13 from 29 March 2026, 00:30 GMT, "
+        "2026-W13.2 from 29 March 2026, 02:30 BST; say the time as well"
+    )
+    assert [p.label for p in asof.live_on(clocks.archive, "2026-10-25")] == ["2026-W13.2", "2026-W43", "2026-W43.2"]
+    assert clocks.as_of("2026-03-30").label == "2026-W13.2"
+    assert clocks.as_of("2026-10-24").label == "2026-W13.2"
+
+
+def test_a_withdrawn_build_gives_way_to_the_one_before_and_stays_on_record(clocks):
+    assert clocks.as_of("2026-10-26T08:59:59Z").label == "2026-W43.2"
+    after = clocks.as_of("2026-10-26T09:00:00Z")
+    assert (after.label, after.publication.start, after.publication.end) == ("2026-W43", "2026-10-26T09:00:00Z", "")
+    assert [p.label for p in asof.live_on(clocks.archive, "2026-10-26")] == ["2026-W43.2", "2026-W43"]
+    assert "2026-W43.2" in [built.label for built in clocks.archive.history.builds]
+    verify.insist(verify.verify(clocks.archive))

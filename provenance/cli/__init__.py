@@ -6,7 +6,7 @@ Arguments, then the call, then the printing. Exit codes: 0 done, 2 usage, 3 refu
 
 from __future__ import annotations
 
-import sys
+
 from importlib import import_module
 from typing import Any
 
@@ -63,5 +63,3 @@ def main(ctx: click.Context, root: str, keys: str | None) -> None:
     ctx.obj = Door(root, keys)
 
 
-if __name__ == "__main__":
-    sys.exit(main())

@@ -82,7 +82,9 @@ def heading(out: Console, answer: dict[str, Any]) -> None:
     for failure in answer.get("failed_since", []):
         lines.append(f"Note       build {failure['build']} failed ({failure['reason']}); this one stayed live")
     out.print(Panel("\n".join(lines), title="What the dashboard showed", title_align="left", expand=True))
-    out.print(f"[italic]{answer['caveat'].strip()}[/italic]\n", soft_wrap=False)
+    for paragraph in answer["caveat"].strip().split("\n\n"):
+        out.print(" ".join(paragraph.split()), style="italic", markup=False)
+    out.print()
 
 
 def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
@@ -104,7 +106,13 @@ def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], t
         return
     shown = Table(title=f"{title}: {total:,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column, value in zip(columns, rows[0], strict=True):
-        shown.add_column(column, justify="right" if isinstance(value, int) else "left", overflow="fold")
+        # An id is never broken over two lines: it is copied from here into the next question.
+        shown.add_column(
+            column,
+            justify="right" if isinstance(value, int) else "left",
+            overflow="fold",
+            no_wrap=column in ("nominal", "network", "record", "date", "points", "strength"),
+        )
     for row in rows:
         shown.add_row(*(f"{v:,}" if isinstance(v, int) else escape(str(v)) for v in row))
     out.print(shown)

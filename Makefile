@@ -1,0 +1,33 @@
+# `make demo` and `make test` each set up everything they need in .venv and do their work; nothing else is touched.
+# Wanted on the machine: python3.11 or later with venv, git, make.
+
+PY   ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v) 2>/dev/null)))
+VENV := .venv
+BIN  := $(VENV)/bin
+
+.PHONY: demo test bench lock lint
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
+	@echo "Setting up $(VENV) (once; about a minute) ..."
+	@$(PY) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready
+	@$(BIN)/python -m pipeline.demo demo
+
+test: $(VENV)/.ready lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.ready
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m bench.million
+
+# Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links requirements.in -o requirements.lock
