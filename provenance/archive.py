@@ -25,7 +25,7 @@ import pyarrow as pa
 from provenance import canonical, durable, entries, rows
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
-from provenance.errors import Conflict, Malformed, Missing
+from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.history import History
 from provenance.keys import MasterKey, SigningKey
 from provenance.log import Log
@@ -52,7 +52,7 @@ class Archive:
     def __init__(self, root: Path, keys: Path) -> None:
         self.root, self.keys = root, keys
         self.name, self.vkey = _described(root)
-        self.log = Log.open(root / "log", vkey=Verifier.parse(self.vkey))
+        self.log = Log.open(root / "log", vkey=self.vkey)
         self.vault = Vault(root / "vault", MasterKey.open(keys / "master").bytes)
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
@@ -177,6 +177,22 @@ class Archive:
         """Where a stage of a build says which rows it opened and closed."""
         return self.root / "store" / stage / f"{label}.changes.parquet"
 
+    def unlogged(self) -> list[Path]:
+        """Sealed files and statements that no act names: a build at work made them, or one that failed or was cut off."""
+        named = set(self.history.files) | {self.relative(self.statement(built.label)) for built in self.history.builds}
+        present = [
+            path
+            for folder, forms in (("store", ("*.parquet", "*.part")), ("builds", ("*.json", "*.part")))
+            for form in forms
+            for path in (self.root / folder).rglob(form)
+        ]
+        return sorted(path for path in present if self.relative(path) not in named)
+
+    def sweep(self) -> None:
+        """Remove what a build that failed or was cut off left behind. Only for a writer, before it writes."""
+        for path in [*self.unlogged(), *sorted((self.root / "index").glob("*.tallies"))]:
+            durable.remove(path)
+
     def statement(self, label: str) -> Path:
         """A build's signed statement."""
         return self.root / "builds" / f"{label}.json"
@@ -199,14 +215,16 @@ def keys_beside(root: Path) -> Path:
     return root.with_name(root.name + ".keys")
 
 
-def _described(root: Path) -> tuple[str, str]:
+def _described(root: Path) -> tuple[str, Verifier]:
     try:
         content = canonical.loads((root / "archive.json").read_bytes().rstrip(b"\n"))
-        name, form, vkey = content["archive"], content["format"], content["vkey"]
+        name, form, vkey = content["archive"], content["format"], Verifier.parse(content["vkey"])
     except FileNotFoundError:
         raise Missing(f"folder {root.resolve().name} is not an archive: archive.json is not there; `provenance init` makes one") from None
     except (KeyError, TypeError) as error:
         raise Malformed("archive.json lacks one of archive, format, vkey") from error
+    except Malformed as error:
+        raise Tampered(f"archive.json is not as it was written: {error}") from error
     if form != FORMAT:
         raise Malformed(f"archive.json is of format {form}: this version reads format {FORMAT}")
     return name, vkey

@@ -8,7 +8,7 @@ page, and how many rows have since been disposed of.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,19 @@ class Snapshot:
         found = self._content("link", at[pair]).to_pylist()
         if not found:
             raise Missing(f"build {self.label} has no link between these two nominals")
-        return [answered(link) for link in found]
+        answers = [answered(link) for link in found]
+        self._cite(support for answer in answers for support in answer["supports"])
+        return answers
+
+    def _cite(self, supports: Iterable[dict[str, Any]]) -> None:
+        """Add to each support the leaf of the version of its record that this build holds (R10)."""
+        supports = list(supports)
+        index, at = self.archive.index("record"), self._standing("record")
+        named = pa.table({name: [s[name] for s in supports] for name in ("system", "record_id")})
+        tokens = self.archive.vault.tokens(vault.record_keys(named["system"], named["record_id"]))
+        leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at[np.isin(index.a[at], tokens)]}
+        for support, token in zip(supports, tokens.tolist(), strict=True):
+            support["record_leaf"] = leaf_of[token]
 
     def canonical(self, nominal: str) -> str:
         """Who `nominal` was judged to be in this build: another id where records were merged, else the same."""
@@ -186,6 +198,7 @@ class Snapshot:
             "root": self.root,
             "verified": self.verified,
             "disposed": dict(self.disposed),
+            "left_out": [entries.as_json(count) for count in self.built.left_out],
             "caveat": self.landing_page["text"],
             "caveat_version": self.landing_page["version"],
         }

@@ -61,12 +61,16 @@ def build(
         except ProvenanceError as error:
             fail(archive, coming, error, around(coming.label))
             raise
+        except BaseException:  # the disk is full, the user interrupts: nothing is logged, and memory is not to be trusted
+            archive.forget()
+            raise
         return BuildReport(built, links, groups)
 
 
 def fail(archive: Archive, coming: Draft, error: ProvenanceError, around: Surroundings) -> None:
     """Log that a build was not made. The reason is a word for the kind of error: its message may quote a path."""
     archive.forget()
+    archive.sweep()
     archive.append(
         entries.Failed(
             on=around.finished_on,

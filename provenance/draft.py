@@ -23,6 +23,16 @@ from provenance.sealing import opened_blob, sealed_blob
 COUNTS = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
 TALLIES = pa.schema([("theme", pa.string()), ("token", pa.int64()), *((name, pa.int64()) for name in COUNTS)])
 
+LEFT_OUT = pa.schema(
+    [
+        ("reason", pa.string()),
+        ("system", pa.string()),
+        ("kind", pa.string()),
+        ("records", pa.int64()),
+        ("people", pa.int64()),
+    ]
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
@@ -30,7 +40,8 @@ class Tallies:
 
     again: bool  # everything was worked out again: earlier counts are to be forgotten
     added: pa.Table  # TALLIES
-    removed: pa.Table | None  # TALLIES
+    removed: pa.Table  # TALLIES
+    left_out: pa.Table  # LEFT_OUT of the whole build, not of its changes alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +64,9 @@ class Draft:
     def write_tallies(self, archive: Archive, tallies: Tallies) -> None:
         """Leave the tallies for the networks stage."""
         sink = pa.BufferOutputStream()
-        parts = [tallies.added, tallies.removed if tallies.removed is not None else TALLIES.empty_table()]
-        for part in parts:
-            with pa.ipc.new_stream(sink, TALLIES) as writer:
-                writer.write_table(part.select(TALLIES.names).cast(TALLIES))
+        for part, schema in ((tallies.added, TALLIES), (tallies.removed, TALLIES), (tallies.left_out, LEFT_OUT)):
+            with pa.ipc.new_stream(sink, schema) as writer:
+                writer.write_table(part.select(schema.names).cast(schema))
         content = bytes([tallies.again]) + sink.getvalue().to_pybytes()
         durable.write(self._tallies(archive), sealed_blob(archive.vault.archive_secret, "tallies", content), mode=0o600)
 
@@ -68,8 +78,7 @@ class Draft:
             raise Missing(f"the link stage of build {self.label} left no tallies here: run it again, `dvc repro -f link`") from None
         content = opened_blob(archive.vault.archive_secret, "tallies", sealed)
         source = pa.BufferReader(content[1:])
-        added, removed = (pa.ipc.open_stream(source).read_all() for _ in range(2))
-        return Tallies(bool(content[0]), added, removed)
+        return Tallies(bool(content[0]), *(pa.ipc.open_stream(source).read_all() for _ in range(3)))
 
     def clear(self, archive: Archive) -> None:
         """Remove what was left between stages."""

@@ -182,6 +182,15 @@ class Confirmed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut(Value):
+    """How many records that a build took gave no link, and how many people they hold; never which (R12)."""
+
+    what: Text  # system, kind and reason, such as `CONNECT intelligence: grade-not-admitted`
+    records: Count
+    people: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Built(Act):
     """A build was made."""
 
@@ -192,6 +201,7 @@ class Built(Act):
     rules: Digest  # of what decides links and counts
     statement: Digest  # SHA-256 of the build statement's envelope, as it lies on disk
     tables: tuple[Table, ...]
+    left_out: tuple[LeftOut, ...]
     files: tuple[StoredFile, ...]
 
 

@@ -68,3 +68,18 @@ def recall(archive: Archive, build: int) -> None:
     names = vault.nominal_ids(keys)
     columns = TABLES["nominal"].columns
     archive.remember("nominal", at, people.append_column("nominal", names).select(columns.names).cast(columns))
+
+
+def differs(archive: Archive) -> str:
+    """What is wrong with the figures that were put away, "" when nothing is: those of an earlier build are only late."""
+    path = archive.root / "index" / "figures"
+    if not path.exists():
+        return ""
+    sealed = path.read_bytes()
+    for build in range(len(archive.history.builds), 0, -1):
+        try:
+            opened_blob(archive.vault.archive_secret, f"figures {build}", sealed)
+        except Tampered:
+            continue
+        return ""
+    return "index/figures does not open: a byte of it was changed"

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -44,18 +45,21 @@ class SigningKey:
     def create(cls, path: Path, *, name: str) -> SigningKey:
         """Draw a key into a new file. Raises Conflict where one stands."""
         key = cls(name, Ed25519PrivateKey.generate())
-        _create(path, key._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _create(path, _pem(key._private))
         return key
 
     @classmethod
     def open(cls, path: Path, *, name: str) -> SigningKey:
         """Raises Missing, Refused when others may read the file, or Malformed."""
+        data = _read(path)
         try:
-            private = load_pem_private_key(_read(path), password=None)
-        except (ValueError, TypeError) as error:
+            private = load_pem_private_key(data, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise Malformed(f"signing key {path.name}: not a PEM private key without a password") from error
         if not isinstance(private, Ed25519PrivateKey):
             raise Malformed(f"signing key {path.name}: a {type(private).__name__}, wanted Ed25519")
+        if data != _pem(private):  # readers of PEM skip what they do not know, and a changed byte would go unseen
+            raise Malformed(f"signing key {path.name}: holds more than the key, or in another form; wanted PKCS#8 PEM")
         return cls(name, private)
 
     def sign(self, message: bytes) -> bytes:
@@ -63,6 +67,10 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey({self.verifier})"
+
+
+def _pem(private: Ed25519PrivateKey) -> bytes:
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 Secret = bytes  # 32 of them; a name of its own, because `bytes` below is the property

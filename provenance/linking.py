@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from provenance import durable, engine, identity, rows, selection, vault
 from provenance.archive import Archive
-from provenance.draft import Draft, Tallies
+from provenance.draft import LEFT_OUT, Draft, Tallies
 from provenance.engine import Engine
+from provenance.entries import LeftOut
 from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.records import THEMES
@@ -30,11 +31,12 @@ class LinkReport:
     records: int  # newly taken, changed or gone
     opened: int  # links sealed
     closed: int  # links that ended or were replaced
-    left_out: pa.Table  # counts by reason, without content
+    left_out: pa.Table  # draft.LEFT_OUT: counts by reason over the whole build, without content
 
 
 def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> LinkReport:
     """Write the links of `draft`: a segment of new rows, and what was opened and closed. Nothing is logged yet."""
+    archive.sweep()
     chosen = selection.select(archive, draft.cut_off, draft.number)
     again = draft.relinks(archive, params, table)
     before = _Side(archive, draft.number - 1, {t: archive.index(t).standing(draft.number - 1) for t in chosen.taken})
@@ -45,9 +47,8 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     new_records, new_parts = after.content(moved)
     rules = engine.engine(params, table, archive.crew.size)
     supports = rules.supports(new_records, new_parts)
-    left_out = rules.left_out(new_records, new_parts)
-    added = rules.tallies(new_records, new_parts)
-    removed = None if again else rules.tallies(old_records, old_parts)
+    added, removed = rules.tallies(new_records, new_parts), rules.tallies(old_records, old_parts)
+    left_out = _left_out(archive, again, rules.left_out(new_records, new_parts), rules.left_out(old_records, old_parts))
 
     index = archive.index("link")
     standing = index.standing(draft.number - 1)
@@ -61,7 +62,7 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
     fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
 
-    draft.write_tallies(archive, Tallies(again, *(_counted(archive, side) for side in (added, removed))))
+    draft.write_tallies(archive, Tallies(again, _counted(archive, added), _counted(archive, removed), left_out))
     rows.write_changes(archive.changes("records", draft.label), chosen.changes(archive))
     rows.write_segment(archive.segment(draft.label, "link"), fresh)
     rows.write_changes(archive.changes("links", draft.label), index.references(touched[~stays], opened=False))
@@ -185,10 +186,30 @@ def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) 
     return archive.sealer.seal("link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows))).rows
 
 
-def _counted(archive: Archive, tallies: pa.Table | None) -> pa.Table | None:
+def _left_out(archive: Archive, again: bool, come: pa.Table, gone: pa.Table) -> pa.Table:
+    """What the whole build leaves out: the counts of the build before, with this week's changes."""
+    parts = [come]
+    if not again:
+        negated = [pc.negate(gone[name]) for name in ("records", "people")]
+        parts.append(pa.table([gone[name] for name in ("reason", "system", "kind")] + negated, names=LEFT_OUT.names))
+        held = [_parted(act) for act in archive.history.builds[-1].left_out]
+        parts.append(pa.Table.from_pylist(held, schema=LEFT_OUT))
+    whole = pa.concat_tables([part.select(LEFT_OUT.names).cast(LEFT_OUT) for part in parts])
+    summed = whole.group_by(["reason", "system", "kind"]).aggregate([("records", "sum"), ("people", "sum")])
+    summed = summed.rename_columns(LEFT_OUT.names).filter(pc.field("records") > 0)
+    return summed.sort_by([(name, "ascending") for name in ("reason", "system", "kind")])
+
+
+def _parted(left_out: LeftOut) -> dict[str, object]:
+    subject, _, reason = left_out.what.rpartition(": ")
+    system, _, kind = subject.rpartition(" ")
+    return {
+        "reason": reason, "system": system, "kind": kind, "records": left_out.records, "people": left_out.people,
+    }  # fmt: skip
+
+
+def _counted(archive: Archive, tallies: pa.Table) -> pa.Table:
     """Tallies with a token in the place of the nominal."""
-    if tallies is None:
-        return None
     token = archive.vault.tokens(vault.nominal_keys(_flat(tallies["nominal"])))
     return tallies.drop_columns(["nominal"]).append_column("token", pa.array(token))
 

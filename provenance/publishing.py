@@ -156,6 +156,10 @@ def publish(
         rules=draft.rules(params, table),
         statement=rows.digest(path),
         tables=tables,
+        left_out=tuple(
+            entries.LeftOut(what=f"{row['system']} {row['kind']}: {row['reason']}", records=row["records"], people=row["people"])
+            for row in draft.read_tallies(archive).left_out.to_pylist()
+        ),
         files=_files(archive, draft),
     )
     archive.append(

@@ -105,13 +105,14 @@ def receive(
         False,
         {table: content.num_rows for table, content in fresh.items()},
         {table: len(positions) for table, positions in replaced.items()},
-        extract.rejects.num_rows,
+        rejected_rows(extract),
     )
 
 
 def _mark(archive: Archive, extract: Extract) -> str:
     """A keyed digest of what the extract says: recognises it again, and tells nobody without the vault anything."""
-    plain = hashlib.sha256(f"{extract.cut_off} {extract.mode} {sorted(extract.systems)}".encode())
+    stated = [(name, s.watermark, s.records, s.involvements) for name, s in sorted(extract.systems.items())]
+    plain = hashlib.sha256(f"{extract.cut_off} {extract.mode} {extract.since} {stated}".encode())
     for name in EXTRACT_TABLES:
         table = getattr(extract, name).combine_chunks()
         sink = pa.BufferOutputStream()
@@ -142,7 +143,7 @@ def _check_order(archive: Archive, extract: Extract) -> None:
 
 
 def _check_rejects(extract: Extract, most: int) -> None:
-    offered, rejected = sum(extract.offered.values()), extract.rejects.num_rows
+    offered, rejected = sum(extract.offered.values()), rejected_rows(extract)
     if rejected * 100 > offered * most:
         first = extract.rejects.slice(0, 1).to_pylist()[0]
         raise Malformed(
@@ -150,6 +151,11 @@ def _check_rejects(extract: Extract, most: int) -> None:
             f"The first: {first['file']} line {first['line']}, column {first['column']}: {first['reason']}, "
             f"found {first['found']!r}, wanted {first['wanted']}"
         )
+
+
+def rejected_rows(extract: Extract) -> int:
+    """How many rows were turned away; one row may be named for several reasons."""
+    return extract.rejects.group_by(["file", "line"]).aggregate([]).num_rows
 
 
 def _reasons(rejects: pa.Table) -> tuple[Rejects, ...]:

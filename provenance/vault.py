@@ -177,8 +177,8 @@ class Vault:
         _write_keyring(self.folder, self._master, self._archive, [*kept, shard])
         # Also what a crash left behind: a shard that no keyring names has no key and can never be read.
         named = {f"{s.name}.shard" for s in [*kept, shard]}
-        for path in sorted(self.folder.glob("*.shard")):
-            if path.name not in named:
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix in (".shard", ".part") and path.name not in named:
                 durable.remove(path)
         self._load()
 

@@ -7,8 +7,8 @@
      5  the statements: digest, signature, and that they say what the log says
      6  the roots: each table of each build, worked out again from the leaves
      7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
-     8  the vault: each shard opened (opening the archive did that)
-     9  what is derived: the catalogue against the log
+     8  the vault: each shard opened (opening the archive did that), and no secret lost that no disposal destroyed
+     9  what is derived: the catalogue against the log, the figures put away for the next build
 
 All steps are taken, whatever the earlier ones found. What is left to the caller: that the head is the one that others were
 shown, which only a witness or an earlier notice can tell.
@@ -16,12 +16,14 @@ shown, which only a witness or an earlier notice can tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from provenance import asof, canonical, entries, rows
+from provenance import asof, canonical, entries, figures, rows
 from provenance.archive import Archive
 from provenance.errors import ProvenanceError, Tampered
 from provenance.tables import SOURCE_TABLES, TABLES
@@ -51,8 +53,8 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(5, "build statements", lambda: _statements(archive, builds)),
         _step(6, "roots of tables", lambda: _roots(archive, builds, report)),
         _step(7, "sealed rows", lambda: _rows(archive, builds if label else None, report)),
-        _step(8, "vault", lambda: iter([""])),
-        _step(9, "catalogue", lambda: iter([archive.catalogue.differs(archive.log)])),
+        _step(8, "vault", lambda: _vault(archive)),
+        _step(9, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
     ]
     return steps
 
@@ -89,7 +91,7 @@ def _signers(archive: Archive) -> Iterator[str]:
     held = (archive.root / "archive.json").read_bytes()
     yield "" if held == wanted else "archive.json says something else than the log's first entry"
     key = archive.signing_key()
-    yield "" if str(key.verifier) == founded.vkey else "the signing key is not the one that the log's first entry names"
+    yield "" if str(key.verifier) == founded.vkey else "key file log.pem is not the one that the log's first entry names"
 
 
 def _order(archive: Archive) -> Iterator[str]:
@@ -115,10 +117,23 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
         else:
             yield "" if rows.digest(path) == sha256 else f"file {name} has other bytes than those that were logged"
     if builds is None:
-        present = {archive.relative(path) for path in (archive.root / "store").rglob("*.parquet")}
-        for name in sorted(present - set(named)):
-            yield f"file {name} is in the store and the log does not know it"
+        for path in archive.unlogged():
+            if not _unfinished(archive, path):
+                yield f"file {archive.relative(path)} is in the archive and the log does not know it"
     report("Files", len(named), len(named))
+
+
+def _unfinished(archive: Archive, path: Path) -> bool:
+    """Whether the next extract or a build that is not in the log would have written this: a stage at work, or cut off by a crash.
+
+    Nothing reads such a file, and the next build writes over it or removes it.
+    """
+    if path.suffix == ".part":
+        return True
+    if path.parent.parent.name == "received":
+        return path.parent.name == f"{len(archive.history.extracts) + 1:04d}" and path.stem in (*SOURCE_TABLES, "changes")
+    label = re.fullmatch(r"(\d{4}-W\d\d(?:\.\d+)?)(?:\.[a-z]+)?", path.stem)
+    return bool(label) and label[1] not in {built.label for built in archive.history.builds}
 
 
 def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
@@ -167,3 +182,12 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
             for _ in range(len(part)):
                 yield ""
         report(f"Rows: {name}", len(at), len(at))
+
+
+def _vault(archive: Archive) -> Iterator[str]:
+    """Secrets that rows need and the vault lacks: this version's log has no disposals, so each was lost, or the vault is old."""
+    for name in TABLES:
+        index = archive.index(name)
+        parents = np.unique(np.concatenate([index.a, index.b, index.others]))
+        lost = int((~archive.vault.retained(parents)).sum())
+        yield f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none" if lost else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json
+from provenance.cli.doors import Door, as_json, console, emit_json, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +24,8 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 def asof(door: Door, when: str, nominal: str | None, network: str | None, theme: str | None, as_json: bool) -> None:
     """What the dashboard showed at WHEN.
 
-    WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that was
-    live on that day, and answers when there was only one.
+    WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that
+    was live on that day, and answers when there was only one.
     """
     from provenance import asof, moments
 
@@ -39,7 +39,8 @@ def asof(door: Door, when: str, nominal: str | None, network: str | None, theme:
                 _list_day(console(), when, spans)
             return
         snapshot = asof.as_of(archive, when)
-        answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
+        with waiting(f"Reading build {snapshot.label} and checking its roots"):
+            answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
         failed = [f for f in archive.history.failures if snapshot.built.cut_off < f.cut_off <= _latest(snapshot, when)]
         answer["failed_since"] = [{"build": f.label, "cut_off": f.cut_off, "reason": f.reason} for f in failed]
         if as_json:
@@ -60,7 +61,9 @@ def _latest(snapshot: Any, when: str) -> str:
     return moments.utc(moments.day(when)[1] if moments.is_date(when) else moments.parse(when))
 
 
-def heading(out: Console, answer: dict[str, Any]) -> None:
+def heading(
+    out: Console, answer: dict[str, Any], *, title: str = "What the dashboard showed", caveat: bool = True
+) -> None:
     """Which build answers, and what is to be known about it, before anything it says."""
     from rich.panel import Panel
 
@@ -81,7 +84,9 @@ def heading(out: Console, answer: dict[str, Any]) -> None:
     ]
     for failure in answer.get("failed_since", []):
         lines.append(f"Note       build {failure['build']} failed ({failure['reason']}); this one stayed live")
-    out.print(Panel("\n".join(lines), title="What the dashboard showed", title_align="left", expand=True))
+    out.print(Panel("\n".join(lines), title=title, title_align="left", expand=True))
+    if not caveat:
+        return
     for paragraph in answer["caveat"].strip().split("\n\n"):
         out.print(" ".join(paragraph.split()), style="italic", markup=False)
     out.print()
@@ -96,26 +101,36 @@ def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
         out.print(f"  {span['build']}  {moments.london(moments.instant(span['published_from']))} to {end}")
 
 
+# Columns of words. All others are copied from here into the next question, and stay whole.
+_WRAPPED = ("shown as", "roles")
+
+
 def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], total: int) -> None:
-    """A plain table; says how much more there is. Text of the sources is shown as text, never as markup."""
-    from rich.markup import escape
+    """A plain table; says how much more there is. Text of the sources is shown as text, never as markup.
+
+    Where an id is too long for the terminal, the table is wider: an id, a date or a figure is never cut or broken.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
+    from rich.text import Text
 
     if not rows:
         out.print(f"{title}: none\n")
         return
     shown = Table(title=f"{title}: {total:,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column, value in zip(columns, rows[0], strict=True):
-        # An id is never broken over two lines: it is copied from here into the next question.
+    texts = [[f"{v:,}" if isinstance(v, int) else str(v) for v in row] for row in rows]
+    needed = 2 * (len(columns) - 1)
+    for column, value, cells in zip(columns, rows[0], zip(*texts, strict=True), strict=True):
+        wrapped = column in _WRAPPED
         shown.add_column(
-            column,
-            justify="right" if isinstance(value, int) else "left",
-            overflow="fold",
-            no_wrap=column in ("nominal", "network", "record", "date", "points", "strength"),
+            column, justify="right" if isinstance(value, int) else "left", overflow="fold", no_wrap=not wrapped
         )
-    for row in rows:
-        shown.add_row(*(f"{v:,}" if isinstance(v, int) else escape(str(v)) for v in row))
+        needed += max(cell_len(part) for cell in (column, *cells) for part in (cell.split() if wrapped else [cell]))
+    for row in texts:
+        shown.add_row(*map(Text, row))  # not `escape`: it doubles a backslash at the end of an id
+    room, out.width = out.width, max(out.width, needed)
     out.print(shown)
+    out.width = room
     out.print(f"[dim]and {total - len(rows):,} more[/dim]\n" if total > len(rows) else "")
 
 
@@ -131,14 +146,24 @@ def _people(out: Console, people: list[dict[str, Any]], *, whole: bool) -> None:
 def _role(person: dict[str, Any]) -> str:
     if person["victim_only"]:
         return "VICTIM"
-    named = [word for word, key in (("suspect or offender", "offending"), ("victim", "victim"), ("witness", "witness")) if person[key]]
+    named = [
+        word
+        for word, key in (("suspect or offender", "offending"), ("victim", "victim"), ("witness", "witness"))
+        if person[key]
+    ]
     return ", ".join(named) or "other"
 
 
 def _links(out: Console, links: list[dict[str, Any]]) -> None:
     best = sorted(links, key=lambda x: (-x["strength"], x["theme"], x["a"], x["b"]))[:_ROWS]
     rows = [[x["a"], x["b"], x["theme"], x["strength"], x["records"], x["handling"] or "-"] for x in best]
-    table(out, "Links, strongest first", ["nominal", "nominal", "theme", "strength", "records", "handling"], rows, len(links))
+    table(
+        out,
+        "Links, strongest first",
+        ["nominal", "nominal", "theme", "strength", "records", "handling"],
+        rows,
+        len(links),
+    )
 
 
 def _networks(out: Console, networks: list[dict[str, Any]]) -> None:

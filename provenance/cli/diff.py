@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json
+from provenance.cli.doors import Door, as_json, console, emit_json, waiting
 
 _ROWS = 30
 
@@ -17,16 +17,19 @@ _ROWS = 30
 def diff(door: Door, before: str, after: str, as_json: bool) -> None:
     """What changed in the links between the moments BEFORE and AFTER, with the records behind each change."""
     from provenance import asof
-    from provenance.cli.asof import table
+    from provenance.cli.asof import heading, table
 
     with door.archive() as archive:
         first, second = asof.as_of(archive, before), asof.as_of(archive, after)
-        changes = asof.difference(first, second).to_pylist()
+        with waiting(f"Comparing builds {first.label} and {second.label}"):
+            changes = asof.difference(first, second).to_pylist()
+            heads = first.heading(), second.heading()
         if as_json:
-            emit_json({"before": first.heading(), "after": second.heading(), "links": changes})
+            emit_json({"before": heads[0], "after": heads[1], "links": changes})
             return
         out = console()
-        out.print(f"From build {first.label} to build {second.label}")
+        heading(out, heads[0], title="Before", caveat=False)
+        heading(out, heads[1], title="After")
         for word in ("new", "gone", "changed"):
             out.print(f"  {sum(c['change'] == word for c in changes):>8,} links {word}")
         biggest = sorted(changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"]))

@@ -162,6 +162,18 @@ def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A word and a moving sign on a terminal, while a question is worked on that has no countable steps."""
+    if not os.isatty(2):
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
 def emit_json(value: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json
+from provenance.cli.doors import Door, as_json, console, emit_json, waiting
 
 
 @click.command()
@@ -23,27 +23,28 @@ def explain(door: Door, a: str, b: str, when: str, as_json: bool) -> None:
 
     with door.archive() as archive:
         snapshot = asof.as_of(archive, when or now())
-        links = snapshot.explain(a, b)
+        with waiting(f"Reading build {snapshot.label} and checking its roots"):
+            links, head = snapshot.explain(a, b), snapshot.heading()
         if as_json:
-            emit_json({**snapshot.heading(), "links": links})
+            emit_json({**head, "links": links})
             return
         out = console()
-        heading(out, snapshot.heading())
+        heading(out, head)
         for link in links:
             _show(out, link)
 
 
 def _show(out: Any, link: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     from provenance.cli.asof import table
 
     out.print(
-        f"{escape(link['a'])} and {escape(link['b'])}, theme {link['theme']}: strength {link['strength']:,} points from "
-        f"{link['records']:,} record(s)"
+        f"{link['a']} and {link['b']}, theme {link['theme']}: strength {link['strength']:,} points from "
+        f"{link['records']:,} record(s)",
+        markup=False,
+        soft_wrap=True,  # or an id would be broken over two lines
     )
     handling = f"Handling {link['handling']}" if link["handling"] else "No handling code recorded"
-    out.print(f"{handling}{': ' + escape(link['conditions']) if link['conditions'] else ''}\n")
+    out.print(f"{handling}{': ' + link['conditions'] if link['conditions'] else ''}\n", markup=False)
     rows = [
         [
             f"{s['system']} {s['record_id']}",
