@@ -114,7 +114,7 @@ class Catalogue:
         if self.mended or not self.path.exists():
             return self.mended
         try:
-            if not self._is_as_written():
+            if self._mark.exists() and not self._is_as_written():  # without it, the next to open starts again
                 return f"{self._name} was changed since it was written"
             with Session(self._open()) as session:
                 held = session.exec(select(LoggedAct.body).order_by(LoggedAct.index)).all()

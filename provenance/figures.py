@@ -82,4 +82,4 @@ def differs(archive: Archive) -> str:
         except Tampered:
             continue
         return ""
-    return "index/figures does not open: a byte of it was changed"
+    return "index/figures does not open: a byte of it was changed, or it is of a build that the log does not have"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -54,7 +54,7 @@ class SigningKey:
         data = _read(path)
         try:
             private = load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise Malformed(f"signing key {path.name}: not a PEM private key without a password") from error
         if not isinstance(private, Ed25519PrivateKey):
             raise Malformed(f"signing key {path.name}: a {type(private).__name__}, wanted Ed25519")

@@ -129,7 +129,7 @@ class Log:
                 raise Tampered(
                     f"log was rolled back: {self.size} entries, wanted the {seen.checkpoint.size} seen before"
                 )
-            past = merkle.range_root(0, seen.checkpoint.size, self._node) if seen.checkpoint.size else merkle.EMPTY_ROOT
+            past = self.root_at(seen.checkpoint.size)
             if past != seen.checkpoint.root:
                 raise Tampered(
                     f"log was rewritten: its first {seen.checkpoint.size} entries have root {past.hex()}, "
@@ -166,6 +166,10 @@ class Log:
     def consistency(self, old: int) -> list[bytes]:
         """The path from the head of `old` entries to this one; see `merkle.check_consistency`."""
         return merkle.consistency_path(old, self.size, self._node)
+
+    def root_at(self, size: int) -> bytes:
+        """The root over the first `size` entries. Raises Tampered naming the tile that does not verify."""
+        return merkle.range_root(0, size, self._node) if size else merkle.EMPTY_ROOT
 
     def verify(self) -> None:
         """Read every tile and entry again, and hash all of them up to the head on disk.

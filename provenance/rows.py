@@ -311,12 +311,16 @@ class Index:
         return np.unique(row[among(self.others, tokens)])
 
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Where references (segment, row) lie in the arrays."""
+        """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""
         if not len(segment):
             return np.zeros(0, np.int64)
-        starts = np.zeros(int(max(self._starts)) + 1, np.int64)
-        starts[list(self._starts)] = list(self._starts.values())
-        return starts[segment] + row
+        starts = np.full(int(segment.max()) + 1, len(self), np.int64)
+        held = [number for number in self._starts if number < len(starts)]
+        starts[held] = [self._starts[number] for number in held]
+        at = starts[segment] + row
+        if (at >= len(self)).any() or (self.segment[at] != segment).any() or (self.row[at] != row).any():
+            raise Tampered(f"changes of table {self.table} name a row that no segment has")
+        return at
 
     def apply(self, changes: pa.Table, build: int) -> None:
         """Let a build's changes take effect."""

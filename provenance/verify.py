@@ -117,23 +117,30 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
         else:
             yield "" if rows.digest(path) == sha256 else f"file {name} has other bytes than those that were logged"
     if builds is None:
-        for path in archive.unlogged():
-            if not _unfinished(archive, path):
+        unlogged = archive.unlogged()
+        begun = {_begun(archive, path) for path in unlogged}
+        for path in unlogged:
+            if _begun(archive, path) is None or len(begun) > 1:
                 yield f"file {archive.relative(path)} is in the archive and the log does not know it"
     report("Files", len(named), len(named))
 
 
-def _unfinished(archive: Archive, path: Path) -> bool:
-    """Whether the next extract or a build that is not in the log would have written this: a stage at work, or cut off by a crash.
+def _begun(archive: Archive, path: Path) -> str | None:
+    """Which extract or build at work, or cut off by a crash, would have written this file that the log does not know; None: neither.
 
-    Nothing reads such a file, and the next build writes over it or removes it.
+    Nothing reads such a file, and the next build writes over it or removes it. There is one writer, so there is one such
+    extract or build at most, and it comes after all that the log knows.
     """
-    if path.suffix == ".part":
-        return True
     if path.parent.parent.name == "received":
-        return path.parent.name == f"{len(archive.history.extracts) + 1:04d}" and path.stem in (*SOURCE_TABLES, "changes")
-    label = re.fullmatch(r"(\d{4}-W\d\d(?:\.\d+)?)(?:\.[a-z]+)?", path.stem)
-    return bool(label) and label[1] not in {built.label for built in archive.history.builds}
+        name = path.parent.name
+        known = path.suffix == ".part" or path.stem in (*SOURCE_TABLES, "changes")
+        return name if known and name == f"{len(archive.history.extracts) + 1:04d}" else None
+    label = re.fullmatch(r"\.?(\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3]))(\.\d+)?\..+", path.name)
+    if not label:
+        return None
+    last = archive.history.builds[-1].label if archive.history.builds else ""
+    later = label[1] >= last.split(".")[0] and label[1] + (label[2] or "") != last
+    return label[1] + (label[2] or "") if later else None
 
 
 def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:

@@ -55,6 +55,7 @@ ACTS = [
         rules=DIGEST,
         statement=DIGEST,
         tables=(Table(name="link", size=7, root=DIGEST), Table(name="network", size=0, root=DIGEST)),
+        left_out=(entries.LeftOut(what="NICHE intelligence: grade-not-admitted", records=4, people=9),),
         files=(),
     ),
     entries.Published(**WHO, label="2026-W47.2", at=NOON),
