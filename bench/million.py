@@ -2,8 +2,9 @@
 
     python -m bench.million [--records N] [--folder DIR]
 
-Each step is a process of its own, through the product's own functions with nothing switched off (read, check, seal, hash, sign, log, durable), and
-is measured from outside: wall time, CPU seconds, and peak resident memory of the process and its workers, sampled every 50 ms.
+Each step is a process of its own, through the product's own functions with nothing switched off (read, check, seal,
+hash, sign, log, durable), and is measured from outside: wall time, CPU seconds, and peak resident memory of the
+process and its workers, sampled every 50 ms.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ TARGETS = {"first build": (600, 8.0), "1 % delta": (60, 8.0)}  # seconds, GiB: f
 def main(records: int, folder: str | None) -> None:
     """Print what a first build and a weekly delta cost."""
     home = Path(folder or tempfile.mkdtemp(prefix="provenance-bench-"))
-    click.echo(f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {os.getloadavg()[0]:.1f}")
+    click.echo(
+        f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, load {os.getloadavg()[0]:.1f}"
+    )
     try:
         inbox = home / "inbox"
         if not inbox.exists():

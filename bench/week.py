@@ -42,7 +42,10 @@ def main(root: Path, folder: Path) -> None:
     archive.close()
     sizes = {t.name: t.size for t in made.built.tables}
     print(", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items()))
-    print(f"{sizes['record']:,} records, {sizes['person']:,} nominals, {sizes['link']:,} links; sealed {made.links.opened:,} links")
+    print(
+        f"{sizes['record']:,} records, {sizes['person']:,} nominals, {sizes['link']:,} links; "
+        f"sealed {made.links.opened:,} links"
+    )
 
 
 if __name__ == "__main__":

@@ -30,9 +30,13 @@ def demo(folder: str, weeks: int) -> None:
     started = time.monotonic()
     archive = str(home / "force")
 
-    _say("1. An invented force: a year of extracts from five kinds of record, three themes, with errors put right later.")
-    _run([sys.executable, "-m", "pipeline.sample", "--records", str(RECORDS), "--weeks", str(weeks), "--seed", str(SEED),
-          str(home / "inbox")], show="python -m pipeline.sample")  # fmt: skip
+    _say(
+        "1. An invented force: a year of extracts from five kinds of record, three themes, with errors put right later."
+    )
+    sizes = ["--records", str(RECORDS), "--weeks", str(weeks), "--seed", str(SEED), str(home / "inbox")]
+    _run(
+        [sys.executable, "-m", "pipeline.sample", *sizes], show=shlex.join(["python", "-m", "pipeline.sample", *sizes])
+    )
     _say("2. An archive: a log, a vault, and keys that lie beside it.")
     _provenance(archive, "init")
     _say(f"3. {weeks} weekly builds, each sealed, signed, logged and live from the end of its week.")
@@ -51,7 +55,7 @@ def demo(folder: str, weeks: int) -> None:
     first, second = ("2026-03-07T10:00", WHEN) if weeks == WEEKS else (when, when)
     click.echo(
         f"""
-{'-' * 78}
+{"-" * 78}
 Shown: {weeks} builds made in {time.monotonic() - started:.0f} seconds; what was live at {when}; the records behind
 one link; a check of every stored byte. No name, no id and no record lies in the
 clear anywhere in {archive}: the secrets are in its vault, the key in {archive}.keys.
@@ -59,10 +63,10 @@ clear anywhere in {archive}: the secrets are in its vault, the key in {archive}.
 Next:
   source .venv/bin/activate
   provenance --archive {archive} diff {first} {second}
-  provenance --archive {archive} asof {when} --nominal {link['a']}
+  provenance --archive {archive} asof {when} --nominal {link["a"]}
   python -c "import provenance; print(provenance.open('{archive}').as_of('{when}').graph('SOC'))"
   docs/tutorial-disclosure-officer.md, docs/tutorial-analyst.md
-{'-' * 78}"""
+{"-" * 78}"""
     )
 
 

@@ -10,7 +10,8 @@ def main() -> str:
     """Missing when the link stage of this build has not run here."""
     with announced() as (archive, draft, params, table):
         done = grouping.group(archive, draft, params, table)
-    return f"Build {draft.label}: {done.people:,} people's figures, {done.networks:,} networks, {done.opened:,} rows sealed."
+    found = f"{done.people:,} people's figures, {done.networks:,} networks"
+    return f"Build {draft.label}: {found}, {done.opened:,} rows sealed."
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@
     index/        derived; may be deleted at any time
     params.yaml, harm/, dvc.yaml, week.yaml
 
-The keys lie beside the folder, in FOLDER.keys, so that no copy of the archive holds what opens it. Opening creates nothing but
-what is derived.
+The keys lie beside the folder, in FOLDER.keys, so that no copy of the archive holds what opens it. Opening creates
+nothing but what is derived.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class Archive:
         log = Log.create(root / "log", origin=name, key=signing)
         vkey = str(signing.verifier)
         log.append([entries.Founded(on=on, by=by, under=under, archive=name, format=FORMAT, vkey=vkey)], key=signing)
-        durable.write(
-            root / "archive.json", canonical.dumps({"archive": name, "format": FORMAT, "vkey": vkey}) + b"\n"
-        )
+        durable.write(root / "archive.json", canonical.dumps({"archive": name, "format": FORMAT, "vkey": vkey}) + b"\n")
         return cls(root, keys)
 
     def __repr__(self) -> str:
@@ -178,7 +176,7 @@ class Archive:
         return self.root / "store" / stage / f"{label}.changes.parquet"
 
     def unlogged(self) -> list[Path]:
-        """Sealed files and statements that no act names: a build at work made them, or one that failed or was cut off."""
+        """Sealed files and statements that no act names: of a build at work, or of one that failed or was cut off."""
         named = set(self.history.files) | {self.relative(self.statement(built.label)) for built in self.history.builds}
         present = [
             path
@@ -220,7 +218,9 @@ def _described(root: Path) -> tuple[str, Verifier]:
         content = canonical.loads((root / "archive.json").read_bytes().rstrip(b"\n"))
         name, form, vkey = content["archive"], content["format"], Verifier.parse(content["vkey"])
     except FileNotFoundError:
-        raise Missing(f"folder {root.resolve().name} is not an archive: archive.json is not there; `provenance init` makes one") from None
+        raise Missing(
+            f"folder {root.resolve().name} is not an archive: archive.json is not there; `provenance init` makes one"
+        ) from None
     except (KeyError, TypeError) as error:
         raise Malformed("archive.json lacks one of archive, format, vkey") from error
     except Malformed as error:

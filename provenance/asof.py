@@ -1,8 +1,8 @@
 """What the dashboard showed at a moment, and which records stood behind it.
 
-`as of` means the build that was published at that instant: never a later one, and nothing that was learned later. Each answer
-says which build that is, when it was live, up to when it took records, its root, whether it verifies, the words that stood on the landing
-page, and how many rows have since been disposed of.
+`as of` means the build that was published at that instant: never a later one, and nothing that was learned later. Each
+answer says which build that is, when it was live, up to when it took records, its root, whether it verifies, the words
+that stood on the landing page, and how many rows have since been disposed of.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Snapshot:
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
-        """Networks with their figures, largest first within a theme. Raises Missing for a network that the build has not."""
+        """Networks with their figures, largest first within a theme. Raises Missing for an id that the build has not."""
         content = self._content("network", self._standing("network", theme))
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
         if network is None:
@@ -120,7 +120,7 @@ class Snapshot:
         return self._content("person", at[np.isin(self.archive.index("person").a[at], tokens)])
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
-        """The links between two people, one per theme, each with every record it rests on. Raises Missing when there is none."""
+        """The links between two people, one per theme, each with every record it rests on. Raises Missing without any."""
         one, other = self._token(a), self._token(b)
         index, at = self.archive.index("link"), self._standing("link")
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
@@ -166,7 +166,7 @@ class Snapshot:
         return graph
 
     def verify(self) -> None:
-        """Check this build against the log: its entry, its statement, its roots. Raises Tampered naming what differs."""
+        """Check this build against the log: its entry, statement and roots. Raises Tampered naming what differs."""
         check(self)
 
     def answer(
@@ -231,7 +231,8 @@ class Snapshot:
 def as_of(archive: Archive, when: str) -> Snapshot:
     """The build that was live at `when`: a London time, or an instant with its offset, or a date with one build.
 
-    Raises Missing when nothing was live, Conflict when several builds were live on a date, Malformed for a time that is not one.
+    Raises Missing when nothing was live, Conflict when several builds were live on a date, Malformed for a time that
+    is not one.
     """
     if moments.is_date(when):
         live = live_on(archive, when)
@@ -246,7 +247,11 @@ def as_of(archive: Archive, when: str) -> Snapshot:
     publication = archive.history.live(instant)
     if publication is None:
         first = archive.history.publications
-        since = f"the first build went live {moments.london(moments.instant(first[0].start))}" if first else "no build was made"
+        since = (
+            f"the first build went live {moments.london(moments.instant(first[0].start))}"
+            if first
+            else "no build was made"
+        )
         raise Missing(f"no build was live at {moments.london(moments.instant(instant))}: {since}")
     return Snapshot(archive, archive.history.build(publication.label), publication)
 
@@ -275,7 +280,9 @@ def check(snapshot: Snapshot) -> None:
         built.cut_off,
         built.tables,
     ):
-        raise Tampered(f"statement of build {built.label} says another label, number, cut-off or root than its log entry")
+        raise Tampered(
+            f"statement of build {built.label} says another label, number, cut-off or root than its log entry"
+        )
     for table in built.tables:  # 3. the roots over the leaves on disk
         check_table(archive, built, table.name)
 
@@ -307,7 +314,11 @@ def answered(link: Mapping[str, Any]) -> dict[str, Any]:
     """A link as answers show it: each support with both roles in the order of a and b."""
     supports = [
         {
-            **{key: value for key, value in support.items() if key not in ("role_a", "role_b", "sources_a", "sources_b")},
+            **{
+                key: value
+                for key, value in support.items()
+                if key not in ("role_a", "role_b", "sources_a", "sources_b")
+            },
             "roles": [support["role_a"], support["role_b"]],
             "sources": [support["sources_a"], support["sources_b"]],
         }
@@ -319,8 +330,9 @@ def answered(link: Mapping[str, Any]) -> dict[str, Any]:
 def difference(before: Snapshot, after: Snapshot) -> pa.Table:
     """What changed in the links from one build to another, by theme, a and b.
 
-    `change` is `new`, `gone` or `changed`; `strength_before` and `strength_after` are points (0 where there is no link);
-    the record columns list `SYSTEM RECORD` behind the change: those that came, those that went, and those that say something else now.
+    `change` is `new`, `gone` or `changed`; `strength_before` and `strength_after` are points (0 where there is no
+    link); the record columns list `SYSTEM RECORD` behind the change: those that came, those that went, and those that
+    say something else now.
     """
     index = before.archive.index("link")
     old, new = index.standing(before.built.number), index.standing(after.built.number)
@@ -349,7 +361,9 @@ DIFFERENCE = pa.schema(
 
 
 def _changed(key: tuple[str, str, str], old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:
-    behind = [{f"{s['system']} {s['record_id']}": s for s in (link or {"supports": []})["supports"]} for link in (old, new)]
+    behind = [
+        {f"{s['system']} {s['record_id']}": s for s in (link or {"supports": []})["supports"]} for link in (old, new)
+    ]
     return {
         **dict(zip(("theme", "a", "b"), key, strict=True)),
         "change": "changed" if old and new else "new" if new else "gone",

@@ -1,6 +1,7 @@
 """A whole build, or many: the stages one after the other, and what happens when one fails.
 
-A build that fails is logged as failed, so that a question about its week is answered by the build then in effect, and says why.
+A build that fails is logged as failed, so that a question about its week is answered by the build then in effect, and
+says why.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def build(
         except ProvenanceError as error:
             fail(archive, coming, error, around(coming.label))
             raise
-        except BaseException:  # the disk is full, the user interrupts: nothing is logged, and memory is not to be trusted
+        except (
+            BaseException
+        ):  # the disk is full, the user interrupts: nothing is logged, and memory is not to be trusted
             archive.forget()
             raise
         return BuildReport(built, links, groups)

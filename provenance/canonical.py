@@ -6,6 +6,7 @@ differently; text with unpaired surrogates is refused, because it has no UTF-8.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -105,13 +106,17 @@ def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
-        raise Malformed(f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}") from None
+        raise Malformed(
+            f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}"
+        ) from None
     try:  # what a row lacks is read as null
         for field in schema:
             for chunk in read[field.name].chunks:
                 _check_values(field.name, chunk)
     except Malformed:
-        raise Malformed(f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}") from None
+        raise Malformed(
+            f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}"
+        ) from None
     return read.select(schema.names).cast(schema)
 
 
@@ -128,7 +133,7 @@ def slices(array: pa.Array) -> list[bytes]:
         return []
     raw = data.slice(int(ends[0]), int(ends[-1] - ends[0])).to_pybytes() if data is not None else b""
     marks = (ends - ends[0]).tolist()
-    return [raw[a:b] for a, b in zip(marks[:-1], marks[1:], strict=True)]
+    return [raw[a:b] for a, b in itertools.pairwise(marks)]
 
 
 def packed(values: Iterable[bytes]) -> pa.LargeBinaryArray:

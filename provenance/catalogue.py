@@ -1,8 +1,9 @@
 """A quick copy of what the log says, in SQLite: acts by kind, date and label, without reading a million entries.
 
 Derived from the log alone and rebuilt from it whenever it is missing, unfinished or damaged; damage is remembered, so
-that `verify` can say so. Who writes: whoever finds it behind the log, one process at a time. Nothing is lost if it is
-lost. A liar who edits it and its digest misleads until `verify` compares it with the log, entry by entry.
+that `verify` can say so. It also remembers the log's head: a log that no longer continues it is refused. Who writes:
+whoever finds it behind the log, one process at a time. Nothing but that memory is lost if it is lost. A liar who edits
+it and its digest misleads until `verify` compares it with the log, entry by entry.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 
 from provenance import durable, entries
+from provenance.errors import Tampered
 from provenance.log import Log
 from provenance.rows import digest
 
@@ -48,7 +50,7 @@ class Catalogue:
         self._checked = False
 
     def refresh(self, log: Log) -> None:
-        """Catch up with the log; start again where the catalogue holds something else."""
+        """Catch up with the log; start again where the catalogue is damaged. Raises Tampered on a log that went back."""
         if self._is_current(log):
             return
         with durable.one_writer(self.path.parent):
@@ -73,11 +75,11 @@ class Catalogue:
             self._start_again()
             self._checked = True
         head = self._head()
-        if head is not None and head.size >= log.size:
-            self.mended = (
-                f"{self._name} had seen {head.size} entries: the log has {log.size}, or others; was it rolled back?"
+        if head is not None and (head.size > log.size or log.root_at(head.size) != head.root):
+            raise Tampered(
+                f"log was rolled back or rewritten: it has {log.size} entries, and {self._name} had seen {head.size} with "
+                f"root {head.root.hex()}; preserve both, and if this log is the one you want, remove the folder index"
             )
-            head = None
         if head is None:
             self._start_again()
             head = Head(size=0, root=b"")

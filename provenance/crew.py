@@ -1,8 +1,8 @@
 """Sealing and opening over all cores.
 
-Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's script
-again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches in over a pipe,
-Arrow batches out. Secrets travel in the pipe and live in memory only.
+Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's
+script again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches
+in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only.
 """
 
 from __future__ import annotations

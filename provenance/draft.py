@@ -1,8 +1,8 @@
 """A build that is being made: its label, its cut-off, and what one stage leaves for the next.
 
-Stages may run in one process or, under `dvc repro`, each in its own; so what the link stage learns beyond links (how many
-records each person has, in which roles, with what harm) goes to the networks stage through a file. It holds tokens and integers only, is
-sealed under the archive's secret, is derived, and is removed when the build is logged.
+Stages may run in one process or, under `dvc repro`, each in its own; so what the link stage learns beyond links (how
+many records each person has, in which roles, with what harm) goes to the networks stage through a file. It holds
+tokens and integers only, is sealed under the archive's secret, is derived, and is removed when the build is logged.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Draft:
         try:
             sealed = self._tallies(archive).read_bytes()
         except FileNotFoundError:
-            raise Missing(f"the link stage of build {self.label} left no tallies here: run it again, `dvc repro -f link`") from None
+            raise Missing(
+                f"the link stage of build {self.label} left no tallies here: run it again, `dvc repro -f link`"
+            ) from None
         content = opened_blob(archive.vault.archive_secret, "tallies", sealed)
         source = pa.BufferReader(content[1:])
         return Tallies(bool(content[0]), *(pa.ipc.open_stream(source).read_all() for _ in range(3)))

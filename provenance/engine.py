@@ -1,7 +1,7 @@
 """The rules of `links.py` as the engine's own SQL, turned into it once per set of params.
 
-To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory, with nowhere to spill to: plaintext
-stays in memory or the query fails. Another engine is another class with the same four methods.
+To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory, with nowhere to
+spill to: plaintext stays in memory or the query fails. Another engine is another class with the same four methods.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the last build's figures were, kept so that next week's build need not open every row again.
 
-Derived from sealed rows and nothing else: tokens, integers, network ids and roots, sealed under the archive's secret, in `index/`. Where it is
-missing, older than the last build or damaged, the rows are opened instead and nothing is lost but time.
+Derived from sealed rows and nothing else: tokens, integers, network ids and roots, sealed under the archive's secret,
+in `index/`. Where it is missing, older than the last build or damaged, the rows are opened instead and nothing is lost
+but time.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def recall(archive: Archive, build: int) -> None:
 
 
 def differs(archive: Archive) -> str:
-    """What is wrong with the figures that were put away, "" when nothing is: those of an earlier build are only late."""
+    """What is wrong with the figures put away, "" when nothing is: those of an earlier build are only late."""
     path = archive.root / "index" / "figures"
     if not path.exists():
         return ""

@@ -1,8 +1,8 @@
 """The networks stage: from a build's links to the figures of its people and its networks.
 
-Everyone with an admitted record in a theme has a row there: counts of records by role, harm, links, strength, network. A row also
-carries the root over the leaves of the person's own links, so that an answer about one person can be proved complete. Only rows whose
-figures changed are sealed anew.
+Everyone with an admitted record in a theme has a row there: counts of records by role, harm, links, strength, network.
+A row also carries the root over the leaves of the person's own links, so that an answer about one person can be proved
+complete. Only rows whose figures changed are sealed anew.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class _Theme:
         return _of("nominal", content), _of("network", result.networks.append_column("theme", theme))
 
     def _roots(self, draft: Draft, a: np.ndarray, b: np.ndarray, was: pa.Array) -> pa.Array:
-        """For each person the root over the sorted leaves of their links, hexadecimal; worked out again where one moved."""
+        """For each person the root over the sorted leaves of their links, hex; worked out again where one moved."""
         index, at, count = self.links.index, self.links.at, self.now.num_rows
         roots = pc.fill_null(self.held["links_root"].combine_chunks().take(was), merkle.EMPTY_ROOT.hex())
         tokens = self.now["token"].to_numpy()

@@ -16,7 +16,7 @@ from provenance.errors import Missing
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A stretch of time in which one build was live on the dashboard: from, inclusive, until, exclusive ("" = still)."""
+    """A stretch of time in which one build was live on the dashboard: [start, end), with end "" while it still is."""
 
     label: str
     start: str

@@ -1,7 +1,8 @@
 """The link stage: from the source rows that a build takes to its sealed links.
 
-Only what the week's changes touch is worked out again: the records that came, changed or went, the people whose identity was judged
-anew, and the links that rest on them. Every other link stands as it was sealed. When a rule changes, everything is worked out again.
+Only what the week's changes touch is worked out again: the records that came, changed or went, the people whose
+identity was judged anew, and the links that rest on them. Every other link stands as it was sealed. When a rule
+changes, everything is worked out again.
 """
 
 from __future__ import annotations
@@ -136,7 +137,9 @@ def _touched(
     old = archive.sealer.open("link", index.rows(touched))
     owner = pc.list_parent_indices(old["supports"].combine_chunks())
     parts = pa.Table.from_struct_array(old["supports"].combine_chunks().flatten())
-    whole = pa.table([old[name].combine_chunks().take(owner) for name in ("theme", "a", "b")] + parts.columns, schema=SUPPORTS)
+    whole = pa.table(
+        [old[name].combine_chunks().take(owner) for name in ("theme", "a", "b")] + parts.columns, schema=SUPPORTS
+    )
     tokens = archive.vault.tokens(vault.record_keys(_flat(whole["system"]), _flat(whole["record_id"])))
     return touched, whole.filter(pa.array(~rows.among(tokens, moved)))
 
@@ -157,9 +160,7 @@ def _sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params)
     if shares <= 1:
         return rows.Sealed("link", rows.filed_in_order(_share(archive, rules, supports, params)))
     share = archive.vault.tokens(vault.nominal_keys(_flat(supports["a"]))) % shares
-    parts = [
-        _share(archive, rules, supports.filter(pa.array(share == number)), params) for number in range(shares)
-    ]
+    parts = [_share(archive, rules, supports.filter(pa.array(share == number)), params) for number in range(shares)]
     return rows.Sealed("link", rows.filed_in_order(pa.concat_tables(parts)))
 
 
@@ -183,7 +184,9 @@ def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) 
     owner, token = owner[order], token[order]
     first = np.ones(len(owner), bool)
     first[1:] = (owner[1:] != owner[:-1]) | (token[1:] != token[:-1])
-    return archive.sealer.seal("link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows))).rows
+    return archive.sealer.seal(
+        "link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows))
+    ).rows
 
 
 def _left_out(archive: Archive, again: bool, come: pa.Table, gone: pa.Table) -> pa.Table:
@@ -220,4 +223,10 @@ def _pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column if isinstance(column, pa.Array) else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return (
+        column
+        if isinstance(column, pa.Array)
+        else pa.concat_arrays(column.chunks)
+        if column.num_chunks
+        else pa.array([], column.type)
+    )

@@ -1,4 +1,4 @@
-"""Each build is pinned: DVC takes in the sealed rows, git the log, statements and params, under a tag of the build's name.
+"""Each build is pinned: DVC takes in the sealed rows, git the log, statements and params, under the build's tag.
 
 So a clone, the DVC remote and the vault are the whole archive. DVC and git are used as programs. Neither is
 evidence: DVC's MD5 is transport and a tag can be moved; what proves a build is the log.
@@ -16,8 +16,10 @@ from pathlib import Path
 from provenance import durable
 from provenance.errors import Conflict, Missing
 
-_COMMITTED = ("archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
-              ".dvc/config", "harm", "log", "builds", "audit_reports")  # fmt: skip
+_COMMITTED = (
+    "archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
+    ".dvc/config", "harm", "log", "builds", "audit_reports",
+)  # fmt: skip
 # The log and the statements answer for themselves; week.yaml is edited to announce a build.
 _SETTINGS = tuple(name for name in _COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
 _IGNORED = """\
@@ -79,14 +81,19 @@ def edited(root: Path) -> list[str]:
     """Settings whose bytes are not those of the last commit, and objects of git that are damaged."""
     if not (root / ".git").exists():
         return []
-    said = _git(root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_SETTINGS)
+    said = _git(
+        root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_SETTINGS
+    )
     changed = [f"file {line[3:]} is not as it was committed" for line in said.splitlines()]
-    sound = subprocess.run(["git", "fsck", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False)
+    sound = subprocess.run(
+        ["git", "fsck", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False
+    )
     return changed + ([] if sound.returncode == 0 else ["git: an object of the repository is damaged"])
 
 
 def _git(root: Path, on: str, *arguments: str) -> str:
-    # Dates come from the door, so that the same acts give the same commits; names from git's own settings if there are any.
+    # Dates come from the door, so that the same acts give the same commits; names from git's own settings if there are
+    # any.
     environment = dict(os.environ)
     if on:
         environment |= {"GIT_AUTHOR_DATE": on, "GIT_COMMITTER_DATE": on}
@@ -107,5 +114,7 @@ def _run(root: Path, *command: str, environment: dict[str, str] | None = None) -
         raise Missing(f"program {command[0]} is not installed: wanted on the PATH") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise Conflict(f"{Path(command[0]).name} {' '.join(command[1:3])} failed: {said[-1] if said else done.returncode}")
+        raise Conflict(
+            f"{Path(command[0]).name} {' '.join(command[1:3])} failed: {said[-1] if said else done.returncode}"
+        )
     return done.stdout

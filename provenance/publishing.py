@@ -1,7 +1,8 @@
 """The publish stage: a build's roots are computed, stated, signed, logged, and the build goes live.
 
-New bytes first, then the entry, then the checkpoint, then anything derived: an entry never names bytes that are not yet durable. A
-build that R08's thresholds block is refused until a person has confirmed it, and the refusal is logged; so is a build that failed.
+New bytes first, then the entry, then the checkpoint, then anything derived: an entry never names bytes that are not
+yet durable. A build that R08's thresholds block is refused until a person has confirmed it, and the refusal is logged;
+so is a build that failed.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ def publish(
         statement=rows.digest(path),
         tables=tables,
         left_out=tuple(
-            entries.LeftOut(what=f"{row['system']} {row['kind']}: {row['reason']}", records=row["records"], people=row["people"])
+            entries.LeftOut(
+                what=f"{row['system']} {row['kind']}: {row['reason']}", records=row["records"], people=row["people"]
+            )
             for row in draft.read_tallies(archive).left_out.to_pylist()
         ),
         files=_files(archive, draft),
@@ -196,5 +199,3 @@ def _feeds(archive: Archive, cut_off: str) -> tuple[entries.Feed, ...]:
             if held.cut_off <= cut_off or feed.system not in last:
                 last[feed.system] = feed
     return tuple(last[system] for system in sorted(last))
-
-

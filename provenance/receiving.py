@@ -1,11 +1,11 @@
 """An extract comes in: compared with what is already held, sealed, filed and logged.
 
-Only what is new or different is sealed. A record that changed, or whose involvements changed, is a new version of the record; what it
-replaces is marked replaced, never altered. In a full extract a record of its systems that is absent is withdrawn. The same
-extract twice is received once.
+Only what is new or different is sealed. A record that changed, or whose involvements changed, is a new version of the
+record; what it replaces is marked replaced, never altered. In a full extract a record of its systems that is absent is
+withdrawn. The same extract twice is received once.
 
-Refused: an extract whose cut-off runs backwards, a delta upon something that was never received, and an extract with more
-rejected rows than params allow. Nothing is written until all of that is known.
+Refused: an extract whose cut-off runs backwards, a delta upon something that was never received, and an extract with
+more rejected rows than params allow. Nothing is written until all of that is known.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def _check_order(archive: Archive, extract: Extract) -> None:
         before = [e for e in earlier if system in {feed.system for feed in e.systems}]
         if extract.mode == "delta" and not before:
             raise Conflict(
-                f"delta extract {extract.name} stands on nothing: system {system} was never received; wanted a full extract first"
+                f"delta extract {extract.name} stands on nothing: system {system} was never received; "
+                "wanted a full extract first"
             )
         if before and extract.cut_off < before[-1].cut_off:
             raise Conflict(

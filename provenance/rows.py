@@ -1,12 +1,13 @@
 """Sealed rows on disk: Parquet segments written once, and the spans of builds in which each row stood.
 
-A segment holds rows of one table: the tokens of what a row speaks of (`a`, `b`), of its other parents (`others`), its theme, its
-leaf and its box; nothing that names anyone. A row is never written twice. Which rows a build has is said by change files: references
-(segment, row) to what it opened and what it closed.
+A segment holds rows of one table: the tokens of what a row speaks of (`a`, `b`), of its other parents (`others`), its
+theme, its leaf and its box; nothing that names anyone. A row is never written twice. Which rows a build has is said by
+change files: references (segment, row) to what it opened and what it closed.
 
-Who writes: the receive, link and networks stages, each in its own folder, before the log names the files with their SHA-256. If a segment
-is lost, its rows are lost (DVC holds a copy) and the roots still commit to them. A liar who edits one is found: the file's
-digest is in the log, each leaf is under a root in the log, and a box opens to its own leaf or not at all.
+Who writes: the receive, link and networks stages, each in its own folder, before the log names the files with their
+SHA-256. If a segment is lost, its rows are lost (DVC holds a copy) and the roots still commit to them. A liar who
+edits one is found: the file's digest is in the log, each leaf is under a root in the log, and a box opens to its own
+leaf or not at all.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class Sealer:
             [
                 pa.array(a),
                 pa.array(b),
-                pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), pa.array(flat)),
+                pa.ListArray.from_arrays(
+                    pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), pa.array(flat)
+                ),
                 theme_codes(content),
                 leaves,
                 boxes,
@@ -91,7 +94,7 @@ class Sealer:
         return self.crew.leaves(table, self._secrets(owners, counts), canonical.rows(content))
 
     def open(self, table: str, rows: pa.Table) -> pa.Table:
-        """The content of sealed rows, in their order. Raises Tampered naming table and leaf, Missing when a secret is gone."""
+        """The content of sealed rows, in their order. Raises Tampered naming the leaf, Missing when a secret is gone."""
         if not rows.num_rows:
             return TABLES[table].columns.empty_table()
         rows = rows.combine_chunks()
@@ -136,7 +139,9 @@ class Sealer:
         at[at == len(tokens)] = 0
         gone = tokens[at] != owners
         if gone.any():
-            raise Missing(f"the vault no longer holds {len(np.unique(owners[gone]))} of the secrets that these rows need")
+            raise Missing(
+                f"the vault no longer holds {len(np.unique(owners[gone]))} of the secrets that these rows need"
+            )
         return gathered(secrets, at, counts)
 
 
@@ -156,7 +161,9 @@ def parents_of(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """All parents of sealed rows, in token order within each row, and how many each has."""
     others = _only(rows["others"])
     return _parents(
-        rows["a"].to_numpy(), rows["b"].to_numpy(), (others.flatten().to_numpy(), pc.list_value_length(others).to_numpy())
+        rows["a"].to_numpy(),
+        rows["b"].to_numpy(),
+        (others.flatten().to_numpy(), pc.list_value_length(others).to_numpy()),
     )
 
 
@@ -236,7 +243,7 @@ def _read_parquet(path: Path, wanted: pa.Schema) -> pa.Table:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever a reader says of a file that is gone or damaged, in our words; what is read must be whole when the block ends."""
+    """What a reader says of a file that is gone or damaged, in our words; what is read is whole when the block ends."""
     try:
         yield
     except FileNotFoundError:
@@ -278,7 +285,9 @@ class Index:
         self.theme = np.zeros(0, np.int8)
         self.segment = self.row = self.since = self.until = self.replaced = np.zeros(0, np.int32)
         self.leaf = np.zeros((0, 32), np.uint8)
-        self.others = np.zeros(0, np.int64)  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
+        self.others = np.zeros(
+            0, np.int64
+        )  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
         self.ends = np.zeros(1, np.int64)
         self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
         self._starts: dict[int, int] = {}
@@ -287,7 +296,7 @@ class Index:
         return len(self.a)
 
     def add(self, segment: int, path: Path, *, since: int) -> np.ndarray:
-        """File the rows of a segment as standing from build `since` on (0: in no build yet); returns their positions."""
+        """File the rows of a segment as standing from build `since` on (0: in no build); returns their positions."""
         rows = _read_parquet(path, _INDEXED).combine_chunks()
         start, count = len(self), rows.num_rows
         self.paths[segment], self._starts[segment] = path, start

@@ -10,8 +10,8 @@ while its leaf stays in every published root. `docs/decisions/0002-sealing.md` h
     box   = AES-256-GCM(KDF(Z, "box" || leaf), nonce 0, aad leaf).encrypt(salt || zstd(row))
     KDF(Z, what) = SHA-256(00000001 || Z || "provenance row 1" || table || 00 || what)     NIST SP 800-56C rev. 2, 4.1
 
-The key is unique to the leaf, hence the fixed nonce. Everything is deterministic: the same row under the same secrets gives
-the same leaf. Opening refuses a box that gives another leaf than the one it is filed under.
+The key is unique to the leaf, hence the fixed nonce. Everything is deterministic: the same row under the same secrets
+gives the same leaf. Opening refuses a box that gives another leaf than the one it is filed under.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> l
 
 
 def open_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
-    """The rows. Raises Tampered, naming the table and the position in the batch, on the first box that does not open."""
+    """The rows. Raises Unopened, with the table and the place in the batch, on the first box that does not open."""
     return [entry[SECRET:] for entry in entry_batch(table, secrets, leaves, boxes)]
 
 

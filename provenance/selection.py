@@ -147,4 +147,3 @@ def contents(archive: Archive, table: str, positions: np.ndarray) -> pa.Table:
 def of_records(index: Index, positions: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Those of `positions` whose first subject is one of `tokens`."""
     return positions[rows.among(index.a[positions], tokens)]
-

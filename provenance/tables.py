@@ -1,8 +1,8 @@
 """The tables of a snapshot: what a row of each says, and whose secrets close it.
 
-Five tables hold what the sources said, as of a build: `record`, `involvement`, `person`, `identity`, `order`. Three hold what
-was concluded: `link`, `nominal`, `network`. A row is a canonical JSON object with exactly the columns below: text and
-integers only. Columns are never renamed or reused; a new meaning is a new table beside the old.
+Five tables hold what the sources said, as of a build: `record`, `involvement`, `person`, `identity`, `order`. Three
+hold what was concluded: `link`, `nominal`, `network`. A row is a canonical JSON object with exactly the columns below:
+text and integers only. Columns are never renamed or reused; a new meaning is a new table beside the old.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ SUPPORT = pa.struct(
 class Table:
     """One table: its row and its parents.
 
-    `a` and `b` name the columns whose parents are filed first and second: "nominal:COLUMN" or "record". The parents of a
-    row are those, plus what `others` a caller names (the records behind a link); a table without any lies under the archive's secret.
+    `a` and `b` name the columns whose parents are filed first and second: "nominal:COLUMN" or "record". The parents of
+    a row are those, plus what `others` a caller names (the records behind a link); a table without any lies under the
+    archive's secret.
     """
 
     name: str

@@ -1,12 +1,13 @@
 """The one store that forgets: a secret and a token for every nominal and every record.
 
-A token is the random number that stands for a parent in files; the secret is what its rows are sealed under. Both are drawn
-once, kept here only, and die together. The vault is a keyring, sealed under the master key, and shards, each sealed under a key
-of its own that only the keyring holds; so drawing a new master key closes every older copy of the vault.
+A token is the random number that stands for a parent in files; the secret is what its rows are sealed under. Both are
+drawn once, kept here only, and die together. The vault is a keyring, sealed under the master key, and shards, each
+sealed under a key of its own that only the keyring holds; so drawing a new master key closes every older copy of the
+vault.
 
-Who writes: one process at a time, under the folder's writer lock. If it is lost, no row can be read ever again, and the roots still
-stand. A liar who could edit it could make rows unreadable, never make them say something else: opening a row
-ends by comparing its leaf. The master key never lies in this folder.
+Who writes: one process at a time, under the folder's writer lock. If it is lost, no row can be read ever again, and
+the roots still stand. A liar who could edit it could make rows unreadable, never make them say something else: opening
+a row ends by comparing its leaf. The master key never lies in this folder.
 """
 
 from __future__ import annotations
@@ -129,7 +130,9 @@ class Vault:
             ring = _read(self.folder / "keyring", "the vault's keyring")
             try:
                 return self._take(ring)
-            except Missing:  # a shard; perhaps a writer has merged it into another meanwhile and says so in a new keyring
+            except (
+                Missing
+            ):  # a shard; perhaps a writer has merged it into another meanwhile and says so in a new keyring
                 if _read(self.folder / "keyring", "the vault's keyring") == ring:
                     raise
 
@@ -138,7 +141,8 @@ class Vault:
             content = canonical.loads(opened_blob(self._master, "vault keyring", ring))
         except Tampered:
             raise Tampered(
-                "the vault's keyring does not open: the master key is another one, or a byte of vault/keyring was changed"
+                "the vault's keyring does not open: the master key is another one, "
+                "or a byte of vault/keyring was changed"
             ) from None
         self._archive = bytes.fromhex(content["archive"])
         self._shards = [_Shard(s["name"], bytes.fromhex(s["key"]), s["rows"]) for s in content["shards"]]
@@ -147,7 +151,8 @@ class Vault:
         tokens = whole["token"].to_numpy()
         order = np.argsort(tokens)
         secrets = np.frombuffer(
-            b"".join(chunk.buffers()[1].to_pybytes()[: len(chunk) * SECRET] for chunk in whole["secret"].chunks), np.uint8
+            b"".join(chunk.buffers()[1].to_pybytes()[: len(chunk) * SECRET] for chunk in whole["secret"].chunks),
+            np.uint8,
         ).reshape(-1, SECRET)
         self._tokens, self._secrets = tokens[order], secrets[order]
         self._tokens_by_key = tokens

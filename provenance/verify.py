@@ -10,12 +10,13 @@
      8  the vault: each shard opened (opening the archive did that), and no secret lost that no disposal destroyed
      9  what is derived: the catalogue against the log, the figures put away for the next build
 
-All steps are taken, whatever the earlier ones found. What is left to the caller: that the head is the one that others were
-shown, which only a witness or an earlier notice can tell.
+All steps are taken, whatever the earlier ones found. What is left to the caller: that the head is the one that others
+were shown, which only a witness or an earlier notice can tell.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Step:
 def verify(archive: Archive, *, label: str | None = None, report: Report = lambda *_: None) -> list[Step]:
     """Check the whole archive, or what one build rests on (steps 1 to 3, 5, 6, and its own files and rows)."""
     builds = [archive.history.build(label)] if label else list(archive.history.builds)
-    steps = [
+    return [
         _step(1, "log entries", lambda: _log(archive)),
         _step(2, "who signs", lambda: _signers(archive)),
         _step(3, "order of builds", lambda: _order(archive)),
@@ -56,7 +57,6 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(8, "vault", lambda: _vault(archive)),
         _step(9, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
     ]
-    return steps
 
 
 def insist(steps: list[Step]) -> None:
@@ -91,7 +91,9 @@ def _signers(archive: Archive) -> Iterator[str]:
     held = (archive.root / "archive.json").read_bytes()
     yield "" if held == wanted else "archive.json says something else than the log's first entry"
     key = archive.signing_key()
-    yield "" if str(key.verifier) == founded.vkey else "key file log.pem is not the one that the log's first entry names"
+    yield (
+        "" if str(key.verifier) == founded.vkey else "key file log.pem is not the one that the log's first entry names"
+    )
 
 
 def _order(archive: Archive) -> Iterator[str]:
@@ -126,10 +128,10 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
 
 
 def _begun(archive: Archive, path: Path) -> str | None:
-    """Which extract or build at work, or cut off by a crash, would have written this file that the log does not know; None: neither.
+    """Which extract or build, at work or cut off, would have written this file that the log does not know; or None.
 
-    Nothing reads such a file, and the next build writes over it or removes it. There is one writer, so there is one such
-    extract or build at most, and it comes after all that the log knows.
+    Nothing reads such a file, and the next build writes over it or removes it. There is one writer, so there is one
+    such extract or build at most, and it comes after all that the log knows.
     """
     if path.parent.parent.name == "received":
         name = path.parent.name
@@ -157,7 +159,7 @@ def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
 
 
 def _pairs(builds: list[entries.Built]) -> Iterator[tuple[entries.Built, entries.Built]]:
-    return zip(builds[:-1], builds[1:], strict=True)
+    return itertools.pairwise(builds)
 
 
 def _roots(archive: Archive, builds: list[entries.Built], report: Report) -> Iterator[str]:
@@ -192,9 +194,13 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
 
 
 def _vault(archive: Archive) -> Iterator[str]:
-    """Secrets that rows need and the vault lacks: this version's log has no disposals, so each was lost, or the vault is old."""
+    """Secrets that rows need and the vault lacks: no act of this version destroys one, so the vault lost it or is old."""
     for name in TABLES:
         index = archive.index(name)
         parents = np.unique(np.concatenate([index.a, index.b, index.others]))
         lost = int((~archive.vault.retained(parents)).sum())
-        yield f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none" if lost else ""
+        yield (
+            f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none"
+            if lost
+            else ""
+        )

@@ -1,11 +1,10 @@
 """The command line: one file per command, read when it is used.
 
-Arguments, then the call, then the printing. Exit codes: 0 done, 2 usage, 3 refused, 4 does not verify, 5 missing, 6 conflict,
-7 malformed.
+Arguments, then the call, then the printing. Exit codes: 0 done, 2 usage, 3 refused, 4 does not verify, 5 missing, 6
+conflict, 7 malformed.
 """
 
 from __future__ import annotations
-
 
 from importlib import import_module
 from typing import Any
@@ -61,5 +60,3 @@ def main(ctx: click.Context, root: str, keys: str | None) -> None:
     from provenance.cli.doors import Door
 
     ctx.obj = Door(root, keys)
-
-

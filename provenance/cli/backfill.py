@@ -20,8 +20,8 @@ from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now,
 def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, confirm: str, as_json: bool) -> None:
     """Receive the record set in FOLDER and publish past builds from it.
 
-    FOLDER is one extract, or holds several, which are received in the order of their cut-offs. Each build is published at
-    its own cut-off; all of them are pinned together.
+    FOLDER is one extract, or holds several, which are received in the order of their cut-offs. Each build is published
+    at its own cut-off; all of them are pinned together.
     """
     from provenance import builds, extracts, pins, publishing, receiving
     from provenance.cli.receive import write_rejects

@@ -8,7 +8,9 @@ from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now,
 
 
 @click.command()
-@click.option("--cut-off", default="", metavar="TIME", help="Take records recorded by then (default: the last extract's).")
+@click.option(
+    "--cut-off", default="", metavar="TIME", help="Take records recorded by then (default: the last extract's)."
+)
 @click.option("--published-at", default="", metavar="TIME", help="When it goes live (default: now).")
 @click.option("--confirm", default="", metavar="REASON", help="Let pass what the thresholds found, for this reason.")
 @as_json

@@ -32,7 +32,9 @@ def diff(door: Door, before: str, after: str, as_json: bool) -> None:
         heading(out, heads[1], title="After")
         for word in ("new", "gone", "changed"):
             out.print(f"  {sum(c['change'] == word for c in changes):>8,} links {word}")
-        biggest = sorted(changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"]))
+        biggest = sorted(
+            changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"])
+        )
         rows = [
             [c["a"], c["b"], c["theme"], c["change"], c["strength_before"], c["strength_after"],
              _records(c)] for c in biggest[:_ROWS]

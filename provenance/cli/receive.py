@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def receive(door: Door, folder: str, as_json: bool) -> None:
     """Check the extract in FOLDER and seal what is new in it.
 
-    Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood there.
+    Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood
+    there.
     """
     from provenance import extracts, receiving
     from provenance.cli.doors import WEEKLY
@@ -63,8 +64,8 @@ def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
     fresh, replaced = receipt.fresh, receipt.replaced
     lines = [
         f"Received extract {receipt.number}, cut off at {cut_off}: {fresh['record']:,} new or changed records with "
-        f"{fresh['involvement']:,} involvements, {fresh['person']:,} nominals, {fresh['identity']:,} identity judgements, "
-        f"{fresh['order']:,} disposal orders. Replaced or withdrawn: {replaced['record']:,} records."
+        f"{fresh['involvement']:,} involvements, {fresh['person']:,} nominals, "
+        f"{fresh['identity']:,} identity judgements, {fresh['order']:,} disposal orders. Replaced or withdrawn: {replaced['record']:,} records."
     ]
     if receipt.rejected:
         lines.append(f"Turned away: {receipt.rejected:,} rows; see {rejects}.")

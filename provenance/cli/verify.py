@@ -32,10 +32,16 @@ def verify(door: Door, label: str | None, as_json: bool) -> None:
     else:
         out = console()
         for step in steps:
-            out.print(f"{step.number:>3}  {step.name:<18} {step.checked:>10,} checked  {'FAULT' if step.faults else 'as logged'}")
+            out.print(
+                f"{step.number:>3}  {step.name:<18} {step.checked:>10,} checked  "
+                + ("FAULT" if step.faults else "as logged")
+            )
             for fault in step.faults:
                 out.print(f"       {fault}", style="bold red", markup=False)
         what = f"Build {label}" if label else "The archive"
-        out.print(f"{what} {'does NOT verify' if faults else 'verifies'}: log head {archive.log.size} entries, root {archive.log.root.hex()}")
+        out.print(
+            f"{what} {'does NOT verify' if faults else 'verifies'}. Head of the log: {archive.log.size} entries, root "
+            f"{archive.log.root.hex()}"
+        )
     if faults:
         raise Tampered(f"archive does not verify: {faults} fault(s), listed above")

@@ -23,8 +23,10 @@ def read_week(root: Path) -> tuple[str, str]:
         raise Missing("week.yaml is not there: it names the cut_off and published_at of the build to make") from None
     except yaml.YAMLError:
         raise Malformed("week.yaml is not YAML: wanted two quoted times, cut_off and published_at") from None
-    if not isinstance(week, dict) or set(week) != {"cut_off", "published_at"} or not all(
-        isinstance(value, str) for value in week.values()
+    if (
+        not isinstance(week, dict)
+        or set(week) != {"cut_off", "published_at"}
+        or not all(isinstance(value, str) for value in week.values())
     ):
         raise Malformed("week.yaml holds other things than two quoted times, cut_off and published_at")
     live = week["published_at"]
