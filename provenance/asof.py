@@ -103,7 +103,7 @@ class Snapshot:
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
-        """Networks with their figures, largest first within a theme. Raises Missing for an id that the build has not."""
+        """Networks with their figures, largest first within a theme. Raises Missing for an id it has not."""
         content = self._content("network", self._standing("network", theme))
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
         if network is None:
@@ -120,7 +120,7 @@ class Snapshot:
         return self._content("person", at[np.isin(self.archive.index("person").a[at], tokens)])
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
-        """The links between two people, one per theme, each with every record it rests on. Raises Missing without any."""
+        """The links between two people, one per theme, each with every record behind it. Raises Missing without any."""
         one, other = self._token(a), self._token(b)
         index, at = self.archive.index("link"), self._standing("link")
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
@@ -139,6 +139,8 @@ class Snapshot:
         tokens = self.archive.vault.tokens(vault.record_keys(named["system"], named["record_id"]))
         leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at[np.isin(index.a[at], tokens)]}
         for support, token in zip(supports, tokens.tolist(), strict=True):
+            if token not in leaf_of:
+                raise Tampered(f"build {self.label} has a link without the record behind it: see `provenance verify`")
             support["record_leaf"] = leaf_of[token]
 
     def canonical(self, nominal: str) -> str:

@@ -50,7 +50,7 @@ class Catalogue:
         self._checked = False
 
     def refresh(self, log: Log) -> None:
-        """Catch up with the log; start again where the catalogue is damaged. Raises Tampered on a log that went back."""
+        """Catch up with the log, or start again where damaged. Raises Tampered on a log that went back."""
         if self._is_current(log):
             return
         with durable.one_writer(self.path.parent):
@@ -73,12 +73,12 @@ class Catalogue:
                     "both were made again from the log"
                 )
             self._start_again()
-            self._checked = True
+        self._checked = False  # until all is written: what stops on the way is started again by whoever asks next
         head = self._head()
         if head is not None and (head.size > log.size or log.root_at(head.size) != head.root):
             raise Tampered(
-                f"log was rolled back or rewritten: it has {log.size} entries, and {self._name} had seen {head.size} with "
-                f"root {head.root.hex()}; preserve both, and if this log is the one you want, remove the folder index"
+                f"log was rolled back or rewritten: it has {log.size} entries, and {self._name} had seen {head.size} "
+                f"with root {head.root.hex()}; preserve both, and if this log is the one you want, remove the folder index"
             )
         if head is None:
             self._start_again()
@@ -91,6 +91,7 @@ class Catalogue:
             session.commit()
         self.close()
         durable.write(self._mark, digest(self.path).encode())
+        self._checked = True
 
     def acts(self, kinds: Iterable[str], start: int = 0) -> Sequence[entries.Act]:
         """Acts of these kinds from log index `start` on, in log order."""

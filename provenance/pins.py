@@ -31,12 +31,16 @@ _IGNORED = """\
 .writer
 *.part
 """
-_DVC_SETTINGS = (
-    ("core.analytics", "false"),
-    ("core.check_update", "false"),
-    ("core.autostage", "false"),
-    ("cache.type", "reflink,copy"),  # a hard link would let an edit in the workspace change the cached object
-)
+# Written at once: `dvc config` takes a second a line. A hard link in the cache would let an edit in the workspace
+# change the cached object.
+_DVC_CONFIG = """\
+[core]
+    analytics = false
+    check_update = false
+    autostage = false
+[cache]
+    type = "reflink,copy"
+"""
 
 
 def lay_out(root: Path) -> None:
@@ -55,8 +59,7 @@ def lay_out(root: Path) -> None:
         _run(root, "git", "init", "-q", "-b", "main")
     if not (root / ".dvc").exists():
         _dvc(root, "init", "-q")
-        for name, value in _DVC_SETTINGS:
-            _dvc(root, "config", name, value)
+        durable.write(root / ".dvc" / "config", _DVC_CONFIG.encode())
 
 
 def pin(root: Path, labels: Sequence[str], message: str, *, on: str) -> None:

@@ -94,7 +94,7 @@ class Sealer:
         return self.crew.leaves(table, self._secrets(owners, counts), canonical.rows(content))
 
     def open(self, table: str, rows: pa.Table) -> pa.Table:
-        """The content of sealed rows, in their order. Raises Tampered naming the leaf, Missing when a secret is gone."""
+        """The content of sealed rows, in their order. Raises Tampered naming the leaf, Missing for a lost secret."""
         if not rows.num_rows:
             return TABLES[table].columns.empty_table()
         rows = rows.combine_chunks()

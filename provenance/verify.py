@@ -194,7 +194,7 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
 
 
 def _vault(archive: Archive) -> Iterator[str]:
-    """Secrets that rows need and the vault lacks: no act of this version destroys one, so the vault lost it or is old."""
+    """Secrets that rows need and the vault lacks: no act of this version destroys one, so the vault lost it."""
     for name in TABLES:
         index = archive.index(name)
         parents = np.unique(np.concatenate([index.a, index.b, index.others]))

@@ -72,7 +72,9 @@ class Handed:
     merges: Sequence[dict[str, str]] = ()
 
 
-def build_tables(extracts: Sequence[Handed], cut_off: str, rules: Params, days: dict[str, int]) -> dict[str, list[dict]]:
+def build_tables(
+    extracts: Sequence[Handed], cut_off: str, rules: Params, days: dict[str, int]
+) -> dict[str, list[dict]]:
     """What a build with this cut-off says after these extracts: rows of `record`, `involvement`, `person`, `identity`,
     `link` and `nominal`; and under `network` a row per network, with its people in place of an id."""
     source = taken(extracts, cut_off)
@@ -158,7 +160,9 @@ def canonical_people(judgements: Sequence[dict[str, str]]) -> Callable[[str], st
     return stands_for
 
 
-def parts_of(source: dict[str, list[dict]], record: dict, stands_for: Callable[[str], str]) -> dict[str, dict[str, set]]:
+def parts_of(
+    source: dict[str, list[dict]], record: dict, stands_for: Callable[[str], str]
+) -> dict[str, dict[str, set]]:
     """Per person in a record: the roles they had in it, and the ids that it knows them by."""
     parts: dict[str, dict[str, set]] = {}
     for part in source["involvement"]:
@@ -253,7 +257,11 @@ def figures_of(
     figures = []
     for theme in sorted({theme for theme, _ in people}):
         here = [link for link in links.values() if link["theme"] == theme]
-        strong = [x for x in here if x["records"] >= rules.networks.least_records and x["strength"] >= rules.networks.least_strength]
+        strong = [
+            x
+            for x in here
+            if x["records"] >= rules.networks.least_records and x["strength"] >= rules.networks.least_strength
+        ]
         linked = {name for link in here for name in (link["a"], link["b"])}
         nets = connected([(link["a"], link["b"]) for link in strong])
         for net in nets:
@@ -273,12 +281,13 @@ def figures_of(
                     "theme": theme, "nominal": name, "links": len(own), "strength": sum(x["strength"] for x in own),
                     "network": next((net for net in nets if name in net), frozenset()),
                     **{what: mine[what] for what in _COUNTED},
-                    "victim_only": int(mine["victim"] == mine["records"] and not mine["offending"] + mine["witness"] + mine["other"]),
+                    "victim_only": int(mine["victim"] == mine["records"] and not any(mine[what] for what in _ELSE)),
                 }
             )  # fmt: skip
     return figures, groups
 
 
+_ELSE = ("offending", "witness", "other")
 _COUNTED = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
 
 

@@ -1,4 +1,4 @@
-"""What cannot be right is refused with what was found and what was wanted, and the archive is as it was, byte for byte."""
+"""What cannot be right is refused, with what was found and what was wanted, and leaves every byte of the archive."""
 
 import json
 import shutil
@@ -102,7 +102,9 @@ def test_a_column_too_many(refused, tmp_path):
     folder = extract(tmp_path)
     edit(folder / "records.csv", "system,", "Zaphod,system,")
     message = refused(folder)
-    assert message.startswith("a column is not known in records.csv: found 1 (Aaaaaa), wanted only system, record_id, kind")
+    assert message.startswith(
+        "a column is not known in records.csv: found 1 (Aaaaaa), wanted only system, record_id, kind"
+    )
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
@@ -165,13 +167,20 @@ def test_a_bad_date_in_the_statement(refused, tmp_path):
     assert message.startswith("extract.json: cut_off is 9999-99-99")
     folder = extract(tmp_path / "b", watermark="2026-01-19T00:00:00Z")
     assert refused(folder) == (
-        "extract.json, system CONNECT: watermark is 2026-01-19T00:00:00Z, wanted at most the cut_off 2026-01-18T23:59:59Z"
+        "extract.json, system CONNECT: watermark is 2026-01-19T00:00:00Z, "
+        "wanted at most the cut_off 2026-01-18T23:59:59Z"
     )
 
 
 # ---- faults of a row, too many of them -------------------------------------------------------------------------------
 
-GRADED = {"kind": "intelligence", "grade_scheme": "3x5x2", "source_grade": "1", "assessment_grade": "A", "handling": "P"}
+GRADED = {
+    "kind": "intelligence",
+    "grade_scheme": "3x5x2",
+    "source_grade": "1",
+    "assessment_grade": "A",
+    "handling": "P",
+}
 KINDS = "crime, custody, intelligence, prison_release, missing"
 ROLES = "suspect, offender, victim, witness, arrested, released, missing, associate, subject, other"
 MOMENT = "YYYY-MM-DD or YYYY-MM-DDTHH:MM"
@@ -180,8 +189,20 @@ BAD_RECORDS = [
     ({"occurred_at": "2026-02-30"}, "occurred_at", "bad-date", "9999-99-99", MOMENT),
     ({"occurred_at": "05/01/2026"}, "occurred_at", "bad-date", "99/99/9999", MOMENT),
     ({"recorded_at": "yesterday"}, "recorded_at", "bad-date", "aaaaaaaaa", MOMENT),
-    ({"recorded_at": "2026-01-19T00:00:00Z"}, "recorded_at", "after-cut-off", "9999-99-99A99:99:99A", "a moment not after"),
-    ({"recorded_at": "2025-03-30T01:30"}, "recorded_at", "no-such-time", "9999-99-99A99:99", "a time that London's clocks"),
+    (
+        {"recorded_at": "2026-01-19T00:00:00Z"},
+        "recorded_at",
+        "after-cut-off",
+        "9999-99-99A99:99:99A",
+        "a moment not after",
+    ),
+    (
+        {"recorded_at": "2025-03-30T01:30"},
+        "recorded_at",
+        "no-such-time",
+        "9999-99-99A99:99",
+        "a time that London's clocks",
+    ),
     (GRADED | {"source_grade": "E"}, "source_grade", "unknown-grade", "A", "one of 1, 2, 3"),
     (GRADED | {"assessment_grade": "5"}, "assessment_grade", "unknown-grade", "9", "one of A, B, C, D, E"),
     (GRADED | {"handling": "5"}, "handling", "unknown-handling", "9", "one of P, C"),
@@ -229,7 +250,9 @@ def test_a_duplicate_record_with_another_content(refused, tmp_path):
     assert message.startswith("extract week has 4 rejected rows of 10: params let at most 5 % through. The first: ")
     assert "involvements.csv line 2, column record_id: record-rejected, found 'A-9'" in message
     alone = write_extract(
-        tmp_path / "alone", [record("R-1"), record("R-1", status="closed"), record("R-1", status="gone")], cut_off=WEEK[1]
+        tmp_path / "alone",
+        [record("R-1"), record("R-1", status="closed"), record("R-1", status="gone")],
+        cut_off=WEEK[1],
     )
     assert refused(alone) == (
         "extract alone has 3 rejected rows of 3: params let at most 5 % through. The first: "
@@ -301,8 +324,9 @@ def test_the_allowed_percent_is_of_all_rows_offered_and_inclusive(tmp_path):
     """Of 20 rows one is 5 %, which is let through; of 19 it is more."""
     rows = [record(f"R-{n}", "N-1") for n in range(9)]
     force = Force(tmp_path)
-    at_most = write_extract(tmp_path / "a", [*rows, record("R-X", "N-1", "N-2:Zaphod")][1:] + [record("R-Y", "N-1")], cut_off=WEEK[0])
-    extra = write_extract(tmp_path / "b", [*rows, record("R-X", "N-2:Zaphod", "N-1")][1:], cut_off=WEEK[0])
+    nineteen = [*rows[1:], record("R-X", "N-1", "N-2:Zaphod")]
+    at_most = write_extract(tmp_path / "a", [*nineteen, record("R-Y", "N-1")], cut_off=WEEK[0])
+    extra = write_extract(tmp_path / "b", nineteen, cut_off=WEEK[0])
     before = tree(force.root)
     with pytest.raises(Malformed, match=r"^extract b has 1 rejected rows of 19: params let at most 5 % through"):
         force.take(extra)
@@ -344,7 +368,9 @@ def test_a_delta_of_a_system_that_was_never_received(refused, tmp_path):
 def test_a_delta_upon_an_empty_archive(tmp_path):
     force = Force(tmp_path)
     before = tree(force.root)
-    with pytest.raises(Conflict, match=r"^delta extract extract-1 stands on nothing: system CONNECT was never received"):
+    with pytest.raises(
+        Conflict, match=r"^delta extract extract-1 stands on nothing: system CONNECT was never received"
+    ):
         force.receive(*base(), cut_off=WEEK[0], mode="delta")
     assert {name: data for name, data in tree(force.root).items() if name not in ("store", "store/.writer")} == before
     assert not force.archive.history.extracts
@@ -379,7 +405,9 @@ def test_an_extract_whose_cut_off_runs_backwards(refused, tmp_path, mode):
 def test_a_build_that_runs_backwards(published):
     held = tree(published.root)
     for cut_off in (WEEK[0], "2026-01-02T00:00:00Z"):
-        with pytest.raises(Conflict, match=f"^build with cut-off {cut_off} would run backwards: build 2026-W02 .* {WEEK[0]}$"):
+        with pytest.raises(
+            Conflict, match=f"^build with cut-off {cut_off} would run backwards: build 2026-W02 .* {WEEK[0]}$"
+        ):
             published.build(cut_off)
     assert tree(published.root) == held
 
@@ -436,9 +464,7 @@ def test_a_build_that_would_go_live_before_the_last_one_leaves_only_its_failure_
     held = tree(force.root)
     with pytest.raises(Conflict) as caught:
         force.build(WEEK[1])
-    assert str(caught.value) == (
-        f"build 2026-W03 would go live at {WEEK[1]}: build 2026-W02 went live at {WEEK[2]}"
-    )
+    assert str(caught.value) == (f"build 2026-W03 would go live at {WEEK[1]}: build 2026-W02 went live at {WEEK[2]}")
     unchanged(force, held, "conflict")
     force.build(WEEK[1], published_at=WEEK[3])
     assert set(force.pairs(WEEK[3])) == {("N-1", "N-2"), ("N-2", "N-3"), ("N-8", "N-9")}

@@ -1,4 +1,7 @@
-"""One value, one text: the `rfc8785` package and the slow writer judge the fast one; what two engines could print apart is refused."""
+"""One value, one text: the `rfc8785` package and the slow writer judge the fast one.
+
+What two engines could print apart is refused.
+"""
 
 import pyarrow as pa
 import pytest
@@ -21,7 +24,7 @@ VALUES = st.recursive(
 )
 # JSON has short escapes for these control characters; the others are refused in bulk.
 SHORT = "\b\t\n\f\r"
-CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(SHORT + "\x7f\x85\"\\/u0\u2028"))
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from(SHORT + '\x7f\x85"\\/u0\u2028'))
 
 
 def filled(kind: pa.DataType) -> st.SearchStrategy:
@@ -50,7 +53,9 @@ def test_rows_in_bulk_are_what_the_slow_writer_says_and_come_back(data, name):
     rows = data.draw(content(schema))
     table = pa.Table.from_pylist(rows, schema)
     written = canonical.rows(table)
-    assert [row.as_py() for row in written] == [canonical.dumps(row) for row in rows] == [rfc8785.dumps(r) for r in rows]
+    assert (
+        [row.as_py() for row in written] == [canonical.dumps(row) for row in rows] == [rfc8785.dumps(r) for r in rows]
+    )
     assert canonical.table(written, schema) == table
 
 
@@ -198,7 +203,9 @@ def test_slices_are_the_values_of_sliced_arrays(kind, sizes, start, count):
     width = 3 if pa.types.is_fixed_size_binary(kind) else None
     values = [bytes([97 + place % 26]) * (width or size) for place, size in enumerate(sizes)]
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    array = pa.array([value.decode() for value in values] if text else values, kind).slice(min(start, len(values)), count)
+    array = pa.array([value.decode() for value in values] if text else values, kind).slice(
+        min(start, len(values)), count
+    )
     assert canonical.slices(array) == values[start : start + count]
 
 

@@ -1,7 +1,7 @@
-"""A machine that stops at any moment leaves the archive as it was or as it was to be; doing the step again completes it.
+"""A machine that stops at any moment leaves the archive as it was or as it was to be; the step done again completes it.
 
-While a step runs, the disk is photographed before, within and after each durable write. Each photograph is what a crash at that
-moment leaves behind; each is opened, asked and verified, and the step is done again upon it.
+While a step runs, the disk is photographed before, within and after each durable write. Each photograph is what a
+crash at that moment leaves behind; each is opened, asked and verified, and the step is done again upon it.
 """
 
 import errno
@@ -135,6 +135,7 @@ class Story:
         with pytest.MonkeyPatch.context() as patch, photographed(patch, force.root) as self.receiving:
             force.take(self.extract, on=WEEK[1])
         self.middle, self.new = tree(force.root), received(force.archive)
+        self.logged = list(force.archive.log.entries())
         with pytest.MonkeyPatch.context() as patch, photographed(patch, force.root) as self.building:
             force.build(WEEK[1])
         self.end, self.after = tree(force.root), said(force.as_of(WEEK[1]))
@@ -172,7 +173,7 @@ def test_the_photographs_show_each_step(story):
     assert places == sorted(places)
     for name, album in (("receiving", story.receiving), ("building", story.building)):
         assert any(name.endswith(".part") for _, held in album for name in held), name
-        assert len(album) > 25
+        assert len(album) > 20
 
 
 def test_a_crash_while_receiving_leaves_the_extract_wholly_in_or_out(story, tmp_path):
@@ -186,15 +187,14 @@ def test_a_crash_while_receiving_leaves_the_extract_wholly_in_or_out(story, tmp_
         receipt = force.take(story.extract, on=WEEK[1])
         assert (receipt.number, receipt.again) == (2, count == 2), moment
         assert received(force.archive) == story.new, moment
-        assert not story.standing(force), moment
+        verify.insist(verify.verify(force.archive))
         now = tree(force.root)
         assert not force.archive.unlogged(), moment
         assert not [name for name in part(now, "vault", "store") if name.endswith(".part")], moment
         assert len([name for name in now if name.endswith(".shard")]) == len(force.archive.vault._shards), moment
         if part(held, "vault") == part(story.middle, "vault"):  # the newcomers' secrets were there already
             assert part(now, "store", "vault") == part(story.middle, "store", "vault"), moment
-            *_, entry = force.archive.log.entries()
-            assert entry == list(Archive(laid_out(story.middle, tmp_path / "middle"), story.keys).log.entries())[-1]
+            assert list(force.archive.log.entries()) == story.logged, moment
         outcomes.append(count)
         force.archive.close()
     assert outcomes == sorted(outcomes)
@@ -288,19 +288,23 @@ def full_at(patch: pytest.MonkeyPatch, nth: int, after: bool) -> Iterator[list[s
     yield steps
 
 
-def stopped(story: Story, root: Path, start: Tree, step: Callable[[Force], object], nth: int, after: bool) -> Force | None:
+def stopped(
+    story: Story, root: Path, start: Tree, step: Callable[[Force], object], nth: int, after: bool
+) -> Force | None:
     """The force after the step was stopped, still open; None when it has fewer steps than that."""
     force = at(laid_out(start, root), story.keys)
     with pytest.MonkeyPatch.context() as patch, full_at(patch, nth, after) as steps:
         try:
             step(force)
         except OSError as error:
-            assert error.errno == errno.ENOSPC
-            assert not [name for name in part(tree(root), "store", "vault", "log", "builds") if name.endswith(".part")]
-            return force
-    assert len(steps) < nth
-    force.archive.close()
-    return None
+            found = error.errno
+        else:
+            assert len(steps) < nth
+            force.archive.close()
+            return None
+    assert found == errno.ENOSPC
+    assert not [name for name in tree(root) if name.endswith(".part")]
+    return force
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -320,7 +324,7 @@ def test_a_full_disk_while_receiving(story, tmp_path, after):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_full_disk_while_building(story, tmp_path, after):
-    for nth in range(1 + after, 40, 3):  # every third step; the photographs show them all
+    for nth in range(1 + after, 40, 4):  # every fourth step; the photographs show them all
         force = stopped(story, tmp_path / "f", story.middle, lambda f: f.build(WEEK[1]), nth, after)
         if force is None:
             break
@@ -346,7 +350,7 @@ from provenance import verify
 from tests.force import tables
 source, keys, extract, disk = map(Path, sys.argv[1:])
 answers = []
-for room in (0, 12288, 32768, 65536, 86016):
+for room in (0, 32768, 86016):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=True)
     shutil.copytree(source, disk / "force")
     force = at(disk / "force", keys)
@@ -387,7 +391,9 @@ def test_a_disk_that_is_really_full(story, tmp_path):
     """A small file system in memory, in a namespace of its own, with room for less and less of the week."""
     alone = ["unshare", "--map-root-user", "--mount"]
     try:
-        able = subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False)
+        able = subprocess.run(
+            [*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False
+        )
     except FileNotFoundError:
         pytest.skip("no `unshare` here: a small file system cannot be mounted without it")
     if able.returncode:
@@ -428,7 +434,7 @@ print("done", flush=True)
 def test_a_process_killed_at_any_moment_leaves_the_old_answer_or_the_new(story, tmp_path):
     drawn = random.Random(time.time_ns())  # any moment must do
     span = 0.6  # seconds; about what the two steps take once all is loaded
-    for turn in range(3):
+    for turn in range(2):
         root = laid_out(story.start, tmp_path / f"force-{turn}")
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(root), str(story.keys), str(story.extract)],
@@ -437,7 +443,7 @@ def test_a_process_killed_at_any_moment_leaves_the_old_answer_or_the_new(story, 
             cwd=ROOT,
         )
         assert process.stdout.readline() == "ready\n"
-        delay = drawn.uniform(turn * span / 3, (turn + 1) * span / 3)
+        delay = drawn.uniform(turn * span / 2, (turn + 1) * span / 2)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()

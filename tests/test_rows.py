@@ -1,5 +1,6 @@
-"""Segments hold sealed rows and nothing that names anyone; the index fetches any of them, and knows which builds had which."""
+"""Segments hold sealed rows and no name; the index fetches any of them, and knows which builds had which."""
 
+import itertools
 import random
 import shutil
 
@@ -20,7 +21,10 @@ from provenance.vault import Vault
 
 IDS = [f"NOMINAL-{n:03}" for n in range(60)]
 RECORDS = [f"RECORD-{n:03}" for n in range(60)]
-SUPPORT = {field.name: 0 if pa.types.is_int64(field.type) else "" for field in TABLES["link"].columns.field("supports").type.value_type}
+SUPPORT = {
+    field.name: 0 if pa.types.is_int64(field.type) else ""
+    for field in TABLES["link"].columns.field("supports").type.value_type
+}
 SUPPORT |= {"system": "CONNECT", "sources_a": [], "sources_b": []}
 
 
@@ -144,7 +148,9 @@ def test_leaves_alone_are_those_of_the_sealed_rows_in_the_order_of_the_content(s
     part = sealer.seal("person", content)
     asked = sealer.leaves("person", content).to_pylist()
     assert sorted(asked) == sorted(part.rows["leaf"].to_pylist())
-    opened = dict(zip(part.rows["leaf"].to_pylist(), sealer.open("person", part.rows)["nominal_id"].to_pylist(), strict=True))
+    opened = dict(
+        zip(part.rows["leaf"].to_pylist(), sealer.open("person", part.rows)["nominal_id"].to_pylist(), strict=True)
+    )
     assert [opened[leaf] for leaf in asked] == list(reversed(IDS[:9]))
 
 
@@ -176,7 +182,7 @@ def test_the_index_says_of_each_row_what_its_file_says(many):
     assert fetched["b"].to_pylist() == index.b.tolist()
     assert [THEMES[code - 1] for code in index.theme] == [link["theme"] for link in said]
     ends = index.ends.tolist()
-    assert [index.others[x:y].tolist() for x, y in zip(ends, ends[1:], strict=False)] == fetched["others"].to_pylist()
+    assert [index.others[x:y].tolist() for x, y in itertools.pairwise(ends)] == fetched["others"].to_pylist()
     assert sorted(set(index.segment.tolist())) == [1, 3, 4, 5, 6, 7, 8]
     assert index.since.tolist() == index.segment.tolist()
 
@@ -270,14 +276,14 @@ def flips(data: bytes, step: int) -> list[int]:
 
 
 def test_a_flipped_byte_of_a_segment_is_named_or_changes_nothing_that_is_read(sealer, tmp_path):
-    """The last word has the SHA-256 in the log; but no flip may show other rows, or end in an error that names no file."""
+    """The SHA-256 in the log has the last word; but no flip may show other rows, or an error that names no file."""
     index, _ = filed(sealer, tmp_path, [12])
     path = index.paths[1]
     data = path.read_bytes()
     whole = index.rows(np.arange(12))
     content = [value for name in ("leaf", "box") for value in whole[name].to_pylist()]
     held = {at for value in content for at in range(data.index(value), data.index(value) + len(value))}
-    named = 0
+    named = []
     for at in flips(data, 2):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at * 7 // 2 % 8]) + data[at + 1 :])
         try:
@@ -287,11 +293,9 @@ def test_a_flipped_byte_of_a_segment_is_named_or_changes_nothing_that_is_read(se
             assert (again.a.tolist(), again.leaf.tolist()) == (index.a.tolist(), index.leaf.tolist()), at
             assert at not in held, "a byte of a leaf or a box"
         except Tampered as error:
-            assert str(error) == (
-                "file store/links/W1.link.parquet cannot be read: its bytes are not those that were written"
-            ), at
-            named += 1
-    assert named > 300
+            named.append(str(error))
+    assert set(named) == {"file store/links/W1.link.parquet cannot be read: its bytes are not those that were written"}
+    assert len(named) > 300
 
 
 def test_a_flipped_byte_of_a_changes_file_is_named_or_changes_nothing_that_is_read(many, tmp_path):
@@ -299,17 +303,16 @@ def test_a_flipped_byte_of_a_changes_file_is_named_or_changes_nothing_that_is_re
     path = tmp_path / "store" / "links" / "W1.changes.parquet"
     rows.write_changes(path, index.references(np.arange(100), opened=True))
     data, whole = path.read_bytes(), rows.read_changes(path)
-    named = 0
+    named = []
     for at in flips(data, 3):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at * 7 // 2 % 8]) + data[at + 1 :])
         try:
             assert rows.read_changes(path) == whole, at
         except Tampered as error:
-            assert str(error) == (
-                "file store/links/W1.changes.parquet cannot be read: its bytes are not those that were written"
-            ), at
-            named += 1
-    assert named > 100
+            named.append(str(error))
+    wanted = "file store/links/W1.changes.parquet cannot be read: its bytes are not those that were written"
+    assert set(named) == {wanted}
+    assert len(named) > 100
 
 
 def test_a_torn_or_missing_segment_is_named(sealer, tmp_path):
@@ -323,7 +326,11 @@ def test_a_torn_or_missing_segment_is_named(sealer, tmp_path):
         with pytest.raises(Tampered, match=r"^file store/links/W2\.link\.parquet cannot be read"):
             Index("link").add(2, path, since=1)
     path.unlink()
-    for ask in (lambda: index.rows(np.array([0, 7])), lambda: Index("link").add(2, path, since=1), lambda: rows.read_changes(path)):
+    for ask in (
+        lambda: index.rows(np.array([0, 7])),
+        lambda: Index("link").add(2, path, since=1),
+        lambda: rows.read_changes(path),
+    ):
         with pytest.raises(Missing) as caught:
             ask()
         assert str(caught.value) == (
@@ -333,7 +340,7 @@ def test_a_torn_or_missing_segment_is_named(sealer, tmp_path):
 
 
 def test_one_segment_in_the_place_of_another_opens_nothing_else(sealer, tmp_path):
-    """The files are whole, so it is the leaf that tells: what is fetched is not what the index has under that number."""
+    """The files are whole, so it is the leaf that tells: what is fetched is not what the index has there."""
     index, said = filed(sealer, tmp_path, [6, 6])
     shutil.copy(index.paths[2], index.paths[1])
     fetched = index.rows(np.arange(6))
@@ -360,7 +367,9 @@ def test_a_row_filed_under_another_person_or_record_does_not_open(sealer):
         moved = part.set_column(part.column_names.index(column), column, pa.array([stranger] * 10, pa.int64()))
         with pytest.raises(Tampered, match=r"^row [0-9a-f]{64} of table link does not open"):
             sealer.open("link", moved)
-    fewer = part.set_column(2, "others", pa.array([x[:-1] for x in part["others"].to_pylist()], SEGMENT.field("others").type))
+    fewer = part.set_column(
+        2, "others", pa.array([x[:-1] for x in part["others"].to_pylist()], SEGMENT.field("others").type)
+    )
     with pytest.raises(Tampered, match=f"^row {part['leaf'][0].as_py().hex()} of table link does not open"):
         sealer.open("link", fewer)
 
@@ -374,14 +383,18 @@ def test_a_row_whose_parent_is_forgotten_says_how_many_secrets_are_gone(sealer, 
     monkeypatch.setattr(sealer.vault, "_all_secrets", secrets[keep])
     with pytest.raises(Missing, match=r"^the vault no longer holds 2 of the secrets that these rows need$"):
         sealer.open("link", part)
-    free = [n for n, row in enumerate(part.select(["a", "b"]).to_pylist()) if not {row["a"], row["b"]} & set(gone.tolist())]
+    free = [
+        n for n, row in enumerate(part.select(["a", "b"]).to_pylist()) if not {row["a"], row["b"]} & set(gone.tolist())
+    ]
     assert len(sealer.open("link", part.take(pa.array(free)))) == len(free) > 0
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.binary(min_size=32, max_size=32) | st.sampled_from([bytes(32), bytes(31) + b"\1", b"\1" + bytes(31)])))
+@given(
+    st.lists(st.binary(min_size=32, max_size=32) | st.sampled_from([bytes(32), bytes(31) + b"\1", b"\1" + bytes(31)]))
+)
 def test_leaves_as_keys_sort_and_compare_as_bytes(leaves):
     matrix = rows.leaf_matrix(pa.array([bytes(32), *leaves], rows.LEAF).slice(1))
     assert [row.tobytes() for row in matrix] == leaves

@@ -1,4 +1,4 @@
-"""A row opens under all its parents' secrets, in their order, for its own table, byte for byte; and under nothing else."""
+"""A row opens under all its parents' secrets, in their order, for its own table; and under nothing else."""
 
 import hashlib
 import hmac
@@ -24,7 +24,9 @@ from provenance.errors import Conflict, Tampered
 from provenance.sealing import Unopened
 
 SECRETS = st.binary(min_size=32, max_size=32)
-ROWS = st.dictionaries(st.sampled_from("abcd"), st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.integers(0, 99))
+ROWS = st.dictionaries(
+    st.sampled_from("abcd"), st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.integers(0, 99)
+)
 NAMES = st.sampled_from(["link", "nominal", "record"])
 
 
@@ -184,7 +186,7 @@ def test_a_well_sealed_box_that_gives_another_leaf_is_refused():
 
 @given(st.lists(SECRETS, min_size=2, max_size=6, unique=True), st.data())
 def test_destroying_one_parents_secret_closes_the_row(secrets, data):
-    """What remains, in any order, with any guess in the place of what is gone, opens nothing, and cannot guess the leaf."""
+    """What remains, in any order, with any guess in the place of what is gone, opens nothing and gives no leaf."""
     leaf, box = sealed("link", secrets, ROW)
     gone = data.draw(st.integers(0, len(secrets) - 1))
     rest = secrets[:gone] + secrets[gone + 1 :]
@@ -225,7 +227,9 @@ def test_a_changed_file_another_secret_and_another_label_are_refused():
         with pytest.raises(Tampered, match=r"^figures 7 does not open"):
             sealing.opened_blob(secret, "figures 7", held)
     for key, label in ((b"\x12" + secret[1:], "figures 7"), (secret, "figures 8"), (secret, "tallies")):
-        with pytest.raises(Tampered, match=f"^{label} does not open: the key is another one, or a byte of it was changed"):
+        with pytest.raises(
+            Tampered, match=f"^{label} does not open: the key is another one, or a byte of it was changed"
+        ):
             sealing.opened_blob(key, label, blob)
 
 
@@ -287,10 +291,11 @@ def test_slices_of_arrays_are_sealed_as_what_they_show(small_rounds, pair):
 
 
 @pytest.mark.parametrize(
-    ("first", "what"), [(0, "open"), (9, "open"), (10, "entries"), (19, "open"), (20, "entries"), (59, "open"), (94, "open")]
+    ("first", "what"),
+    [(0, "open"), (9, "open"), (10, "entries"), (19, "open"), (20, "entries"), (59, "open"), (94, "open")],
 )
 def test_the_first_that_does_not_open_is_named_across_rounds_and_workers(small_rounds, pair, first, what):
-    """95 rows in rounds of 20, ten of each with this process and ten with the worker; all later rows are damaged too."""
+    """95 rows in rounds of 20, ten of each here and ten with the worker; all later rows are damaged too."""
     z, rows = batch(95)
     leaves, boxes = Crew(1).seal("link", z, rows)
     damaged = canonical.packed(

@@ -45,20 +45,30 @@ def asof(door: Door, when: str, nominal: str | None, network: str | None, theme:
         answer["failed_since"] = [{"build": f.label, "cut_off": f.cut_off, "reason": f.reason} for f in failed]
         if as_json:
             emit_json(answer)
-            return
-        out = console()
-        heading(out, answer)
-        _people(out, answer["nominals"], whole=nominal is None and network is None)
-        _links(out, answer["links"])
-        if nominal is None:
-            _networks(out, answer["networks"])
-        out.print("[dim]--json lists everything; `provenance explain A B --as-of WHEN` shows the records.[/dim]")
+        else:
+            out = console()
+            heading(out, answer)
+            _people(out, answer["nominals"], whole=nominal is None and network is None)
+            _links(out, answer["links"])
+            if nominal is None:
+                _networks(out, answer["networks"])
+            out.print("[dim]--json lists everything; `provenance explain A B --as-of WHEN` shows the records.[/dim]")
+        insist(answer)
 
 
 def _latest(snapshot: Any, when: str) -> str:
     from provenance import moments
 
     return moments.utc(moments.day(when)[1] if moments.is_date(when) else moments.parse(when))
+
+
+def insist(*answers: dict[str, Any]) -> None:
+    """Raises Tampered when an answer that was shown does not verify, so that exit codes tell it too."""
+    from provenance.errors import Tampered
+
+    for answer in answers:
+        if not answer["verified"]:
+            raise Tampered(f"build {answer['build']} does not verify: see `provenance verify`")
 
 
 def heading(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from provenance.cli.doors import Door, as_json, console, emit_json, waiting
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _ROWS = 30
 
@@ -17,7 +22,7 @@ _ROWS = 30
 def diff(door: Door, before: str, after: str, as_json: bool) -> None:
     """What changed in the links between the moments BEFORE and AFTER, with the records behind each change."""
     from provenance import asof
-    from provenance.cli.asof import heading, table
+    from provenance.cli.asof import insist
 
     with door.archive() as archive:
         first, second = asof.as_of(archive, before), asof.as_of(archive, after)
@@ -26,21 +31,27 @@ def diff(door: Door, before: str, after: str, as_json: bool) -> None:
             heads = first.heading(), second.heading()
         if as_json:
             emit_json({"before": heads[0], "after": heads[1], "links": changes})
-            return
-        out = console()
-        heading(out, heads[0], title="Before", caveat=False)
-        heading(out, heads[1], title="After")
-        for word in ("new", "gone", "changed"):
-            out.print(f"  {sum(c['change'] == word for c in changes):>8,} links {word}")
-        biggest = sorted(
-            changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"])
-        )
-        rows = [
-            [c["a"], c["b"], c["theme"], c["change"], c["strength_before"], c["strength_after"],
-             _records(c)] for c in biggest[:_ROWS]
-        ]  # fmt: skip
-        columns = ["nominal", "nominal", "theme", "link is", "before", "after", "records"]
-        table(out, "Links, largest change first", columns, rows, len(changes))
+        else:
+            _show(console(), heads, changes)
+        insist(*heads)
+
+
+def _show(out: Console, heads: tuple[dict[str, Any], dict[str, Any]], changes: list[dict[str, Any]]) -> None:
+    from provenance.cli.asof import heading, table
+
+    heading(out, heads[0], title="Before", caveat=False)
+    heading(out, heads[1], title="After")
+    for word in ("new", "gone", "changed"):
+        out.print(f"  {sum(c['change'] == word for c in changes):>8,} links {word}")
+    biggest = sorted(
+        changes, key=lambda c: (-abs(c["strength_after"] - c["strength_before"]), c["theme"], c["a"], c["b"])
+    )
+    rows = [
+        [c["a"], c["b"], c["theme"], c["change"], c["strength_before"], c["strength_after"], _records(c)]
+        for c in biggest[:_ROWS]
+    ]
+    columns = ["nominal", "nominal", "theme", "link is", "before", "after", "records"]
+    table(out, "Links, largest change first", columns, rows, len(changes))
 
 
 def _records(change: dict) -> str:

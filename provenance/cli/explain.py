@@ -18,7 +18,7 @@ from provenance.cli.doors import Door, as_json, console, emit_json, waiting
 def explain(door: Door, a: str, b: str, when: str, as_json: bool) -> None:
     """Why nominals A and B are linked: every record, and what each contributes."""
     from provenance import asof
-    from provenance.cli.asof import heading
+    from provenance.cli.asof import heading, insist
     from provenance.cli.doors import now
 
     with door.archive() as archive:
@@ -27,11 +27,12 @@ def explain(door: Door, a: str, b: str, when: str, as_json: bool) -> None:
             links, head = snapshot.explain(a, b), snapshot.heading()
         if as_json:
             emit_json({**head, "links": links})
-            return
-        out = console()
-        heading(out, head)
-        for link in links:
-            _show(out, link)
+        else:
+            out = console()
+            heading(out, head)
+            for link in links:
+                _show(out, link)
+        insist(head)
 
 
 def _show(out: Any, link: dict[str, Any]) -> None:

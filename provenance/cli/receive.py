@@ -65,7 +65,8 @@ def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
     lines = [
         f"Received extract {receipt.number}, cut off at {cut_off}: {fresh['record']:,} new or changed records with "
         f"{fresh['involvement']:,} involvements, {fresh['person']:,} nominals, "
-        f"{fresh['identity']:,} identity judgements, {fresh['order']:,} disposal orders. Replaced or withdrawn: {replaced['record']:,} records."
+        f"{fresh['identity']:,} identity judgements, {fresh['order']:,} disposal orders. "
+        f"Replaced or withdrawn: {replaced['record']:,} records."
     ]
     if receipt.rejected:
         lines.append(f"Turned away: {receipt.rejected:,} rows; see {rejects}.")

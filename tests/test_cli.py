@@ -1,0 +1,479 @@
+"""The command line as a person meets it: help, answers, exit codes, and text of the sources that tries to be more.
+
+One archive, made through the commands themselves with DVC and git, is asked by most tests; what they change is a copy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from click.testing import CliRunner, Result
+
+from provenance import rows
+from provenance.cli import COMMANDS, main
+from tests.force import record, write_extract
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# Ids and words as no source should have them, and as one day one will.
+MARKUP = "N-[bold red]7[/bold red]"
+CLOSING = "N-[/]8\\"  # a backslash at the end, and a closing tag of nothing
+LONG = "PNC/" + "1234567890" * 6  # 64 characters: wider than any column of an 80-column table
+LINKED = "R-[link=x]9[/link] :boom:"
+CONDITIONS = "A1 [blink]do not[/blink] =HYPERLINK() [/]"
+
+WEEKS = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z")
+
+
+def run(archive: Path, *arguments: str) -> Result:
+    """The command, in this process, its output as on an 80-column page."""
+    return CliRunner().invoke(main, ["--archive", str(archive), *arguments])
+
+
+def done(archive: Path, *arguments: str) -> str:
+    """What a command that should succeed printed."""
+    result = run(archive, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def answer(archive: Path, *arguments: str) -> Any:
+    """The JSON that a command answers."""
+    return json.loads(done(archive, *arguments, "--json"))
+
+
+@pytest.fixture(scope="module")
+def extracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three weeks: a full extract, a delta that corrects a record, a delta with a row that is turned away."""
+    home = tmp_path_factory.mktemp("extracts")
+    graded = {
+        "kind": "intelligence", "grade_scheme": "3x5x2", "source_grade": "1", "assessment_grade": "A",
+        "handling": "C", "conditions": CONDITIONS,
+    }  # fmt: skip
+    write_extract(
+        home / "one",
+        [
+            record("R-1", "N-1", "N-2"),
+            record("R-2", "N-1", "N-2:victim"),
+            record(LINKED, MARKUP, CLOSING, **graded),
+            record("R-3", LONG, MARKUP),
+            record("R-4", "N-8:victim"),
+        ],
+        cut_off=WEEKS[0],
+        nominals=[{"nominal_id": "N-1", "name": "Ada [i]Quoxby[/i]", "born": "1990-01-31"}],
+    )
+    late = {"occurred_at": "2026-01-12", "recorded_at": "2026-01-13T09:00:00Z"}
+    write_extract(
+        home / "two",
+        [record("R-2", "N-1", "N-3"), record("R-5", "N-2", "N-3", **late)],
+        cut_off=WEEKS[1],
+        mode="delta",
+        since=WEEKS[0],
+    )
+    crowd = [record(f"R-{n}", "N-3", f"N-{n}", **late) for n in range(100, 140)]
+    write_extract(
+        home / "three",
+        [*crowd, record("R-6", "N-1", "N-2", easting="somewhere", **late)],
+        cut_off=WEEKS[2],
+        mode="delta",
+    )
+    return home
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    """What the commands that made `force` printed."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def force(tmp_path_factory: pytest.TempPathFactory, extracts: Path, said: dict[str, str]) -> Path:
+    """An archive of three weekly builds."""
+    archive = tmp_path_factory.mktemp("archive") / "force"
+    said["init"] = done(archive, "init")
+    for name, cut_off in zip(("one", "two", "three"), WEEKS, strict=True):
+        said[f"receive {name}"] = done(archive, "receive", str(extracts / name), *(["--json"] * (name == "two")))
+        said[f"build {name}"] = done(archive, "build", "--published-at", cut_off, *(["--json"] * (name == "two")))
+    return archive
+
+
+@pytest.fixture
+def copied(force: Path, tmp_path: Path) -> Path:
+    """The archive, to spoil."""
+    shutil.copytree(force.with_name("force.keys"), tmp_path / "force.keys")
+    return shutil.copytree(force, tmp_path / "force")
+
+
+# ---- help ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["provenance", *COMMANDS])
+def test_help_is_as_it_was_agreed(name, monkeypatch):
+    """When it is meant to change: `provenance COMMAND --help > tests/golden/COMMAND.txt`, and read the difference."""
+    monkeypatch.setenv("COLUMNS", "80")
+    arguments = ["--help"] if name == "provenance" else [name, "--help"]
+    shown = CliRunner().invoke(main, arguments, prog_name="provenance").output
+    assert shown == (GOLDEN / f"{name}.txt").read_text("utf-8")
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_there_is_no_golden_file_without_a_command():
+    assert {path.stem for path in GOLDEN.iterdir()} == {"provenance", *COMMANDS}
+
+
+def test_the_version_is_the_packages(force):
+    from provenance import __version__
+
+    assert CliRunner().invoke(main, ["--version"]).output == f"provenance, version {__version__}\n"
+
+
+# ---- what each command says ------------------------------------------------------------------------------------------
+
+
+def test_init_says_where_the_keys_are_and_what_comes_next(force, said):
+    assert "Its keys lie beside it, in force.keys." in said["init"]
+    assert "Next: provenance receive" in said["init"]
+    assert (force.with_name("force.keys") / "master").stat().st_mode & 0o777 == 0o600
+
+
+def test_receive_counts_what_came(force, said):
+    assert "Received extract 1, cut off at 2026-01-11T23:59:59Z: 5 new or changed records" in said["receive one"]
+    assert "1 nominals" in said["receive one"]
+
+
+def test_receive_names_the_report_of_what_it_turned_away_and_the_report_holds_no_content(force, said):
+    # The record is turned away for its easting, and its two involvements with it.
+    assert "Turned away: 3 rows; see audit_reports/rejects/2026-01-25T235959Z-delta.csv." in said["receive three"]
+    report = (force / "audit_reports" / "rejects" / "2026-01-25T235959Z-delta.csv").read_text()
+    assert '"records.csv",42,"easting","bad-coordinate","aaaaaaaaa"' in report
+    assert "somewhere" not in report
+
+
+def test_receive_as_json(force, said):
+    assert json.loads(said["receive two"]) == {
+        "extract": 2,
+        "again": False,
+        "cut_off": WEEKS[1],
+        "sealed": {"record": 2, "involvement": 3, "person": 0, "identity": 0, "order": 0},
+        "replaced": {"record": 1, "involvement": 1, "person": 0},
+        "rejected": 0,
+        "rejects": "",
+    }
+
+
+def test_the_same_extract_again_is_no_news(force, extracts):
+    before = (force / "log" / "checkpoint").read_bytes()
+    assert "received before, as number 3; nothing was written" in done(force, "receive", str(extracts / "three"))
+    assert answer(force, "receive", str(extracts / "three"))["again"] is True
+    assert (force / "log" / "checkpoint").read_bytes() == before
+
+
+def test_build_says_what_it_holds_and_what_it_left_out(force, said):
+    assert "Build 2026-W02 is live from 11 January 2026, 23:59:59 GMT." in said["build one"]
+    assert "It holds 5 records, 3 links, 6 people's figures and 1 networks." in " ".join(said["build one"].split())
+    assert "left out: 1 crime records of CONNECT: one-person" in said["build one"]
+
+
+def test_build_as_json(force, said):
+    built = json.loads(said["build two"])
+    assert {"build", "cut_off", "published_from", "tables", "left_out"} == set(built)
+    assert (built["build"], built["cut_off"], built["published_from"]) == ("2026-W03", WEEKS[1], WEEKS[1])
+    assert built["tables"]["link"]["size"] == 5
+    assert all(re.fullmatch(r"[0-9a-f]{64}", table["root"]) for table in built["tables"].values())
+
+
+def test_asof_as_json_is_what_the_design_promises(force):
+    shown = answer(force, "asof", "2026-01-12T09:00", "--nominal", "N-1")
+    assert {
+        "build", "published_from", "published_to", "cut_off", "root", "verified", "disposed", "nominals", "links",
+        "networks", "caveat", "caveat_version",
+    } <= set(shown)  # fmt: skip
+    assert (shown["build"], shown["published_from"], shown["published_to"]) == ("2026-W02", WEEKS[0], WEEKS[1])
+    assert shown["verified"] is True
+    assert shown["disposed"] == {}
+    (link,) = shown["links"]
+    assert (link["a"], link["b"], link["theme"], link["strength"]) == ("N-1", "N-2", "SOC", 150)
+    first, second = link["supports"]
+    assert {
+        "system", "record_id", "kind", "occurred_at", "roles", "grade", "handling", "contribution",
+    } <= set(first)  # fmt: skip
+    assert (first["record_id"], first["roles"], first["contribution"]) == ("R-1", ["suspect", "suspect"], 100)
+    assert (second["record_id"], second["roles"], second["contribution"]) == ("R-2", ["suspect", "victim"], 50)
+
+
+def test_asof_narrows_to_a_person_a_network_or_a_theme(force):
+    whole = answer(force, "asof", "2026-01-12T09:00")
+    (network,) = whole["networks"]
+    inside = answer(force, "asof", "2026-01-12T09:00", "--network", network["network"])
+    assert sorted(p["nominal"] for p in inside["nominals"]) == ["N-1", "N-2"]
+    assert answer(force, "asof", "2026-01-12T09:00", "--theme", "CL")["links"] == []
+    assert len(answer(force, "asof", "2026-01-12T09:00", "--theme", "SOC")["links"]) == 3
+
+
+def test_a_date_on_which_two_builds_were_live_lists_them(force):
+    listed = answer(force, "asof", "2026-01-18")["live_that_day"]
+    assert [(x["build"], x["published_from"], x["published_to"]) for x in listed] == [
+        ("2026-W02", WEEKS[0], WEEKS[1]),
+        ("2026-W03", WEEKS[1], WEEKS[2]),
+    ]
+    shown = done(force, "asof", "2026-01-18")
+    assert "On 2026-01-18 2 builds were live. Say the time as well:" in shown
+    assert answer(force, "asof", "2026-01-14")["build"] == "2026-W02"  # one build that day: it answers
+
+
+def test_explain_as_json_is_the_link_with_its_records_under_the_same_heading(force):
+    shown = answer(force, "explain", "N-2", "N-1", "--as-of", "2026-01-12T09:00")
+    heading = answer(force, "asof", "2026-01-12T09:00", "--nominal", "N-1")
+    (link,) = shown.pop("links")
+    assert shown == {key: heading[key] for key in shown}
+    assert [support["record_id"] for support in link["supports"]] == ["R-1", "R-2"]
+    assert link["strength"] == sum(support["contribution"] for support in link["supports"])
+
+
+def test_explain_adds_up_before_the_readers_eyes(force):
+    shown = done(force, "explain", "N-1", "N-2", "--as-of", "2026-01-12T09:00")
+    assert "N-1 and N-2, theme SOC: strength 150 points from 2 record(s)" in shown
+    assert "100 + 50 = 150 points" in shown
+
+
+def test_a_correction_shows_only_from_its_build_on(force):
+    assert "100 + 50 = 150" in done(force, "explain", "N-1", "N-2", "--as-of", "2026-01-18T12:00")
+    later = answer(force, "explain", "N-1", "N-2", "--as-of", "2026-01-19T12:00")["links"][0]
+    assert [support["record_id"] for support in later["supports"]] == ["R-1"]
+
+
+def test_diff_names_the_records_behind_each_change(force):
+    changes = answer(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00")
+    assert set(changes) == {"before", "after", "links"}
+    assert (changes["before"]["build"], changes["after"]["build"]) == ("2026-W02", "2026-W03")
+    found = {(x["a"], x["b"]): (x["change"], x["strength_before"], x["strength_after"]) for x in changes["links"]}
+    assert found == {
+        ("N-1", "N-2"): ("changed", 150, 100),
+        ("N-1", "N-3"): ("new", 0, 100),
+        ("N-2", "N-3"): ("new", 0, 100),
+    }
+    lost = next(x for x in changes["links"] if x["change"] == "changed")
+    assert (lost["records_come"], lost["records_gone"], lost["records_changed"]) == ([], ["CONNECT R-2"], [])
+    shown = done(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00")
+    assert re.search(r"2 links new", shown)
+    assert re.search(r"1 links changed", shown)
+
+
+def test_verify_numbers_its_steps_and_says_so(force):
+    shown = done(force, "verify")
+    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 11)]
+    assert "The archive verifies" in shown
+    assert "Build 2026-W03 verifies" in done(force, "verify", "--build", "2026-W03")
+    checked = answer(force, "verify")
+    assert checked["verified"] is True
+    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 10
+
+
+def test_backfill_publishes_each_past_build_at_its_cut_off(extracts, tmp_path):
+    archive = tmp_path / "past"
+    done(archive, "init")
+    assert answer(archive, "backfill", str(extracts), "--every", "week") == {
+        "builds": [{"build": f"2026-W0{week}", "cut_off": cut} for week, cut in zip((2, 3, 4), WEEKS, strict=True)]
+    }
+    assert answer(archive, "asof", "2026-01-12T09:00")["published_from"] == WEEKS[0]
+
+
+# ---- the seven ways to end -------------------------------------------------------------------------------------------
+
+
+def test_0_done(force):
+    assert run(force, "verify").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bild"], "No such command 'bild'"),
+        (["asof"], "Missing argument 'WHEN'"),
+        (["asof", "2026-01-12", "--person", "N-1"], "No such option '--person'"),
+        (["backfill", "."], "say either --every week or --cut-offs FILE"),
+        (["receive", "no-such-folder"], "does not exist"),
+    ],
+)
+def test_2_usage(force, arguments, message):
+    result = run(force, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr.replace(": --person", " '--person'")
+
+
+def test_3_refused_a_feed_that_fell_is_let_pass_by_a_person_and_the_log_says_who(copied, extracts):
+    rules = copied / "params.yaml"
+    rules.write_text(rules.read_text().replace("least_rows: 200", "least_rows: 10"))
+    cut_off = "2026-02-01T23:59:59Z"
+    fell = write_extract(copied / "inbox" / "four", [record("R-7", "N-1", "N-2")], cut_off=cut_off, mode="delta")
+    done(copied, "receive", str(fell))
+
+    blocked = run(copied, "build", "--published-at", cut_off)
+    assert blocked.exit_code == 3
+    assert "Refused: build 2026-W05 is blocked until a person confirms: CONNECT sent 1 records" in blocked.stderr
+    assert "97 % fewer than the 41 before; params allow 20 %" in blocked.stderr
+
+    # The week that failed is answered by the build then in effect, and says so.
+    stood = done(copied, "asof", "2026-02-03T10:00")
+    assert "2026-W04" in stood
+    assert "build 2026-W05 failed (refused); this one stayed live" in stood
+    assert [f["build"] for f in answer(copied, "asof", "2026-02-03T10:00")["failed_since"]] == ["2026-W05"]
+
+    done(copied, "build", "--published-at", cut_off, "--confirm", "feed checked by phone, ticket 4711")
+    assert answer(copied, "asof", "2026-02-03T10:00")["build"] == "2026-W05"
+    bundles = [path for path in (copied / "log" / "tile" / "entries").rglob("*") if path.is_file()]
+    assert any(b"feed checked by phone, ticket 4711" in path.read_bytes() for path in bundles)
+
+
+def test_4_tampered_names_the_file(copied):
+    segment = sorted((copied / "store" / "links").glob("2026-W02.link.parquet"))[0]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    result = run(copied, "verify")
+    assert result.exit_code == 4
+    assert "The archive does NOT verify" in " ".join(result.stdout.split())
+    assert "store/links/2026-W02.link.parquet has other bytes than those that were logged" in " ".join(
+        result.stdout.split()
+    )
+    assert "Tampered: archive does not verify" in result.stderr
+
+
+def test_4_a_build_whose_statement_was_edited_gives_no_answer(copied):
+    statement = copied / "builds" / "2026-W02.json"
+    spoilt = bytearray(statement.read_bytes())
+    spoilt[spoilt.index(b'"payload"') + 60] ^= 1
+    statement.write_bytes(spoilt)
+    result = run(copied, "asof", "2026-01-12T09:00")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "Tampered: statement of build 2026-W02 is not the one that was logged" in result.stderr
+
+
+def hide(archive: Path, table: str) -> None:
+    """Take the rows of a table out of a build, as someone might who can edit files: a whole file in its right form."""
+    changes = archive / "store" / "records" / "2026-W02.changes.parquet"
+    held = rows.read_changes(changes)
+    rows.write_changes(changes, held.filter(pc.not_equal(held["table"], table)))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["asof", "2026-01-12T09:00"], ["explain", "N-1", "N-2", "--as-of", "2026-01-12T09:00"]]
+)
+def test_4_an_answer_that_does_not_verify_says_so_first_and_ends_so(copied, arguments):
+    hide(copied, "person")
+    shown = run(copied, *arguments)
+    assert shown.exit_code == 4
+    assert "NO: see `provenance verify`" in shown.stdout
+    assert "Tampered: build 2026-W02 does not verify" in shown.stderr
+    as_json = run(copied, *arguments, "--json")
+    assert as_json.exit_code == 4
+    assert json.loads(as_json.stdout)["verified"] is False
+
+
+def test_4_a_link_whose_record_was_hidden_is_not_explained(copied):
+    hide(copied, "record")
+    shown = run(copied, "explain", "N-1", "N-2", "--as-of", "2026-01-12T09:00")
+    assert shown.exit_code == 4
+    assert "Tampered: build 2026-W02 has a link without the record behind it" in shown.stderr
+
+
+def test_5_missing(force):
+    result = run(force, "asof", "2025-12-24T10:00")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert "Missing: no build was live at 24 December 2025, 10:00 GMT" in result.stderr
+    assert "the first build went live 11 January 2026, 23:59:59 GMT" in result.stderr
+    assert run(force, "verify", "--build", "2019-W01").exit_code == 5
+    nobody = run(force, "explain", "N-1", "N-no-such-person", "--as-of", "2026-01-12T09:00")
+    assert nobody.exit_code == 5
+    assert "N-no-such-person" not in nobody.stderr
+
+
+def test_5_missing_a_folder_that_is_no_archive(tmp_path):
+    result = run(tmp_path, "verify")
+    assert result.exit_code == 5
+    assert "is not an archive: archive.json is not there; `provenance init` makes one" in result.stderr
+    assert list(tmp_path.iterdir()) == []  # nothing is created by being opened
+
+
+def test_6_conflict(force):
+    again = run(force, "build")
+    assert again.exit_code == 6
+    assert "Conflict: build with cut-off 2026-01-25T23:59:59Z would run backwards" in again.stderr
+    assert run(force, "init").exit_code == 6
+
+
+def test_7_malformed(force, tmp_path):
+    empty = run(force, "receive", str(tmp_path))
+    assert empty.exit_code == 7
+    assert "Malformed: extract.json is missing" in empty.stderr
+    wrong = run(force, "asof", "14 March 2026")
+    assert wrong.exit_code == 7
+    assert "Malformed: no moment: found 99 Aaaaa 9999, wanted YYYY-MM-DDTHH:MM" in wrong.stderr
+
+
+def test_7_a_time_that_clocks_show_twice_asks_which(force):
+    result = run(force, "asof", "2026-10-25T01:30")
+    assert result.exit_code == 7
+    assert "say +01:00 or +00:00" in result.stderr
+
+
+# ---- text that tries to be more --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(force: Path) -> dict[str, str]:
+    """Every page that shows ids, at 80 columns."""
+    when = "2026-01-12T09:00"
+    return {
+        "asof": done(force, "asof", when),
+        "nominal": done(force, "asof", when, "--nominal", MARKUP),
+        "explain": done(force, "explain", MARKUP, CLOSING, "--as-of", when),
+        "long": done(force, "explain", LONG, MARKUP, "--as-of", when),
+    }
+
+
+@pytest.mark.parametrize(
+    ("page", "texts"),
+    [
+        ("asof", ["N-1", "N-2", MARKUP, CLOSING, LONG]),
+        ("nominal", [MARKUP, CLOSING, LONG]),
+        ("explain", [MARKUP, CLOSING, f"CONNECT {LINKED}", CONDITIONS]),
+        ("long", [LONG, MARKUP, "CONNECT R-3", "2026-01-05", "100"]),
+    ],
+)
+def test_ids_and_conditions_are_shown_as_they_are_on_one_line(pages, page, texts):
+    lines = pages[page].splitlines()
+    for text in texts:
+        # Whole, and followed by nothing that a copy would take along.
+        assert any(re.search(rf"(?<!\S){re.escape(text)}(?!\S)", line.replace(",", " ")) for line in lines), text
+    assert "\x1b" not in pages[page]
+
+
+def test_pages_without_long_ids_fit_80_columns(force):
+    for arguments in (
+        ["asof", "2026-01-12T09:00", "--nominal", "N-1"],
+        ["explain", "N-1", "N-2", "--as-of", "2026-01-12T09:00"],
+        ["diff", "2026-01-12T09:00", "2026-01-19T09:00"],
+        ["verify"],
+    ):
+        assert max(map(len, done(force, *arguments).splitlines())) <= 80, arguments
+
+
+def test_who_was_a_victim_is_said_and_who_was_nothing_else_is_marked(force):
+    def of(nominal: str) -> str:
+        shown = done(force, "asof", "2026-01-12T09:00", "--nominal", nominal)
+        return " ".join(shown[shown.index("Nominals:") :].split())
+
+    assert "SOC SOC-2026-W02-001 1 150 400 suspect or offender, victim Links" in of("N-2")
+    assert "VICTIM" not in of("N-2")
+    assert "SOC - 0 0 0 VICTIM Links" in of("N-8")
+
+
+def test_no_page_shows_a_name(pages):
+    assert not any("Quoxby" in page for page in pages.values())

@@ -1,0 +1,212 @@
+"""DVC runs the week and carries the rows: a clone, the DVC remote and the vault are the whole archive.
+
+Everything here goes through the programs that a person would type: provenance, dvc, git.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import provenance
+from provenance.cli import main
+from provenance.errors import Missing, Tampered
+from tests.force import record, write_extract
+
+STAGES = ("receive", "link", "networks", "publish")
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a program in a folder, with this interpreter's own programs first on the PATH; returns what it printed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def cli(archive: Path, *arguments: str) -> str:
+    """The command line, in this process."""
+    done = CliRunner().invoke(main, ["--archive", str(archive), *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def announce(archive: Path, cut_off: str) -> None:
+    (archive / "week.yaml").write_text(f'cut_off: "{cut_off}"\npublished_at: "{cut_off}"\n')
+
+
+def ran(output: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return [stage for stage in STAGES if f"Running stage '{stage}'" in output]
+
+
+@pytest.fixture(scope="module")
+def weekly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Two weeks made by `dvc repro` alone, with what it printed: week one, the same again, week two."""
+    archive = tmp_path_factory.mktemp("repro") / "force"
+    cli(archive, "init")
+    write_extract(archive / "inbox" / "one", [record("R-1", "N-1", "N-2")], cut_off="2026-01-11T23:59:59Z")
+    write_extract(
+        archive / "inbox" / "two",
+        [record("R-2", "N-2", "N-3", occurred_at="2026-01-12", recorded_at="2026-01-13T09:00:00Z")],
+        cut_off="2026-01-18T23:59:59Z",
+        mode="delta",
+    )
+    said = []
+    announce(archive, "2026-01-11T23:59:59Z")
+    said.append(run(archive, "dvc", "repro"))
+    said.append(run(archive, "dvc", "repro"))
+    announce(archive, "2026-01-18T23:59:59Z")
+    said.append(run(archive, "dvc", "repro"))
+    return archive, said
+
+
+def test_the_announced_week_runs_the_four_stages_in_order(weekly):
+    _, (first, _, _) = weekly
+    assert ran(first) == list(STAGES)
+    assert "Received extract 1, cut off at 2026-01-11T23:59:59Z: 1 new or changed records" in first
+    assert "Build 2026-W02: 1 records moved, 1 links sealed, 0 ended." in first
+    assert "Build 2026-W02 is live." in first
+
+
+def test_an_extract_that_is_not_due_yet_waits_in_the_inbox(weekly):
+    _, (first, _, _) = weekly
+    assert "2026-01-18" not in first
+
+
+def test_the_same_week_again_runs_nothing(weekly):
+    _, (_, again, _) = weekly
+    assert ran(again) == []
+    assert "Data and pipelines are up to date." in again
+
+
+def test_the_next_week_runs_again_and_stands_on_the_last(weekly):
+    archive, (_, _, second) = weekly
+    assert ran(second) == list(STAGES)
+    assert "Build 2026-W03 is live." in second
+    with provenance.open(archive) as force:
+        assert [p.label for p in force.publications] == ["2026-W02", "2026-W03"]
+        assert force.as_of("2026-01-17T12:00").links().num_rows == 1
+        assert force.as_of("2026-01-19").links().num_rows == 2
+        force.verify()
+
+
+def test_dvc_never_sees_an_extract_or_its_digest(weekly):
+    """A plain MD5 of an extract would let anyone test a guess about what it says."""
+    archive, _ = weekly
+    carried = yaml.safe_load((archive / "dvc.lock").read_text())["stages"]
+    paths = {entry["path"] for stage in carried.values() for part in ("deps", "outs") for entry in stage.get(part, [])}
+    assert paths == {"store/received", "store/records", "store/links", "store/networks", "builds"}
+    for path in (archive / ".dvc" / "cache").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"R-1" not in content, path.name
+            assert b"N-2" not in content, path.name
+
+
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks made by `provenance receive` and `build`, and pushed to a DVC remote beside the archive."""
+    home = tmp_path_factory.mktemp("pinned")
+    archive = home / "force"
+    cli(archive, "init")
+    for number, cut_off in enumerate(("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z"), start=1):
+        rows = [record(f"R-{n}", "N-1", "N-2", f"N-{n + 2}") for n in range(1, number + 1)]
+        cli(archive, "receive", str(write_extract(home / f"extract-{number}", rows, cut_off=cut_off)))
+        cli(archive, "build", "--published-at", cut_off)
+    run(archive, "dvc", "remote", "add", "--local", "-d", "store", str(home / "remote"))
+    run(archive, "dvc", "remote", "modify", "--local", "store", "verify", "true")
+    run(archive, "dvc", "push", "-q")
+    return archive
+
+
+def test_a_build_leaves_a_pinned_lock_under_a_tag_of_its_name(pinned):
+    assert run(pinned, "git", "tag").split() == ["build/2026-W02", "build/2026-W03"]
+    assert run(pinned, "git", "cat-file", "-t", "build/2026-W03").strip() == "tag"
+    earlier, later = (
+        yaml.safe_load(run(pinned, "git", "show", f"build/{label}:dvc.lock"))["stages"]
+        for label in ("2026-W02", "2026-W03")
+    )
+    assert earlier["link"]["params"]["week.yaml"] == {"cut_off": "2026-01-11T23:59:59Z"}
+    assert later["link"]["params"]["week.yaml"] == {"cut_off": "2026-01-18T23:59:59Z"}
+    assert earlier["receive"]["outs"][0]["md5"] != later["receive"]["outs"][0]["md5"]
+
+
+def test_after_a_build_neither_git_nor_dvc_has_anything_left_to_do(pinned):
+    assert run(pinned, "git", "status", "--porcelain") == ""
+    assert "Data and pipelines are up to date." in run(pinned, "dvc", "status")
+
+
+def test_git_and_the_remote_hold_no_secret(pinned):
+    held = set(run(pinned, "git", "ls-files").split())
+    assert {"archive.json", "dvc.lock", "week.yaml", "log/checkpoint", "builds/2026-W03.json"} <= held
+    assert not [name for name in held if name.startswith(("vault/", "index/", "inbox/", "store/"))]
+    master = (pinned.with_name("force.keys") / "master").read_bytes()
+    for path in [*(pinned.parent / "remote").rglob("*"), *(pinned / ".git").rglob("*")]:
+        if path.is_file():
+            assert master not in path.read_bytes(), path.name
+
+
+def cloned(pinned: Path, name: str) -> Path:
+    """The archive somewhere else: a git clone, pointed at the remote of the same rows. No vault and no keys yet."""
+    clone = pinned.with_name(name)
+    run(pinned.parent, "git", "clone", "-q", str(pinned), str(clone))
+    run(clone, "dvc", "remote", "add", "--local", "-d", "store", str(pinned.parent / "remote"))
+    run(clone, "dvc", "remote", "modify", "--local", "store", "verify", "true")
+    return clone
+
+
+def test_a_clone_the_remote_and_the_vault_are_the_whole_archive(pinned):
+    clone = cloned(pinned, "clone")
+    run(clone, "dvc", "pull", "-q")
+    shutil.copytree(pinned / "vault", clone / "vault")
+    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("clone.keys"))
+
+    with provenance.open(pinned) as there, provenance.open(clone) as here:
+        for when in ("2026-01-12T09:00", "2026-01-20"):
+            assert here.as_of(when).answer() == there.as_of(when).answer()
+        assert here.as_of("2026-01-20").root == there.as_of("2026-01-20").root
+        here.verify()
+    assert "The archive verifies" in cli(clone, "verify")
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+def test_a_clone_without_the_vault_opens_for_nobody(pinned):
+    clone = cloned(pinned, "bare")
+    with pytest.raises(Missing, match="key file master is not there"):
+        provenance.open(clone)
+
+
+def test_a_clone_without_the_rows_says_where_to_get_them(pinned):
+    clone = cloned(pinned, "rowless")
+    shutil.copytree(pinned / "vault", clone / "vault")
+    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("rowless.keys"))
+    with provenance.open(clone) as here, pytest.raises(Missing, match=r"file store/\S+ is not there: fetch it with `dvc pull`"):
+        here.as_of("2026-01-20").links()
+
+
+def test_an_edited_remote_is_found_even_where_dvc_delivers_it(pinned):
+    """With `verify true` the pull itself fails; where someone left that out, our own digests find it."""
+    clone = cloned(pinned, "edited")
+    remote = pinned.parent / "edited-remote"
+    shutil.copytree(pinned.parent / "remote", remote)
+    held = {path.stat().st_size: path for path in remote.rglob("*") if path.is_file() and path.suffix != ".dir"}
+    largest = held[max(held)]
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.chmod(0o644)
+    largest.write_bytes(content)
+    run(clone, "dvc", "remote", "modify", "--local", "store", "url", str(remote))
+    run(clone, "dvc", "remote", "modify", "--local", "store", "verify", "false")
+    run(clone, "dvc", "pull", "-q")
+    shutil.copytree(pinned / "vault", clone / "vault")
+    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("edited.keys"))
+    with provenance.open(clone) as here, pytest.raises(Tampered, match="has other bytes than those that were logged"):
+        here.verify()
