@@ -73,12 +73,13 @@ class Catalogue:
                     "both were made again from the log"
                 )
             self._start_again()
-        self._checked = False  # until all is written: what stops on the way is started again by whoever asks next
+            self._checked = True
         head = self._head()
         if head is not None and (head.size > log.size or log.root_at(head.size) != head.root):
             raise Tampered(
                 f"log was rolled back or rewritten: it has {log.size} entries, and {self._name} had seen {head.size} "
-                f"with root {head.root.hex()}; preserve both, and if this log is the one you want, remove the folder index"
+                f"with root {head.root.hex()}; preserve both, and if this log is the one you want, "
+                "remove the folder index"
             )
         if head is None:
             self._start_again()
@@ -91,7 +92,6 @@ class Catalogue:
             session.commit()
         self.close()
         durable.write(self._mark, digest(self.path).encode())
-        self._checked = True
 
     def acts(self, kinds: Iterable[str], start: int = 0) -> Sequence[entries.Act]:
         """Acts of these kinds from log index `start` on, in log order."""

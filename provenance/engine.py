@@ -35,6 +35,7 @@ class Engine:
             "links": links.links(ibis.table(supports.schema(), name="supports"), params),
         }
         self._sql = {name: ibis.to_sql(rule, dialect="duckdb") for name, rule in self._rules.items()}
+        self._small = {name: _small_tables(rule) for name, rule in self._rules.items()}
         self._threads = threads
 
     def supports(self, records: pa.Table, involvements: pa.Table) -> pa.Table:
@@ -54,11 +55,13 @@ class Engine:
         return self._run("links", supports=supports)
 
     def _run(self, name: str, **tables: pa.Table) -> pa.Table:
-        rule = self._rules[name]
+        schema = self._rules[name].schema().to_pyarrow()
+        if not any(content.num_rows for content in tables.values()):  # a week without news, or nothing before it
+            return schema.empty_table()
         with duckdb.connect(config={"temp_directory": "", "threads": self._threads}) as connection:
-            for table, content in {**_small_tables(rule), **tables}.items():
+            for table, content in {**self._small[name], **tables}.items():
                 connection.register(table, content)
-            return connection.sql(self._sql[name]).to_arrow_table().cast(rule.schema().to_pyarrow())
+            return connection.sql(self._sql[name]).to_arrow_table().cast(schema)
 
 
 def _small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:

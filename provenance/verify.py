@@ -120,7 +120,7 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
             yield "" if rows.digest(path) == sha256 else f"file {name} has other bytes than those that were logged"
     if builds is None:
         unlogged = archive.unlogged()
-        begun = {_begun(archive, path) for path in unlogged}
+        begun = {_begun(archive, path) for path in unlogged if path.parent.parent.name != "received"}
         for path in unlogged:
             if _begun(archive, path) is None or len(begun) > 1:
                 yield f"file {archive.relative(path)} is in the archive and the log does not know it"
@@ -131,7 +131,7 @@ def _begun(archive: Archive, path: Path) -> str | None:
     """Which extract or build, at work or cut off, would have written this file that the log does not know; or None.
 
     Nothing reads such a file, and the next build writes over it or removes it. There is one writer, so there is one
-    such extract or build at most, and it comes after all that the log knows.
+    such build and one such extract at most, and it comes after all that the log knows.
     """
     if path.parent.parent.name == "received":
         name = path.parent.name

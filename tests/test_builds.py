@@ -112,7 +112,7 @@ class Weeks:
         self.now += timedelta(days=7)
         # One build in four is cut off before this week's extracts: they wait for the next, unless a system is new.
         cut_off = self.now - timedelta(days=self.chance.choice((0, 0, 0, 3)))
-        systems = [system for system in KINDS if self.chance.random() < 0.8]
+        systems = [system for system in KINDS if self.chance.random() < 0.8] or ["CONNECT"]
         self.chance.shuffle(systems)
         split = self.chance.randint(0, len(systems))
         week = [self._extract(part) for part in (systems[:split], systems[split:]) if part]

@@ -129,7 +129,9 @@ class Story:
         force.receive(*FIRST, cut_off=WEEK[0])
         force.build(WEEK[0])
         self.keys = force.keys
-        self.extract = write_extract(folder / "second", SECOND, cut_off=WEEK[1], mode="delta")
+        self.extract = write_extract(
+            folder / "second", SECOND, cut_off=WEEK[1], mode="delta", nominals=[{"nominal_id": "N-4", "sex": "F"}]
+        )
         self.before = said(force.as_of(WEEK[1]))
         self.start, self.old = tree(force.root), received(force.archive)
         with pytest.MonkeyPatch.context() as patch, photographed(patch, force.root) as self.receiving:
@@ -199,6 +201,37 @@ def test_a_crash_while_receiving_leaves_the_extract_wholly_in_or_out(story, tmp_
         force.archive.close()
     assert outcomes == sorted(outcomes)
     assert set(outcomes) == {1, 2}
+
+
+def test_an_extract_after_a_crash_need_not_be_the_same_extract(story, tmp_path):
+    """It takes the number, and none of the files, of the one that was cut off."""
+    held = dict(story.receiving)["within changes.parquet"]
+    assert "store/received/0002/person.parquet" in held
+    force = at(laid_out(held, tmp_path / "force"), story.keys)
+    assert force.receive(record("R-6", "N-5", "N-6"), cut_off=WEEK[1], mode="delta").number == 2
+    files = [name for name in tree(force.root) if name.startswith("store/received/0002/")]
+    assert [name.rpartition("/")[2] for name in files] == ["changes.parquet", "involvement.parquet", "record.parquet"]
+    verify.insist(verify.verify(force.reopened().archive))
+    force.archive.close()
+
+
+def test_an_extract_that_is_cut_off_after_a_build_that_was(story, tmp_path):
+    """What both left behind is known for what it is, and the next build has none of it."""
+    held = dict(story.building)["within 2026-W03.json"]
+    other = write_extract(tmp_path / "other", [record("R-6", "N-5", "N-6")], cut_off=WEEK[2], mode="delta")
+    for nth in range(1, 9):
+        force = stopped(story, tmp_path / "force", held, lambda f: f.take(other), nth, after=True)
+        assert not story.standing(force.reopened())
+        left = {name for name in tree(force.root) if "2026-W03" in name or "received/0003" in name}
+        if "store/received/0003/involvement.parquet" in left:
+            break
+        force.archive.close()
+    assert "store/links/2026-W03.link.parquet" in left
+    force.take(other)
+    force.build(WEEK[2])
+    assert not [name for name in tree(force.root) if "2026-W03" in name]
+    verify.insist(verify.verify(force.reopened().archive))
+    force.archive.close()
 
 
 def test_a_crash_while_building_leaves_the_old_build_live_or_the_new(story, tmp_path):
@@ -303,7 +336,7 @@ def stopped(
             force.archive.close()
             return None
     assert found == errno.ENOSPC
-    assert not [name for name in tree(root) if name.endswith(".part")]
+    assert not [name for name in tree(root).keys() - start.keys() if name.endswith(".part")]
     return force
 
 
