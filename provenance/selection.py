@@ -3,7 +3,8 @@
 Those of the extracts whose cut-off is not later than the build's, and of them the records that were recorded by then;
 with a record come its involvements, with a person in them the person's details. Before a system's first extract was cut
 off, that first extract answers for it, and for no other system in it (that is how past builds are made from one record
-set). So a late-recorded event appears only from its build on, and nothing learned later appears at all (R07).
+set); so does what was first said of a person. So a late-recorded event appears only from its build on, and nothing
+learned later appears at all (R07).
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
     for table in SOURCE_TABLES:
         index = archive.index(table)
         available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
-        _part_by_system(archive, index, answering, available)
+        if table in ("record", "involvement"):
+            _part_by_system(archive, index, answering, available)
         if table == "involvement":
             available &= rows.among(index.a, archive.index("record").a[taken["record"]])
         elif table == "person":
+            available = _described(archive, index, cut_off)
             available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
         else:  # what the build before had was recorded before this cut-off too
             known = np.zeros(len(index), bool)
@@ -82,10 +85,7 @@ def _answering(archive: Archive, cut_off: str) -> dict[str, set[int]]:
 
 
 def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[int]], available: np.ndarray) -> None:
-    """Correct `available` where an extract speaks for one of its systems and holds later news of another.
-
-    A person belongs to no system: the last row in the extracts that speak stands, whatever replaced it in another.
-    """
+    """Correct `available` where an extract speaks for one of its systems and holds later news of another."""
     mixed = [
         held.extract
         for held in archive.history.extracts
@@ -93,18 +93,29 @@ def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[
     ]
     if not mixed:
         return
-    if index.table == "person":
-        at = np.flatnonzero(np.isin(index.segment, list(set().union(*answering.values()))))[::-1]
-        _, last = np.unique(index.a[at], return_index=True)
-        available[:] = False
-        available[at[last]] = True
-    elif index.table in ("record", "involvement"):
-        at = np.flatnonzero(np.isin(index.segment, mixed) | np.isin(index.replaced, mixed))
-        systems = pc.list_element(pc.split_pattern(archive.vault.keys(index.a[at]), "\x1f"), 1)
-        for system, speaking in answering.items():
-            mine = at[pc.equal(systems, system).to_numpy(zero_copy_only=False)]
-            numbers = sorted(speaking)
-            available[mine] = np.isin(index.segment[mine], numbers) & ~np.isin(index.replaced[mine], numbers)
+    at = np.flatnonzero(np.isin(index.segment, mixed) | np.isin(index.replaced, mixed))
+    systems = pc.list_element(pc.split_pattern(archive.vault.keys(index.a[at]), "\x1f"), 1)
+    for system, speaking in answering.items():
+        mine = at[pc.equal(systems, system).to_numpy(zero_copy_only=False)]
+        numbers = sorted(speaking)
+        available[mine] = np.isin(index.segment[mine], numbers) & ~np.isin(index.replaced[mine], numbers)
+
+
+def _described(archive: Archive, index: Index, cut_off: str) -> np.ndarray:
+    """True for what the extracts cut off by then last said of each person, or else for what was said first.
+
+    A person belongs to no system, so this does not ask which extract speaks for which.
+    """
+    by_then = [held.extract for held in archive.history.extracts if held.cut_off <= cut_off]
+    early = np.isin(index.segment, by_then)
+    if early.all():
+        return index.replaced == 0
+    found = np.zeros(len(index), bool)
+    at = np.flatnonzero(early)[::-1]
+    found[at[np.unique(index.a[at], return_index=True)[1]]] = True
+    at = np.flatnonzero(~rows.among(index.a, index.a[early]))
+    found[at[np.unique(index.a[at], return_index=True)[1]]] = True
+    return found
 
 
 def _by(archive: Archive, index: Index, positions: np.ndarray) -> np.ndarray:

@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data sets and published vectors beside the project; a test that needs it is skipped without."""
+    """The folder of real data sets and published vectors beside the project; without it a test is skipped."""
     path = ROOT.parent / "shared"
     if not path.is_dir():
         pytest.skip("the folder ../shared with real data and published vectors is not here")

@@ -24,7 +24,7 @@ SYSTEMS = dict(PARAMS.systems)
 
 
 def record(record_id: str, *people: str, **cells: str) -> dict[str, Any]:
-    """A crime of CONNECT with `people` as `ID` or `ID:role`, roles joined with +; any cell of the contract may be given."""
+    """A crime of CONNECT with `people` as `ID` or `ID:role`, roles joined with +; any cell may be given."""
     base = dict.fromkeys(records.RECORDS.names, "")
     base |= {
         "system": "CONNECT",
@@ -115,7 +115,12 @@ class Force:
         """Receive an extract that lies in a folder."""
         extract = extracts.read(folder, systems=SYSTEMS if systems is None else systems)
         return receiving.receive(
-            self.archive, extract, on=on, by="tests", under="a story", max_rejects_percent=PARAMS.thresholds.max_rejects_percent
+            self.archive,
+            extract,
+            on=on,
+            by="tests",
+            under="a story",
+            max_rejects_percent=PARAMS.thresholds.max_rejects_percent,
         )
 
     def build(self, cut_off: str, published_at: str = "", *, rules: params.Params = PARAMS) -> builds.BuildReport:

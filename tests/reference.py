@@ -114,7 +114,11 @@ def taken(extracts: Sequence[Handed], cut_off: str) -> dict[str, list[dict]]:
         for r in records
         for n, role in sorted(set(r["people"]))
     ]
-    details = {row["nominal_id"]: row for extract in used for row in extract.nominals}
+    details: dict[str, dict] = {}  # what was last said by then, or else what was said first
+    for extract in sorted(extracts, key=lambda extract: extract.cut_off > cut_off):
+        for row in extract.nominals:
+            if extract.cut_off <= cut_off or row["nominal_id"] not in details:
+                details[row["nominal_id"]] = row
     judged = {tuple(sorted(row.items())): row for extract in used for row in extract.merges if row["at"] <= cut_off}
     return {
         "record": [{name: cell for name, cell in row.items() if name != "people"} for row in records],

@@ -197,7 +197,7 @@ def test_week_by_week_as_at_once_and_as_the_slow_twin(tmp_path_factory, chance):
                 *extract.rows, cut_off=extract.cut_off, mode=extract.mode, systems=extract.systems,
                 nominals=extract.nominals, merges=extract.merges,
             )  # fmt: skip
-        force.build(cut_off)
+        force.build(cut_off, rules=ruled(thresholds={"stale_watermark_days": 60}))  # a system may be silent for weeks
         snapshot = force.as_of(cut_off)
         assert said(snapshot) == plain(reference.build_tables(weeks.handed, cut_off, PARAMS, DAYS))
         links_proved(snapshot)
@@ -212,7 +212,7 @@ def test_week_by_week_as_at_once_and_as_the_slow_twin(tmp_path_factory, chance):
     at_once = Force(tmp_path_factory.mktemp("at-once"))
     for number, extract in enumerate(weeks.handed, start=1):
         at_once.take(force.folder / "inbox" / f"extract-{number}", on=extract.cut_off)
-    at_once.build(cut_off)
+    at_once.build(cut_off, rules=ruled(thresholds={"stale_watermark_days": 60}))  # some extracts waited for weeks
     assert said(at_once.as_of(cut_off)) == said(force.as_of(cut_off))
     force.archive.close()
     at_once.archive.close()
@@ -510,6 +510,10 @@ def test_a_systems_first_extract_tells_a_past_build_nothing_new_of_another_syste
     assert past.pairs("2026-03-01T12:00") == {
         ("N1", "N3"): ["R2"], ("N1", "N4"): ["R1"], ("N1", "N5"): ["R3"], ("N2", "N3"): ["X1"],
     }  # fmt: skip
+    names = {
+        when: past.as_of(when).people(["N1"])["name"].to_pylist() for when in ("2026-02-10T12:00", "2026-03-01T12:00")
+    }
+    assert names == {"2026-02-10T12:00": ["One"], "2026-03-01T12:00": ["One, renamed"]}
     verify.insist(verify.verify(past.archive))
 
 

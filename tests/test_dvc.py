@@ -188,7 +188,10 @@ def test_a_clone_without_the_rows_says_where_to_get_them(pinned):
     clone = cloned(pinned, "rowless")
     shutil.copytree(pinned / "vault", clone / "vault")
     shutil.copytree(pinned.with_name("force.keys"), clone.with_name("rowless.keys"))
-    with provenance.open(clone) as here, pytest.raises(Missing, match=r"file store/\S+ is not there: fetch it with `dvc pull`"):
+    with (
+        provenance.open(clone) as here,
+        pytest.raises(Missing, match=r"file store/\S+ is not there: fetch it with `dvc pull`"),
+    ):
         here.as_of("2026-01-20").links()
 
 

@@ -247,7 +247,7 @@ def test_two_files_that_changed_places_are_named(stored):
 
 
 def test_a_file_that_the_log_does_not_know_is_named(stored):
-    """But for those that the next extract or the next build would write: a crash may leave some of one of them."""
+    """But for those that the next extract or the next build would write: a crash may leave some of one build."""
     segment = stored.files["store/links/2026-W03.link.parquet"]
     for name, data in {
         "store/links/2026-W01.link.parquet": segment,  # before the last build
@@ -264,9 +264,10 @@ def test_a_file_that_the_log_does_not_know_is_named(stored):
         stored.restore()
     stored.put("store/links/2026-W05.link.parquet", segment)
     assert stored.report() == ""
-    stored.put("store/received/0004/record.parquet", segment)
-    assert "file store/links/2026-W05.link.parquet is in the archive and the log does not know it" in stored.report()
-    assert "file store/received/0004/record.parquet is in the archive and the log does not know it" in stored.report()
+    stored.put("store/links/2026-W06.link.parquet", segment)
+    report = stored.report()
+    assert "file store/links/2026-W05.link.parquet is in the archive and the log does not know it" in report
+    assert "file store/links/2026-W06.link.parquet is in the archive and the log does not know it" in report
 
 
 def test_a_segment_of_an_earlier_build_in_the_place_of_a_later_one_is_named(stored):
