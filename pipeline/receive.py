@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pipeline.stage import DOOR, run
-from provenance import extracts, receiving
+from provenance import extracts
 from provenance.cli.backfill import in_order, record_sets
-from provenance.cli.doors import WEEKLY, now, user
-from provenance.cli.receive import told, write_rejects
+from provenance.cli.receive import take, told
 from provenance.cli.weeks import read_week
 
 
@@ -22,15 +21,7 @@ def main() -> str:
             extract = extracts.read(folder, systems=params.systems)
             if extract.cut_off > cut_off:
                 continue
-            rejects = write_rejects(DOOR, extract)
-            receipt = receiving.receive(
-                archive,
-                extract,
-                on=now(),
-                by=user(),
-                under=WEEKLY,
-                max_rejects_percent=params.thresholds.max_rejects_percent,
-            )
+            receipt, rejects = take(DOOR, archive, extract, params)
             lines += told(receipt, extract.cut_off, rejects)
     return "\n".join(lines) or "Nothing in inbox/ is due that was not received before."
 

@@ -23,8 +23,8 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
     FOLDER is one extract, or holds several, which are received in the order of their cut-offs. Each build is published
     at its own cut-off; all of them are pinned together.
     """
-    from provenance import builds, extracts, pins, publishing, receiving
-    from provenance.cli.receive import write_rejects
+    from provenance import builds, extracts, pins, publishing
+    from provenance.cli.receive import take
     from provenance.cli.weeks import write_week
 
     if bool(every) == bool(cut_offs):
@@ -36,15 +36,7 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
         for done, path in enumerate(found):
             report("receiving", done, len(found))
             extract = extracts.read(path, systems=params.systems)
-            write_rejects(door, extract)
-            receiving.receive(
-                archive,
-                extract,
-                on=now(),
-                by=user(),
-                under=WEEKLY,
-                max_rejects_percent=params.thresholds.max_rejects_percent,
-            )
+            take(door, archive, extract, params)
         report("receiving", len(found), len(found))
         moments_wanted = builds.weekly_cut_offs(archive) if every else _read_moments(Path(str(cut_offs)))
         try:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provenance.cli.doors import Door, as_json, emit_json, now, progress, user
+from provenance.cli.doors import WEEKLY, Door, as_json, emit_json, now, progress, user
 
 if TYPE_CHECKING:
+    from provenance.archive import Archive
     from provenance.extracts import Extract
-    from provenance.receiving import Receipt
+    from provenance.params import Params
+    from provenance.receiving import Receipt, Report
 
 
 @click.command()
@@ -24,22 +26,12 @@ def receive(door: Door, folder: str, as_json: bool) -> None:
     Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood
     there.
     """
-    from provenance import extracts, receiving
-    from provenance.cli.doors import WEEKLY
+    from provenance import extracts
 
     params, _ = door.params()
     with door.archive() as archive, progress("Receiving") as report:
         extract = extracts.read(Path(folder), systems=params.systems, progress=report)
-        rejects = write_rejects(door, extract)
-        receipt = receiving.receive(
-            archive,
-            extract,
-            on=now(),
-            by=user(),
-            under=WEEKLY,
-            max_rejects_percent=params.thresholds.max_rejects_percent,
-            report=report,
-        )
+        receipt, rejects = take(door, archive, extract, params, report)
     if as_json:
         emit_json(
             {
@@ -55,6 +47,18 @@ def receive(door: Door, folder: str, as_json: bool) -> None:
     else:
         for line in told(receipt, extract.cut_off, rejects):
             click.echo(line)
+
+
+def take(
+    door: Door, archive: Archive, extract: Extract, params: Params, report: Report = lambda *_: None
+) -> tuple[Receipt, str]:
+    """Report what was turned away, then receive the rest; the receipt and the report's name ("" without one)."""
+    from provenance import receiving
+
+    rejects = write_rejects(door, extract)
+    most = params.thresholds.max_rejects_percent
+    said = {"on": now(), "by": user(), "under": WEEKLY}
+    return receiving.receive(archive, extract, **said, max_rejects_percent=most, report=report), rejects
 
 
 def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
