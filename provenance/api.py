@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from provenance import archive, asof, verify
+from provenance import archive, asof, disposal, durable, verify
 from provenance.asof import Snapshot
+from provenance.errors import Refused
 from provenance.history import Publication
 
 
@@ -26,7 +27,14 @@ class Archive:
     def open(cls, path: str | os.PathLike[str], keys: str | os.PathLike[str] | None) -> Archive:
         """As `provenance.open`."""
         root = Path(path)
-        return cls(archive.Archive(root, Path(keys) if keys else archive.keys_beside(root)))
+        inner = archive.Archive(root, Path(keys) if keys else archive.keys_beside(root))
+        if disposal.is_unsettled(inner) and not durable.is_being_written(root / "store"):
+            inner.close()
+            raise Refused(
+                "archive has disposals that were not carried out upon its vault, as one that was restored: "
+                "wanted `provenance dispose resume` first"
+            )
+        return cls(inner)
 
     def __repr__(self) -> str:
         return repr(self._inner)
@@ -48,8 +56,10 @@ class Archive:
     def as_of(self, when: str) -> Snapshot:
         """The build that was live at `when` (London time unless it has an offset; or a date with a single build).
 
-        Raises Missing when nothing was live then, Conflict when several builds were live on a bare date.
+        Raises Missing when nothing was live then, Conflict when several builds were live on a bare date. What is asked
+        of the Snapshot raises `asof.Overtaken` (a Conflict) when a disposal came meanwhile: ask again.
         """
+        self._inner.refresh()
         return asof.as_of(self._inner, when)
 
     def build(self, label: str) -> Snapshot:

@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, durable, entries, rows
+from provenance import canonical, durable, entries, rows, statements
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Tampered
@@ -35,7 +35,10 @@ from provenance.tables import SOURCE_TABLES, TABLES
 from provenance.vault import Vault
 
 FORMAT = 1
-_DECISIVE = ("Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed")  # the acts that History reads
+_DECISIVE = (  # the acts that History reads
+    "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed", "Released", "Reviewed",
+    "Restricted", "Disposed", "Expunged", "Certified",
+)  # fmt: skip
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 
 
@@ -53,11 +56,11 @@ class Archive:
         self.root, self.keys = root, keys
         self.name, self.vkey = _described(root)
         self.log = Log.open(root / "log", vkey=self.vkey)
-        self.vault = Vault(root / "vault", MasterKey.open(keys / "master").bytes)
+        self.vault = self._opened_vault()
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
         self.catalogue = Catalogue(root / "index" / "catalogue.sqlite")
-        self._refresh()
+        self.refresh()
 
     @classmethod
     def found(cls, root: Path, keys: Path, *, name: str, on: str, by: str, under: str) -> Archive:
@@ -93,14 +96,19 @@ class Archive:
     def writing(self) -> Iterator[None]:
         """Be the only writer. A second one gets Conflict at once; what others wrote before is taken in first."""
         with durable.one_writer(self.root / "store", wait=False):
-            self._refresh()
+            MasterKey.recover(self.keys / "master", lambda secret: Vault.opens(self.root / "vault", secret))
+            self.refresh()
             yield
 
     def append(self, *acts: entries.Act) -> range:
         """Log acts, under one new head. Returns their places in the log."""
         placed = self.log.append(acts, key=self.signing_key())
-        self._refresh()
+        self.refresh()
         return placed
+
+    def master_key(self) -> MasterKey:
+        """What opens the vault."""
+        return MasterKey.open(self.keys / "master")
 
     def is_logged(self, act: entries.Built) -> bool:
         """Whether the log itself, hashed up to its signed head, has this act where the catalogue says."""
@@ -117,20 +125,30 @@ class Archive:
 
     def index(self, table: str, draft: Draft | None = None) -> Index:
         """All rows of a table, up to the last extract and the last build, or to a draft whose files are written."""
-        index, extracts, builds = self._indexes.get(table) or (Index(table), 0, 0)
+        index, extracts, events, builds = self._indexes.get(table) or (Index(table), 0, 0, 0)
         if table in SOURCE_TABLES:
             for held in self.history.extracts[extracts:]:
                 folder = self.root / "store" / "received" / f"{held.extract:04d}"
                 if self.relative(folder / f"{table}.parquet") in {file.path for file in held.files}:
                     index.add(held.extract, folder / f"{table}.parquet", since=0)
                 index.replace(rows.read_changes(folder / "changes.parquet"), held.extract)
-        made = [(built.label, number) for number, built in enumerate(self.history.builds, start=1)]
-        if draft is not None and len(made) < draft.number:
-            made.append((draft.label, draft.number))
-        for label, number in made[builds:]:
-            self._enter(index, label, number)
-        self._indexes[table] = (index, len(self.history.extracts), max(builds, len(made)))
+        for what, number in self.history.timeline[events:]:
+            if what == "disposal":
+                self._suffer(index, number)
+            elif number > builds:  # the draft that became this build may have been entered already
+                self._enter(index, self.history.builds[number - 1].label, number)
+                builds = number
+        if draft is not None and builds < draft.number:
+            self._enter(index, draft.label, draft.number)
+            builds = draft.number
+        self._indexes[table] = (index, len(self.history.extracts), len(self.history.timeline), builds)
         return index
+
+    def _suffer(self, index: Index, number: int) -> None:
+        heirs = self.disposal_file(number, index.table)
+        if self.relative(heirs) in {file.path for file in self.history.disposals[number - 1].first.files}:
+            index.add(-number, heirs, since=0)
+        index.suffer(rows.read_fates(self.disposal_file(number, "fates")), number)
 
     def _enter(self, index: Index, label: str, number: int) -> None:
         if index.table in STAGES:
@@ -139,6 +157,24 @@ class Archive:
         else:
             changes = self.changes("records", label)
         index.apply(rows.read_changes(changes), number)
+
+    def shown(self, table: str, positions: np.ndarray, *, case: str = "") -> np.ndarray:
+        """Which rows at `positions` may be shown: alive, and resting on nothing restricted but for this case."""
+        index = self.index(table)
+        fit = index.died[positions] == 0
+        withheld = self.withheld(case)
+        if len(withheld):
+            fit &= ~rows.among(index.a[positions], withheld) & ~rows.among(index.b[positions], withheld)
+            fit &= ~np.isin(positions, index.resting_on(withheld))
+        return fit
+
+    def withheld(self, case: str = "") -> np.ndarray:
+        """Tokens of what is restricted, but for what a standing hold of this case keeps; sorted."""
+        mine = {hold.id for hold in self.history.holds.values() if case and hold.case == case and hold.stands}
+        restricted = self.history.restricted.items()
+        return np.sort(
+            np.array([token for token, act in restricted if mine.isdisjoint(h.hold for h in act.holds)], np.int64)
+        )
 
     def opened(self, table: str, positions: np.ndarray) -> pa.Table:
         """The content of rows at `positions` of a table's index, in that order.
@@ -162,7 +198,7 @@ class Archive:
 
     def forget(self) -> None:
         """Drop what is in memory about rows; the next question reads the files again."""
-        self._indexes: dict[str, tuple[Index, int, int]] = {}
+        self._indexes: dict[str, tuple[Index, int, int, int]] = {}
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
         self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
@@ -175,6 +211,10 @@ class Archive:
         """Where a stage of a build says which rows it opened and closed."""
         return self.root / "store" / stage / f"{label}.changes.parquet"
 
+    def disposal_file(self, number: int, name: str) -> Path:
+        """Where a disposal says what it reached (`fates`, `again`, `left_out`), or holds the heirs of a table."""
+        return self.root / "store" / "disposals" / f"{number:04d}" / f"{name}.parquet"
+
     def unlogged(self) -> list[Path]:
         """Sealed files and statements that no act names: of a build at work, or of one that failed or was cut off."""
         named = set(self.history.files) | {self.relative(self.statement(built.label)) for built in self.history.builds}
@@ -184,18 +224,53 @@ class Archive:
             for form in forms
             for path in (self.root / folder).rglob(form)
         ]
-        return sorted(path for path in present if self.relative(path) not in named)
+        staged = {  # a disposal writes files again beside the old ones, and logs them before they take their places
+            self.disposal_file(d.number, "fates").parent / "staged" for d in self.history.disposals if not d.certified
+        }
+        return sorted(p for p in present if self.relative(p) not in named and p.parent not in staged)
 
     def sweep(self) -> None:
         """Remove what a build that failed or was cut off left behind. Only for a writer, before it writes."""
         for path in [*self.unlogged(), *sorted((self.root / "index").glob("*.tallies"))]:
             durable.remove(path)
 
+    def stated(self, built: entries.Built) -> statements.Statement:
+        """A build's signed statement. Raises Missing, or Tampered when it is not the one that was logged."""
+        path = self.statement(built.label)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise Missing(f"statement of build {built.label} is not there: wanted builds/{path.name}") from None
+        if rows.digest(path) != built.statement:
+            raise Tampered(f"statement of build {built.label} is not the one that was logged: builds/{path.name}")
+        return statements.open_envelope(data, self.log.vkey)
+
+    def handling_order(self, built: entries.Built) -> tuple[str, ...]:
+        """The handling codes, least strict first, as that build had them."""
+        return tuple(canonical.loads(self.stated(built).params)["grading"]["handling_order"])
+
     def statement(self, label: str) -> Path:
         """A build's signed statement."""
         return self.root / "builds" / f"{label}.json"
 
-    def _refresh(self) -> None:
+    def _opened_vault(self) -> Vault:
+        folder, opens = self.root / "vault", lambda secret: Vault.opens(self.root / "vault", secret)
+        while True:
+            key = MasterKey.in_use(self.keys / "master", opens)
+            try:
+                return Vault(folder, key.bytes)
+            except (Missing, Tampered):  # perhaps a disposal has put another keyring in the place of the one just read
+                if MasterKey.in_use(self.keys / "master", opens).bytes == key.bytes:
+                    raise
+
+    def is_overtaken(self) -> bool:
+        """Whether a disposal was logged since this archive took in the log: rows in its memory may be nowhere else."""
+        before = len(self.history.disposals)
+        self.refresh()
+        return len(self.history.disposals) > before
+
+    def refresh(self) -> None:
+        """Take in what others have logged since; what they disposed of is in memory no longer."""
         self.log.refresh()
         before = getattr(self, "_seen", 0)
         self.catalogue.refresh(self.log)
@@ -205,6 +280,10 @@ class Archive:
         if before != self.log.size:
             self.history.extend(self.catalogue.acts(_DECISIVE, before))
             self._seen = self.log.size
+        if not self.vault.is_current:
+            self.vault = self._opened_vault()
+            self.sealer = Sealer(self.vault, self.crew)
+            self.forget()
 
 
 def keys_beside(root: Path) -> Path:

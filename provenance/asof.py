@@ -2,21 +2,24 @@
 
 `as of` means the build that was published at that instant: never a later one, and nothing that was learned later. Each
 answer says which build that is, when it was live, up to when it took records, its root, whether it verifies, the words
-that stood on the landing page, and how many rows have since been disposed of.
+that stood on the landing page, and how many rows have since been disposed of, reduced or restricted.
+
+What was disposed of is nowhere. What is restricted is shown only under the reference of a case that holds it, and the
+doors log that. Figures computed with what is gone would tell of it, so they are withheld but for such a case (R35).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import entries, identity, merkle, moments, rows, statements, vault
+from provenance import entries, identity, merkle, moments, propagation, rows, statements, vault
 from provenance.archive import Archive
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.history import Publication
@@ -26,12 +29,18 @@ from provenance.tables import TABLES
 if TYPE_CHECKING:
     import networkx
 
+_T = TypeVar("_T")
+
+
+class Overtaken(Conflict):
+    """A disposal came between the parts of an answer: all of it is to be asked for again, with a new Snapshot."""
+
 
 class Snapshot:
-    """One build, read as it was published."""
+    """One build, read as it was published; with `case`, also what is restricted and held for that case."""
 
-    def __init__(self, archive: Archive, built: entries.Built, publication: Publication | None) -> None:
-        self.archive, self.built, self.publication = archive, built, publication
+    def __init__(self, archive: Archive, built: entries.Built, publication: Publication | None, case: str = "") -> None:
+        self.archive, self.built, self.publication, self.case = archive, built, publication, case
 
     def __repr__(self) -> str:
         return f"Snapshot({self.label})"
@@ -48,14 +57,7 @@ class Snapshot:
     @cached_property
     def statement(self) -> statements.Statement:
         """The signed build statement. Raises Missing or Tampered."""
-        path = self.archive.statement(self.label)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise Missing(f"statement of build {self.label} is not there: wanted builds/{path.name}") from None
-        if rows.digest(path) != self.built.statement:
-            raise Tampered(f"statement of build {self.label} is not the one that was logged: builds/{path.name}")
-        return statements.open_envelope(data, self.archive.log.vkey)
+        return self.archive.stated(self.built)
 
     @property
     def landing_page(self) -> Mapping[str, str]:
@@ -72,16 +74,60 @@ class Snapshot:
         return True
 
     @cached_property
-    def disposed(self) -> Mapping[str, int]:
-        """How many rows of each table of this build can no longer be read, because a parent's secret was destroyed."""
-        found = {}
+    def disposed(self) -> Mapping[str, Any]:
+        """What has become of this build's rows since: how many were `disposed` of, are `reduced` to less, or are
+        `restricted` for a case; per table, and the disposed ones by reason code (R19).
+
+        `computed_with_erased` counts figures of people and networks that are withheld because of it.
+        """
+        tables: dict[str, dict[str, int]] = {}
+        reasons: dict[str, int] = {}
         for name in TABLES:
-            standing = self._standing(name)
-            found[name] = int((~readable(self.archive, name, standing)).sum())
-        return {name: count for name, count in found.items() if count}
+            index, at = self.archive.index(name), self._every(name)
+            numbers, counts = np.unique(index.died[at], return_counts=True)
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+                if number:
+                    reason = self.archive.history.disposals[number - 1].first.reason
+                    reasons[reason] = reasons.get(reason, 0) + count
+            now = self._states(name, at)
+            found = {state: int((now == code).sum()) for code, state in _STATES.items()}
+            if name in ("nominal", "network"):
+                found["computed_with_erased"] = int(self._is_marked(name, self._standing(name)).sum())
+            if any(found.values()):
+                tables[name] = {state: count for state, count in found.items() if count}
+        totals = {
+            state: sum(counts.get(state, 0) for counts in tables.values())
+            for state in (*_STATES.values(), "computed_with_erased")
+        }
+        return {**totals, "tables": tables, "reasons": dict(sorted(reasons.items()))}
+
+    @cached_property
+    def restricted_rows(self) -> int:
+        """How many rows this snapshot can show only because of its case."""
+        return sum(
+            int((self.archive.shown(name, at, case=self.case) & ~self.archive.shown(name, at)).sum())
+            for name in TABLES
+            for at in [self._every(name)]
+        )
+
+    def _states(self, table: str, at: np.ndarray) -> np.ndarray:
+        """What has become of each row at `at`: 0 nothing, or a code of _STATES."""
+        index = self.archive.index(table)
+        last = at.copy()
+        while len(dead := np.flatnonzero((last >= 0) & (index.died[last] > 0))):
+            last[dead] = index.heir[last[dead]]
+        now = np.where(last < 0, 1, np.where(last != at, 2, 0)).astype(np.int8)
+        here = np.flatnonzero(last >= 0)
+        hidden = here[~self.archive.shown(table, last[here], case=self.case)]
+        whole = self._reducible(last[hidden]) if table == "link" else np.zeros(len(hidden), bool)
+        now[hidden] = np.where(whole, 2, 3)
+        return now
 
     def links(self, *, nominal: str | None = None, network: str | None = None, theme: str | None = None) -> pa.Table:
-        """Links with their supports, by theme, a and b; of one person, of one network's members, of one theme."""
+        """Links with their supports, by theme, a and b; of one person, of one network's members, of one theme.
+
+        `reduced` is 1 where a link rested on more when it was shown than it does now.
+        """
         index = self.archive.index("link")
         at = self._standing("link", theme)
         if nominal is not None:
@@ -95,7 +141,11 @@ class Snapshot:
         return self._content("link", at)
 
     def nominals(self, *, nominal: str | None = None, network: str | None = None, theme: str | None = None) -> pa.Table:
-        """People with their figures, by theme and id."""
+        """People with their figures, by theme and id.
+
+        `computed_with_erased` is 1 where something that is gone was counted into them; the figures are null then,
+        unless they are asked for under a case.
+        """
         at = self._standing("nominal", theme or (_theme_of(network) if network else None))
         if nominal is not None:
             at = at[self.archive.index("nominal").a[at] == self._token(nominal)]
@@ -103,7 +153,10 @@ class Snapshot:
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
-        """Networks with their figures, largest first within a theme. Raises Missing for an id it has not."""
+        """Networks with their figures, largest first within a theme; figures withheld as for people.
+
+        Raises Missing for an id it has not.
+        """
         content = self._content("network", self._standing("network", theme))
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
         if network is None:
@@ -137,6 +190,7 @@ class Snapshot:
         index, at = self.archive.index("record"), self._standing("record")
         named = pa.table({name: [s[name] for s in supports] for name in ("system", "record_id")})
         tokens = self.archive.vault.tokens(vault.record_keys(named["system"], named["record_id"]))
+        at = at[self.archive.shown("record", at, case=self.case)]
         leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at[np.isin(index.a[at], tokens)]}
         for support, token in zip(supports, tokens.tolist(), strict=True):
             if token not in leaf_of:
@@ -199,7 +253,8 @@ class Snapshot:
             "cut_off": self.built.cut_off,
             "root": self.root,
             "verified": self.verified,
-            "disposed": dict(self.disposed),
+            "case": self.case,
+            "disposed": self.disposed,
             "left_out": [entries.as_json(count) for count in self.built.left_out],
             "caveat": self.landing_page["text"],
             "caveat_version": self.landing_page["version"],
@@ -213,25 +268,115 @@ class Snapshot:
     def _identities(self) -> pa.Table:
         return identity.resolve(self._content("identity", self._standing("identity"))).canonical.combine_chunks()
 
+    def _every(self, table: str) -> np.ndarray:
+        """Positions of the rows that the build had, the dead among them."""
+        return self.archive.index(table).standing(self._number)
+
     def _standing(self, table: str, theme: str | None = None) -> np.ndarray:
+        """Positions of the rows that may still be read, a dead row's heir in its place."""
         index = self.archive.index(table)
-        at = index.standing(self._number)
+        at = index.living(self._every(table))
         return at if theme is None else at[index.theme[at] == _code(theme)]
+
+    def _reducible(self, at: np.ndarray) -> np.ndarray:
+        """Which links at `at` rest on something restricted while neither of their two people is."""
+        index, withheld = self.archive.index("link"), self._withheld
+        return ~rows.among(index.a[at], withheld) & ~rows.among(index.b[at], withheld)
+
+    @cached_property
+    def _withheld(self) -> np.ndarray:
+        return self.archive.withheld(self.case)
+
+    def _is_marked(self, table: str, at: np.ndarray) -> np.ndarray:
+        """Which figures were computed with what is gone, or is out of view."""
+        # A row that stands on in a later build was worked out again for it, without what was gone by then.
+        after = np.array([0, *(disposal.after for disposal in self.archive.history.disposals)])
+        index = self.archive.index(table)
+        found = after[index.marked[at]] >= self._number
+        if len(self._withheld):
+            found |= rows.among(index.a[at], self._near_withheld) if table == "nominal" else self._holds_withheld(at)
+        return found
+
+    @cached_property
+    def _near_withheld(self) -> np.ndarray:
+        """Tokens of the people who were linked with, or in a record of, what is out of view."""
+        found = []
+        for table in ("link", "involvement"):
+            index, at = self.archive.index(table), self._standing(table)
+            hidden = at[~self.archive.shown(table, at, case=self.case)]
+            found += [index.a[hidden], index.b[hidden]]
+        near = np.unique(np.concatenate(found))
+        merged = self._identities
+        names = pc.is_in(merged["nominal"], value_set=self._names(near))
+        canonical = self.archive.vault.tokens(vault.nominal_keys(merged["canonical"].filter(names)))
+        return np.union1d(near, canonical)
+
+    def _names(self, tokens: np.ndarray) -> pa.Array:
+        keys = self.archive.vault.keys(tokens[tokens != 0])
+        return vault.nominal_ids(keys.filter(pc.starts_with(keys, "n")))
+
+    def _holds_withheld(self, at: np.ndarray) -> np.ndarray:
+        """Which networks had one of the people whose figures are withheld, or who are out of view."""
+        people, standing = self.archive.index("nominal"), self._standing("nominal")
+        gone = standing[rows.among(people.a[standing], np.union1d(self._near_withheld, self._withheld))]
+        ids = self.archive.sealer.open("nominal", people.rows(gone))["network"]
+        network = self.archive.sealer.open("network", self.archive.index("network").rows(at))["network"]
+        return pc.is_in(network, value_set=pc.unique(ids)).to_numpy(zero_copy_only=False)
 
     def _token(self, nominal: str) -> int:
         token = int(self.archive.vault.tokens(vault.nominal_keys(pa.array([self.canonical(nominal)], pa.string())))[0])
-        if not token:
+        if not token or token in self._withheld:
             raise Missing("no nominal of that id is held: it was never received, or has been disposed of")
         return token
 
     def _content(self, table: str, at: np.ndarray) -> pa.Table:
-        at = at[readable(self.archive, table, at)]
-        content = self.archive.sealer.open(table, self.archive.index(table).rows(at))
+        shown = self.archive.shown(table, at, case=self.case)
+        content = self._read(table, at[shown])
+        if table == "link":
+            content = content.append_column(
+                "reduced", pa.array((~np.isin(at[shown], self._every(table))).astype(np.int64))
+            )
+            less = at[~shown & self._reducible(at)]
+            if len(less):
+                content = pa.concat_tables([content, self._reduced(less)])
+        elif table in _FIGURES:
+            marked = pa.array(self._is_marked(table, at[shown]))
+            for name in _FIGURES[table] if not self.case else ():
+                place = content.column_names.index(name)
+                withheld = pc.if_else(marked, pa.scalar(None, pa.int64()), content[name].combine_chunks())
+                content = content.set_column(place, name, withheld)
+            content = content.append_column("computed_with_erased", marked.cast(pa.int64()))
         return content.sort_by([(name, "ascending") for name in TABLES[table].key]).combine_chunks()
 
+    def _read(self, table: str, at: np.ndarray) -> pa.Table:
+        try:
+            return self.archive.sealer.open(table, self.archive.index(table).rows(at))
+        except (Missing, Tampered):
+            if self.archive.is_overtaken():
+                raise Overtaken(f"build {self.label} was disposed of in part while it was read: ask again") from None
+            raise
 
-def as_of(archive: Archive, when: str) -> Snapshot:
+    def _reduced(self, at: np.ndarray) -> pa.Table:
+        """Links at `at` without what is restricted, as they are to be shown."""
+        order = self.archive.handling_order(self.built)
+        less = propagation.reduced(self.archive, self._read("link", at), self._withheld, order)
+        return less.set_column(less.num_columns - 1, "reduced", pa.array(np.ones(less.num_rows, np.int64)))
+
+
+_STATES = {1: "disposed", 2: "reduced", 3: "restricted"}
+# What would tell, by a difference, how much of what is gone there was.
+_FIGURES = {
+    "nominal": (
+        "links", "strength", "records", "offending", "victim", "witness", "other", "harm", "harm_unknown",
+    ),
+    "network": ("members", "links", "strength", "harm"),
+}  # fmt: skip
+
+
+def as_of(archive: Archive, when: str, *, case: str = "") -> Snapshot:
     """The build that was live at `when`: a London time, or an instant with its offset, or a date with one build.
+
+    With `case`, what is restricted and held for that case is shown too; whoever opens that door logs it.
 
     Raises Missing when nothing was live, Conflict when several builds were live on a date, Malformed for a time that
     is not one.
@@ -242,7 +387,7 @@ def as_of(archive: Archive, when: str) -> Snapshot:
             spans = ", ".join(f"{p.label} from {moments.london(moments.instant(p.start))}" for p in live)
             raise Conflict(f"date {when} had {len(live)} builds live: {spans}; say the time as well")
         if live:
-            return Snapshot(archive, archive.history.build(live[0].label), live[0])
+            return Snapshot(archive, archive.history.build(live[0].label), live[0], case)
         instant = moments.utc(moments.day(when)[0])
     else:
         instant = moments.utc(moments.parse(when))
@@ -255,7 +400,16 @@ def as_of(archive: Archive, when: str) -> Snapshot:
             else "no build was made"
         )
         raise Missing(f"no build was live at {moments.london(moments.instant(instant))}: {since}")
-    return Snapshot(archive, archive.history.build(publication.label), publication)
+    return Snapshot(archive, archive.history.build(publication.label), publication, case)
+
+
+def whole(ask: Callable[[], _T]) -> _T:
+    """What `ask` answers, asked again for as long as disposals come between its parts: the old state or the new one."""
+    while True:
+        try:
+            return ask()
+        except Overtaken:
+            continue
 
 
 def live_on(archive: Archive, date: str) -> Sequence[Publication]:
@@ -302,16 +456,6 @@ def check_table(archive: Archive, built: entries.Built, name: str) -> None:
         )
 
 
-def readable(archive: Archive, table: str, at: np.ndarray) -> np.ndarray:
-    """Which of the rows at positions `at` of a table still have the secrets of all their parents."""
-    index, held_by = archive.index(table), archive.vault.retained
-    held = held_by(index.a[at]) & held_by(index.b[at])
-    gone = np.flatnonzero(~held_by(index.others))
-    if len(gone):
-        held &= ~np.isin(at, np.searchsorted(index.ends, gone, side="right") - 1)
-    return held
-
-
 def answered(link: Mapping[str, Any]) -> dict[str, Any]:
     """A link as answers show it: each support with both roles in the order of a and b."""
     supports = [
@@ -336,15 +480,20 @@ def difference(before: Snapshot, after: Snapshot) -> pa.Table:
     link); the record columns list `SYSTEM RECORD` behind the change: those that came, those that went, and those that
     say something else now.
     """
-    index = before.archive.index("link")
-    old, new = index.standing(before.built.number), index.standing(after.built.number)
-    gone = before._content("link", np.setdiff1d(old, new, assume_unique=True)).to_pylist()
-    come = after._content("link", np.setdiff1d(new, old, assume_unique=True)).to_pylist()
+    old, new = before._standing("link"), after._standing("link")
+    gone = before._content("link", np.setdiff1d(old, new)).to_pylist()
+    come = after._content("link", np.setdiff1d(new, old)).to_pylist()
     sides: dict[tuple[str, str, str], list[Any]] = {}
     for place, links in enumerate((gone, come)):
         for link in links:
             sides.setdefault((link["theme"], link["a"], link["b"]), [None, None])[place] = link
-    return pa.Table.from_pylist([_changed(key, *pair) for key, pair in sorted(sides.items())], schema=DIFFERENCE)
+    said = [
+        _changed(key, *pair)
+        for key, pair in sorted(sides.items())
+        # What a disposal left of a link stands in the next build as a row of its own, and says the same.
+        if not (pair[0] and pair[1] and pair[0]["supports"] == pair[1]["supports"])
+    ]
+    return pa.Table.from_pylist(said, schema=DIFFERENCE)
 
 
 DIFFERENCE = pa.schema(

@@ -23,6 +23,8 @@ from provenance.sealing import opened_blob, sealed_blob
 COUNTS = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
 TALLIES = pa.schema([("theme", pa.string()), ("token", pa.int64()), *((name, pa.int64()) for name in COUNTS)])
 
+AFRESH = pa.schema([("token", pa.int64())])
+
 LEFT_OUT = pa.schema(
     [
         ("reason", pa.string()),
@@ -42,6 +44,7 @@ class Tallies:
     added: pa.Table  # TALLIES
     removed: pa.Table  # TALLIES
     left_out: pa.Table  # LEFT_OUT of the whole build, not of its changes alone
+    afresh: pa.Table  # AFRESH: people whose earlier counts are to be forgotten, because a disposal took from them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Draft:
     number: int
     cut_off: str  # UTC
 
-    def rules(self, params: Params, table: HarmTable) -> str:
+    @staticmethod
+    def rules(params: Params, table: HarmTable) -> str:
         """A digest of what decides links and counts; while it stands, a build may stand on the one before."""
         return hashlib.sha256(f"{params.tallying_digest()} {table.edition} {table.sha256}".encode()).hexdigest()
 
@@ -64,11 +68,11 @@ class Draft:
     def write_tallies(self, archive: Archive, tallies: Tallies) -> None:
         """Leave the tallies for the networks stage."""
         sink = pa.BufferOutputStream()
-        for part, schema in ((tallies.added, TALLIES), (tallies.removed, TALLIES), (tallies.left_out, LEFT_OUT)):
+        for part, schema in zip(_parts(tallies), (TALLIES, TALLIES, LEFT_OUT, AFRESH), strict=True):
             with pa.ipc.new_stream(sink, schema) as writer:
                 writer.write_table(part.select(schema.names).cast(schema))
         content = bytes([tallies.again]) + sink.getvalue().to_pybytes()
-        durable.write(self._tallies(archive), sealed_blob(archive.vault.archive_secret, "tallies", content), mode=0o600)
+        durable.write(self._tallies(archive), sealed_blob(archive.vault.derived_secret, "tallies", content), mode=0o600)
 
     def read_tallies(self, archive: Archive) -> Tallies:
         """What the link stage left. Raises Missing when it has not run here, or its build was logged already."""
@@ -78,9 +82,9 @@ class Draft:
             raise Missing(
                 f"the link stage of build {self.label} left no tallies here: run it again, `dvc repro -f link`"
             ) from None
-        content = opened_blob(archive.vault.archive_secret, "tallies", sealed)
+        content = opened_blob(archive.vault.derived_secret, "tallies", sealed)
         source = pa.BufferReader(content[1:])
-        return Tallies(bool(content[0]), *(pa.ipc.open_stream(source).read_all() for _ in range(3)))
+        return Tallies(bool(content[0]), *(pa.ipc.open_stream(source).read_all() for _ in range(4)))
 
     def clear(self, archive: Archive) -> None:
         """Remove what was left between stages."""
@@ -88,6 +92,10 @@ class Draft:
 
     def _tallies(self, archive: Archive) -> Path:
         return archive.root / "index" / f"{self.label}.tallies"
+
+
+def _parts(tallies: Tallies) -> tuple[pa.Table, ...]:
+    return tallies.added, tallies.removed, tallies.left_out, tallies.afresh
 
 
 def next_draft(archive: Archive, cut_off: str) -> Draft:

@@ -81,3 +81,18 @@ def one_writer(folder: Path, *, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether another process holds the folder's writer lock at this moment."""
+    try:
+        handle = os.open(folder / ".writer", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

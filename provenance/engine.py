@@ -6,7 +6,9 @@ spill to: plaintext stays in memory or the query fails. Another engine is anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import duckdb
 import ibis
@@ -17,26 +19,26 @@ import pyarrow as pa
 from provenance import links, records
 from provenance.harm import HarmTable
 from provenance.params import Params
+from provenance.tables import SUPPORTS
 
 RECORDS = ibis.Schema.from_pyarrow(records.RECORDS.append(pa.field("version", pa.int64())))
 INVOLVEMENTS = ibis.Schema.from_pyarrow(records.INVOLVEMENTS.append(pa.field("nominal", pa.string())))
+_SUPPORTS = ibis.Schema.from_pyarrow(SUPPORTS)
 
 
 class Engine:
-    """DuckDB with the rules of one set of params and one harm table."""
+    """DuckDB with the rules of one set of params and one harm table; each rule is turned into SQL when first asked."""
 
     def __init__(self, params: Params, table: HarmTable, threads: int) -> None:
         taken = ibis.table(RECORDS, name="records"), ibis.table(INVOLVEMENTS, name="involvements")
-        supports = links.supports(*taken, params)
-        self._rules = {
-            "supports": supports,
-            "left_out": links.left_out(*taken, params),
-            "tallies": links.tallies(*taken, params, table),
-            "links": links.links(ibis.table(supports.schema(), name="supports"), params),
+        self._rules: Mapping[str, Callable[[], ir.Table]] = {
+            "supports": lambda: links.supports(*taken, params),
+            "left_out": lambda: links.left_out(*taken, params),
+            "tallies": lambda: links.tallies(*taken, params, table),
         }
-        self._sql = {name: ibis.to_sql(rule, dialect="duckdb") for name, rule in self._rules.items()}
-        self._small = {name: _small_tables(rule) for name, rule in self._rules.items()}
+        self._order = tuple(params.grading.handling_order)
         self._threads = threads
+        self._written: dict[str, _Written] = {}
 
     def supports(self, records: pa.Table, involvements: pa.Table) -> pa.Table:
         """See `links.supports`; rows in no order."""
@@ -52,16 +54,43 @@ class Engine:
 
     def links(self, supports: pa.Table) -> pa.Table:
         """See `links.links`; rows in no order."""
-        return self._run("links", supports=supports)
+        return added_up(supports, self._order, self._threads)
 
     def _run(self, name: str, **tables: pa.Table) -> pa.Table:
-        schema = self._rules[name].schema().to_pyarrow()
+        if name not in self._written:
+            self._written[name] = _Written.of(self._rules[name]())
+        return self._written[name].run(self._threads, **tables)
+
+
+def added_up(supports: pa.Table, handling_order: Sequence[str], threads: int) -> pa.Table:
+    """See `links.links`; rows in no order."""
+    return _links(tuple(handling_order)).run(threads, supports=supports)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A rule as SQL, with the small tables that it brings along."""
+
+    sql: str
+    small: Mapping[str, pa.Table]
+    schema: pa.Schema
+
+    @classmethod
+    def of(cls, rule: ir.Table) -> _Written:
+        return cls(ibis.to_sql(rule, dialect="duckdb"), _small_tables(rule), rule.schema().to_pyarrow())
+
+    def run(self, threads: int, **tables: pa.Table) -> pa.Table:
         if not any(content.num_rows for content in tables.values()):  # a week without news, or nothing before it
-            return schema.empty_table()
-        with duckdb.connect(config={"temp_directory": "", "threads": self._threads}) as connection:
-            for table, content in {**self._small[name], **tables}.items():
+            return self.schema.empty_table()
+        with duckdb.connect(config={"temp_directory": "", "threads": threads}) as connection:
+            for table, content in {**self.small, **tables}.items():
                 connection.register(table, content)
-            return connection.sql(self._sql[name]).to_arrow_table().cast(schema)
+            return connection.sql(self.sql).to_arrow_table().cast(self.schema)
+
+
+@cache
+def _links(handling_order: tuple[str, ...]) -> _Written:
+    return _Written.of(links.links(ibis.table(_SUPPORTS, name="supports"), handling_order))
 
 
 def _small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:

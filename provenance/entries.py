@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from provenance import canonical
@@ -65,6 +66,39 @@ Text = Annotated[
 ]
 RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*(/\w[\w.-]*)*")]
 Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
+Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
+DayOrNone = Annotated[str, _matching("a day, or nothing", r"(\d{4}-\d\d-\d\d)?", lambda t: t and date.fromisoformat(t))]
+LineOrNone = Annotated[
+    str,
+    _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
+]
+Id = Annotated[str, _matching("16 lowercase hexadecimal digits", r"[0-9a-f]{16}")]
+# 63-bit numbers, which JSON's readers would round; as text, four times as many go into one entry as a Value each.
+Tokens = Annotated[
+    str,
+    _matching(
+        "tokens of 16 hexadecimal digits, ascending, with a space between",
+        r"([0-9a-f]{16}( [0-9a-f]{16})*)?",
+        lambda text: _ascending(text.split()),
+    ),
+]
+TOKENS_AT_MOST = 3_000  # in one entry, whose size the log limits
+
+
+def _ascending(values: list[str]) -> None:
+    if any(one >= other for one, other in pairwise(values)):
+        raise ValueError
+
+
+def packed(tokens: Iterable[int]) -> str:
+    """Tokens as the log writes them."""
+    return " ".join(f"{token:016x}" for token in sorted(set(tokens)))
+
+
+def unpacked(tokens: str) -> list[int]:
+    """What `packed` packed."""
+    return [int(token, 16) for token in tokens.split()]
+
 
 _V = TypeVar("_V", bound="Value")
 
@@ -231,6 +265,144 @@ class Failed(Act):
     reason: Code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening(Value):
+    """A day that counts towards how long a case's material is kept: see `holds.EVENTS`."""
+
+    event: Code
+    day: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkScope(Value):
+    """A network that a hold names by its id."""
+
+    network: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Act):
+    """A case needs material: until the hold is released, its disposal is restriction (CPIA 1996 s.23, Code)."""
+
+    hold: Id
+    case: Text
+    basis: Code
+    nominals: Tokens
+    records: Tokens
+    networks: tuple[NetworkScope, ...]
+    first_day: DayOrNone  # of what occurred; both or neither
+    last_day: DayOrNone
+    everything: Count  # 1: all that the archive has, as for an inquiry
+    review_on: Day
+    events: tuple[Happening, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed(Act):
+    """Something happened in a held case that moves the day from which it may be released, or its review."""
+
+    hold: Id
+    events: tuple[Happening, ...]  # none: only the review was moved
+    review_on: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released(Act):
+    """A hold has ended."""
+
+    hold: Id
+    earliest: DayOrNone  # as computed; nothing where the basis has no table
+    reason: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed(Act):
+    """A person looked at what is due and decided to keep it (R40)."""
+
+    nominals: Tokens
+    records: Tokens
+    reason: Code
+    next_review: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRef(Value):
+    """A hold that a restriction waits for."""
+
+    hold: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restricted(Act):
+    """What was to be disposed of is held: it is out of every view, and only the held cases may read it (R38)."""
+
+    disposal: Id
+    part: Count  # from 1; one carried-out plan may need several entries
+    nominals: Tokens
+    records: Tokens
+    approved_by: Text
+    reason: Code
+    plan: Digest  # keyed: recognises the plan, and tells nobody without the vault what it said
+    holds: tuple[HoldRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposed(Act):
+    """Secrets are destroyed: from this entry on, nobody is shown what rested on them (R31 to R36)."""
+
+    disposal: Id  # the tombstone's random id; the certificate has it too
+    number: Count  # 1 for the archive's first disposal
+    part: Count
+    parts: Count
+    nominals: Tokens
+    records: Tokens
+    approved_by: Text
+    reason: Code
+    plan: Digest
+    files: tuple[StoredFile, ...]  # in the first part: what it reached, and the rows that take the place of others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expunged(Act):
+    """The dead rows are gone from these files, which are otherwise as they were; their leaves stay."""
+
+    number: Count
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified(Act):
+    """A disposal was carried out in every copy the archive knows, was verified, and its certificate signed."""
+
+    number: Count
+    certificate: Digest  # SHA-256 of the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consulted(Act):
+    """Someone was shown restricted material for a case."""
+
+    case: Text
+    label: Label
+    rows: Count  # restricted rows that the answer held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined(Act):
+    """Rows of an extract spoke of what was disposed of, and were kept out (R41); the rejects report says which."""
+
+    extract: Count
+    rows: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(Act):
+    """The archive was put back from a backup, and the disposals since were replayed upon it."""
+
+    backup: Digest  # SHA-256 of the backup's manifest
+    replayed: Count
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """An act of a kind that this version does not know, as it stands in the log."""
@@ -245,8 +417,12 @@ class Unknown:
 
 
 ACTS: dict[str, type[Act]] = {
-    act.__name__: act for act in (Founded, Received, Confirmed, Built, Published, Withdrawn, Failed)
-}
+    act.__name__: act
+    for act in (
+        Founded, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released, Reviewed,
+        Restricted, Disposed, Expunged, Certified, Consulted, Quarantined, Restored,
+    )
+}  # fmt: skip
 
 
 def to_bytes(act: Act | Unknown) -> bytes:

@@ -35,6 +35,9 @@ from provenance.errors import Malformed, shape
 from provenance.records import TABLES, Table
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of about how many lines or steps
+# Of "nominal" or "record", systems ("" for nominals) and ids: which were disposed of. Asked about each id once.
+Erased = Callable[[str, pa.Array, pa.Array], np.ndarray]
+RETURNED = "returned"  # the reason for which a row is kept out that speaks of what was disposed of (R41)
 
 REJECTS = pa.schema(
     [
@@ -82,10 +85,17 @@ class Extract:
     offered: Mapping[str, int]  # file name -> rows read, the rejected and the repeated among them
 
 
-def read(folder: Path, *, systems: Mapping[str, Collection[str]], progress: Progress | None = None) -> Extract:
+def read(
+    folder: Path,
+    *,
+    systems: Mapping[str, Collection[str]],
+    erased: Erased | None = None,
+    progress: Progress | None = None,
+) -> Extract:
     """Read and check the extract in `folder`.
 
-    `systems` names the known systems, each with the record kinds it may hand over, or none for any kind.
+    `systems` names the known systems, each with the record kinds it may hand over, or none for any kind. Rows that
+    speak of what is `erased` are rejected; an order to dispose of it once more is no news, and is left out.
     Raises Malformed for a fault of a whole file. A row in which every cell is empty is a blank line, and not a row.
     """
     tell = progress or (lambda what, done, total: None)
@@ -103,6 +113,8 @@ def read(folder: Path, *, systems: Mapping[str, Collection[str]], progress: Prog
         check.repeats()
         tell("checks", len(checks), steps)
     _check_between(checks["records"], checks["involvements"])
+    if erased is not None:
+        _check_returns(checks, erased)
 
     accepted = {}
     for name, check in checks.items():
@@ -697,6 +709,41 @@ def _check_between(held: _Check, involved: _Check) -> None:
     people = whose.filter(pa.array(~involved.bad)).combine_chunks()
     alone = ~held.bad & ~_numpy(pc.is_in(offered, value_set=people))
     held.reject(alone, "record_id", "nobody-in-record", "at least one accepted involvement")
+
+
+def _check_returns(checks: Mapping[str, _Check], erased: Erased) -> None:
+    """Last of all, so that a record stays although the only person in it is one who must not come back."""
+    wanted = "nothing that was disposed of, unless a person admits it"
+    for name, column in (
+        ("records", "record_id"),
+        ("involvements", "record_id"),
+        ("involvements", "nominal_id"),
+        ("nominals", "nominal_id"),
+        ("merges", "from_nominal"),
+        ("merges", "into_nominal"),
+    ):
+        check = checks[name]
+        what = "record" if column == "record_id" else "nominal"
+        systems = check.rows["system"] if what == "record" else None
+        check.reject(~check.bad & _among_erased(erased, what, systems, check.rows[column]), column, RETURNED, wanted)
+    orders = checks["disposals"]
+    for what in records.DISPOSABLE:
+        mine = orders.equal("what", what)
+        systems = orders.rows["system"] if what == "record" else None
+        orders.bad |= mine & ~orders.bad & _among_erased(erased, what, systems, orders.rows["id"])
+
+
+def _among_erased(erased: Erased, what: str, systems: pa.ChunkedArray | None, ids: pa.ChunkedArray) -> np.ndarray:
+    ids = pa.concat_arrays([pa.array([], pa.string()), *ids.chunks])
+    none = pa.array([""] * len(ids), pa.string())
+    of = none if systems is None else pa.concat_arrays([none.slice(0, 0), *systems.chunks])
+    each = pa.table({"system": of, "id": ids})
+    once = each.group_by(["system", "id"]).aggregate([])
+    gone = once.filter(pa.array(erased(what, *(once[name].combine_chunks() for name in ("system", "id")))))
+    if not gone.num_rows:
+        return np.zeros(len(ids), bool)
+    joined = (pc.binary_join_element_wise(t["system"], t["id"], _SEPARATOR) for t in (each, gone))
+    return _numpy(pc.is_in(next(joined), value_set=next(joined)))
 
 
 def _shapes(cells: pa.ChunkedArray) -> pa.Array:

@@ -46,7 +46,7 @@ def keep(archive: Archive, build: int) -> None:
     for part in parts:
         with pa.ipc.new_stream(sink, part.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
             writer.write_table(part.combine_chunks())
-    sealed = sealed_blob(archive.vault.archive_secret, f"figures {build}", sink.getvalue().to_pybytes())
+    sealed = sealed_blob(archive.vault.derived_secret, f"figures {build}", sink.getvalue().to_pybytes())
     durable.write(archive.root / "index" / "figures", sealed, mode=0o600)
 
 
@@ -56,7 +56,7 @@ def recall(archive: Archive, build: int) -> None:
     if len(archive.figures) or not path.exists():
         return
     try:
-        source = pa.BufferReader(opened_blob(archive.vault.archive_secret, f"figures {build}", path.read_bytes()))
+        source = pa.BufferReader(opened_blob(archive.vault.derived_secret, f"figures {build}", path.read_bytes()))
     except Tampered:  # of another build, or damaged: what it says is in the rows too
         return
     links, people = (pa.ipc.open_stream(source).read_all() for _ in range(2))
@@ -79,7 +79,7 @@ def differs(archive: Archive) -> str:
     sealed = path.read_bytes()
     for build in range(len(archive.history.builds), 0, -1):
         try:
-            opened_blob(archive.vault.archive_secret, f"figures {build}", sealed)
+            opened_blob(archive.vault.derived_secret, f"figures {build}", sealed)
         except Tampered:
             continue
         return ""

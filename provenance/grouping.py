@@ -40,7 +40,7 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     link, people = archive.index("link", draft), archive.index("nominal")
     standing = link.standing(draft.number)
     strength, records = figures.of_links(archive, standing)
-    before = people.standing(draft.number - 1)
+    before = people.living(people.standing(draft.number - 1))
     held = archive.opened("nominal", before).append_column("token", pa.array(people.a[before]))
     now = _counts(held, tallies)
 
@@ -63,10 +63,12 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     opened, changes = 0, []
     for name, fresh in (("nominal", content), ("network", groups)):
         index = archive.index(name)
-        last = index.standing(draft.number - 1)
+        every = index.standing(draft.number - 1)
+        last = index.living(every)
         ours, theirs = canonical.rows(fresh), canonical.rows(archive.opened(name, last))
         new = fresh.filter(pc.invert(pc.is_in(ours, value_set=theirs)))
         gone = last[~pc.is_in(theirs, value_set=ours).to_numpy(zero_copy_only=False)]
+        gone = np.concatenate([gone, np.setdiff1d(every, last)])
         rows.write_segment(archive.segment(draft.label, name), archive.sealer.seal(name, new))
         changes.append(index.references(gone, opened=False))
         opened += new.num_rows
@@ -79,9 +81,13 @@ def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
     """Each person's counts now (TALLIES), sorted by theme and token; people without a record are gone."""
     parts = [tallies.added]
     if not tallies.again:
-        parts.append(held.select(TALLIES.names).cast(TALLIES))
-        taken = [pc.negate(tallies.removed[name]) for name in COUNTS]
-        parts.append(pa.table([tallies.removed["theme"], tallies.removed["token"], *taken], schema=TALLIES))
+        stands, taken = (
+            part.filter(pc.invert(pc.is_in(part["token"], value_set=tallies.afresh["token"].combine_chunks())))
+            for part in (held, tallies.removed)
+        )
+        parts.append(stands.select(TALLIES.names).cast(TALLIES))
+        negated = [pc.negate(taken[name]) for name in COUNTS]
+        parts.append(pa.table([taken["theme"], taken["token"], *negated], schema=TALLIES))
     whole = pa.concat_tables(parts).group_by(["theme", "token"]).aggregate([(name, "sum") for name in COUNTS])
     whole = whole.rename_columns(["theme", "token", *COUNTS]).filter(pc.field("records") > 0)
     return whole.sort_by([("theme", "ascending"), ("token", "ascending")]).combine_chunks()

@@ -12,6 +12,7 @@ from typing import Any
 
 from provenance import entries
 from provenance.errors import Missing
+from provenance.holds import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,33 @@ class Publication:
 
 
 @dataclass
+class Disposal:
+    """One disposal as far as the log has it: ordered, then expunged from the files, then certified."""
+
+    after: int  # how many builds there were
+    acts: list[entries.Disposed] = field(default_factory=list)
+    expunged: entries.Expunged | None = None
+    certified: entries.Certified | None = None
+
+    @property
+    def number(self) -> int:
+        return self.acts[0].number
+
+    @property
+    def first(self) -> entries.Disposed:
+        """The entry that names the files and the people who decided."""
+        return self.acts[0]
+
+    @property
+    def nominals(self) -> list[int]:
+        return [token for act in self.acts for token in entries.unpacked(act.nominals)]
+
+    @property
+    def records(self) -> list[int]:
+        return [token for act in self.acts for token in entries.unpacked(act.records)]
+
+
+@dataclass
 class History:
     """The acts that decide what was shown when."""
 
@@ -31,6 +59,11 @@ class History:
     builds: list[entries.Built] = field(default_factory=list)
     failures: list[entries.Failed] = field(default_factory=list)
     confirmations: list[entries.Confirmed] = field(default_factory=list)
+    reviews: list[entries.Reviewed] = field(default_factory=list)
+    holds: dict[str, Hold] = field(default_factory=dict)  # by id, in the order in which they were placed
+    disposals: list[Disposal] = field(default_factory=list)  # by number, from 1
+    restricted: dict[int, entries.Restricted] = field(default_factory=dict)  # by token, until it is disposed of
+    timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
     _standing: list[str] = field(default_factory=list)  # labels that were published and not withdrawn, in that order
 
@@ -42,6 +75,7 @@ class History:
                     self.extracts.append(act)
                 case entries.Built():
                     self.builds.append(act)
+                    self.timeline.append(("build", act.number))
                 case entries.Published():
                     self._standing.append(act.label)
                     self._live.append((act.at, act.label))
@@ -52,6 +86,31 @@ class History:
                     self.failures.append(act)
                 case entries.Confirmed():
                     self.confirmations.append(act)
+                case entries.Reviewed():
+                    self.reviews.append(act)
+                case entries.Held():
+                    self.holds[act.hold] = Hold.placed(act)
+                case entries.Progressed():
+                    self.holds[act.hold] = self.holds[act.hold].progressed(act)
+                case entries.Released():
+                    self.holds[act.hold] = self.holds[act.hold].released(act)
+                case entries.Restricted():
+                    tokens = entries.unpacked(act.nominals) + entries.unpacked(act.records)
+                    self.restricted.update(dict.fromkeys(tokens, act))
+                case entries.Disposed():
+                    self._dispose(act)
+                case entries.Expunged():
+                    self.disposals[act.number - 1].expunged = act
+                case entries.Certified():
+                    self.disposals[act.number - 1].certified = act
+
+    def _dispose(self, act: entries.Disposed) -> None:
+        if act.part == 1:
+            self.disposals.append(Disposal(after=len(self.builds)))
+            self.timeline.append(("disposal", act.number))
+        self.disposals[-1].acts.append(act)
+        for token in entries.unpacked(act.nominals) + entries.unpacked(act.records):
+            self.restricted.pop(token, None)
 
     @property
     def publications(self) -> Sequence[Publication]:
@@ -83,8 +142,16 @@ class History:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """Every stored file that the log names, with its SHA-256."""
+        """Every stored file that the log names, with the SHA-256 that it has for it last."""
         named: dict[str, str] = {}
-        for act in [*self.extracts, *self.builds]:
+        acts = [*self.extracts, *self.builds]
+        for disposal in self.disposals:
+            acts += [disposal.first] + ([disposal.expunged] if disposal.expunged else [])
+        for act in acts:
             named.update({file.path: file.sha256 for file in act.files})
         return named
+
+    def since(self, number: int) -> Sequence[Disposal]:
+        """The disposals that the log has after build `number` (0: all of them)."""
+        start = self.timeline.index(("build", number)) + 1 if number else 0
+        return [self.disposals[n - 1] for kind, n in self.timeline[start:] if kind == "disposal"]

@@ -10,6 +10,7 @@ sign a second history, which is what witnesses are for.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,19 @@ class MasterKey:
         """Raises Missing, Refused when others may read the file, Malformed, or Conflict after half a replacement."""
         if _successor(path).exists():
             raise Conflict(f"master key {path.name}: its replacement was interrupted; wanted a recovery first")
+        return cls(path, _secret(path))
+
+    @classmethod
+    def in_use(cls, path: Path, opens: Callable[[Secret], bool]) -> MasterKey:
+        """The key that opens the vault, also while another process is replacing it; changes nothing.
+
+        Raises as `open` does; without a key that opens, the present one, and the vault says what is wrong.
+        """
+        for candidate in (path, _successor(path)):
+            with contextlib.suppress(Missing):
+                secret = _secret(candidate)
+                if opens(secret):
+                    return cls(path, secret)
         return cls(path, _secret(path))
 
     @classmethod

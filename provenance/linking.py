@@ -7,22 +7,24 @@ changes, everything is worked out again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, engine, identity, rows, selection, vault
+from provenance import durable, engine, propagation, rows, selection, vault
 from provenance.archive import Archive
-from provenance.draft import LEFT_OUT, Draft, Tallies
+from provenance.draft import AFRESH, LEFT_OUT, Draft, Tallies
 from provenance.engine import Engine
 from provenance.entries import LeftOut
 from provenance.harm import HarmTable
+from provenance.history import Disposal
 from provenance.params import Params
 from provenance.records import THEMES
-from provenance.selection import Selection
-from provenance.tables import SUPPORT, TABLES
+from provenance.selection import Selection, Side
+from provenance.tables import SUPPORTS, TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,25 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     archive.sweep()
     chosen = selection.select(archive, draft.cut_off, draft.number)
     again = draft.relinks(archive, params, table)
-    before = _Side(archive, draft.number - 1, {t: archive.index(t).standing(draft.number - 1) for t in chosen.taken})
-    after = _Side(archive, draft.number, chosen.taken)
-    moved = _moved(archive, chosen, before, after, again)
+    last = {t: archive.index(t).standing(draft.number - 1) for t in chosen.taken}
+    before = Side(archive, {t: at[archive.index(t).died[at] == 0] for t, at in last.items()})
+    after = Side(archive, chosen.taken)
+    disposals = archive.history.since(draft.number - 1)
+    afresh, reached = propagation.to_work_out_again(archive, disposals)
+    moved = _moved(archive, chosen, before, after, again, afresh, reached)
 
     old_records, old_parts = before.content(moved)
     new_records, new_parts = after.content(moved)
     rules = engine.engine(params, table, archive.crew.size)
     supports = rules.supports(new_records, new_parts)
     added, removed = rules.tallies(new_records, new_parts), rules.tallies(old_records, old_parts)
-    left_out = _left_out(archive, again, rules.left_out(new_records, new_parts), rules.left_out(old_records, old_parts))
+    left_out = _left_out(
+        archive, again, disposals, rules.left_out(new_records, new_parts), rules.left_out(old_records, old_parts)
+    )
 
     index = archive.index("link")
-    standing = index.standing(draft.number - 1)
+    every = index.standing(draft.number - 1)
+    standing = np.sort(index.living(every))  # where a disposal left less of a link, its heir
     if again:
         touched, kept = standing, SUPPORTS.empty_table()
     else:
@@ -63,50 +71,52 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
     fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
 
-    draft.write_tallies(archive, Tallies(again, _counted(archive, added), _counted(archive, removed), left_out))
+    gone = touched[~stays]
+    changes = [
+        index.references(np.union1d(np.setdiff1d(every, standing), np.intersect1d(gone, every)), opened=False),
+        index.references(np.setdiff1d(standing, np.union1d(every, gone)), opened=True),
+    ]
+
+    tallies = Tallies(
+        again,
+        _counted(archive, added),
+        _counted(archive, removed),
+        left_out,
+        pa.table([pa.array(afresh)], schema=AFRESH),
+    )
+    draft.write_tallies(archive, tallies)
     rows.write_changes(archive.changes("records", draft.label), chosen.changes(archive))
     rows.write_segment(archive.segment(draft.label, "link"), fresh)
-    rows.write_changes(archive.changes("links", draft.label), index.references(touched[~stays], opened=False))
+    rows.write_changes(archive.changes("links", draft.label), pa.concat_tables(changes))
     durable.sync_folder(archive.root / "store" / "links")
-    return LinkReport(len(moved), fresh.rows.num_rows, int((~stays).sum()), left_out)
+    return LinkReport(len(moved), fresh.rows.num_rows, len(gone), left_out)
 
 
 _SHARE = 400_000  # supports worked on at a time
-SUPPORTS = pa.schema([("theme", pa.string()), ("a", pa.string()), ("b", pa.string()), *SUPPORT])
 
 
-class _Side:
-    """The source rows of one build, before or after the change."""
-
-    def __init__(self, archive: Archive, build: int, taken: dict[str, np.ndarray]) -> None:
-        self._archive, self.taken = archive, taken
-        merges = selection.contents(archive, "identity", taken["identity"])
-        self.identities = identity.resolve(merges).canonical
-
-    def content(self, moved: np.ndarray) -> tuple[pa.Table, pa.Table]:
-        """Records and involvements of the records `moved`, the latter with the canonical `nominal`."""
-        records, parts = (
-            selection.contents(self._archive, t, selection.of_records(self._archive.index(t), self.taken[t], moved))
-            for t in ("record", "involvement")
-        )
-        at = pc.index_in(parts["nominal_id"], value_set=self.identities["nominal"].combine_chunks())
-        stands = self.identities["canonical"].combine_chunks().take(at.combine_chunks())
-        return records, parts.append_column("nominal", pc.coalesce(stands, parts["nominal_id"].combine_chunks()))
-
-
-def _moved(archive: Archive, chosen: Selection, before: _Side, after: _Side, again: bool) -> np.ndarray:
-    """Tokens of the records whose part in links may differ from the build before."""
+def _moved(
+    archive: Archive,
+    chosen: Selection,
+    before: Side,
+    after: Side,
+    again: bool,
+    afresh: np.ndarray,
+    reached: np.ndarray,
+) -> np.ndarray:
+    """Tokens of the records whose part in links may differ from the build before, and of all that are to be counted
+    again: the records `reached` by a disposal, and those of the people `afresh`."""
     record, part = archive.index("record"), archive.index("involvement")
     if again:
         return np.unique(np.concatenate([record.a[before.taken["record"]], record.a[after.taken["record"]]]))
-    tokens = [
-        index.a[side[table]]
+    tokens = [reached] + [
+        index.a[side[table][index.died[side[table]] == 0]]
         for table, index in (("record", record), ("involvement", part))
         for side in (chosen.opened, chosen.closed)
     ]
     judged = _rejudged(before.identities, after.identities)
-    if len(judged):
-        people = archive.vault.tokens(vault.nominal_keys(judged))
+    people = np.union1d(afresh, archive.vault.tokens(vault.nominal_keys(judged)))
+    if len(people):
         for side in (before, after):
             mine = side.taken["involvement"]
             tokens.append(part.a[mine[rows.among(part.b[mine], people)]])
@@ -135,11 +145,7 @@ def _touched(
     meeting = near[np.isin(_pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
     touched = np.union1d(resting, meeting)
     old = archive.sealer.open("link", index.rows(touched))
-    owner = pc.list_parent_indices(old["supports"].combine_chunks())
-    parts = pa.Table.from_struct_array(old["supports"].combine_chunks().flatten())
-    whole = pa.table(
-        [old[name].combine_chunks().take(owner) for name in ("theme", "a", "b")] + parts.columns, schema=SUPPORTS
-    )
+    whole, _ = propagation.unfolded(old)
     tokens = archive.vault.tokens(vault.record_keys(_flat(whole["system"]), _flat(whole["record_id"])))
     return touched, whole.filter(pa.array(~rows.among(tokens, moved)))
 
@@ -170,33 +176,19 @@ def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) 
     found = rules.links(supports)
     content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
     content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
-    each = content["supports"].combine_chunks()
-    parts = each.flatten()
-    owners = pc.list_parent_indices(each)
-    at = [owners]
-    tokens = [archive.vault.tokens(vault.record_keys(parts.field("system"), parts.field("record_id")))]
-    for side in ("sources_a", "sources_b"):  # a merged nominal's own secret closes what came from its records
-        named = parts.field(side)
-        at.append(owners.take(pc.list_parent_indices(named)))
-        tokens.append(archive.vault.tokens(vault.nominal_keys(named.flatten())))
-    owner, token = np.concatenate([o.to_numpy() for o in at]), np.concatenate(tokens)
-    order = np.lexsort((token, owner))
-    owner, token = owner[order], token[order]
-    first = np.ones(len(owner), bool)
-    first[1:] = (owner[1:] != owner[:-1]) | (token[1:] != token[:-1])
-    return archive.sealer.seal(
-        "link", content, (token[first], np.bincount(owner[first], minlength=content.num_rows))
-    ).rows
+    return archive.sealer.seal("link", content, propagation.others_of(archive, content)).rows
 
 
-def _left_out(archive: Archive, again: bool, come: pa.Table, gone: pa.Table) -> pa.Table:
-    """What the whole build leaves out: the counts of the build before, with this week's changes."""
+def _left_out(archive: Archive, again: bool, disposals: Sequence[Disposal], come: pa.Table, gone: pa.Table) -> pa.Table:
+    """What the whole build leaves out: the counts of the build before, less what was disposed of, with this week's
+    changes."""
     parts = [come]
     if not again:
         negated = [pc.negate(gone[name]) for name in ("records", "people")]
         parts.append(pa.table([gone[name] for name in ("reason", "system", "kind")] + negated, names=LEFT_OUT.names))
         held = [_parted(act) for act in archive.history.builds[-1].left_out]
         parts.append(pa.Table.from_pylist(held, schema=LEFT_OUT))
+        parts += [rows.read_table(archive.disposal_file(d.number, "left_out"), LEFT_OUT) for d in disposals]
     whole = pa.concat_tables([part.select(LEFT_OUT.names).cast(LEFT_OUT) for part in parts])
     summed = whole.group_by(["reason", "system", "kind"]).aggregate([("records", "sum"), ("people", "sum")])
     summed = summed.rename_columns(LEFT_OUT.names).filter(pc.field("records") > 0)

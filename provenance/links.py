@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
@@ -103,10 +104,11 @@ def left_out(records: ir.Table, involvements: ir.Table, params: Params) -> ir.Ta
     )
 
 
-def links(supports: ir.Table, params: Params) -> ir.Table:
+def links(supports: ir.Table, handling_order: Sequence[str]) -> ir.Table:
     """One row per theme and pair: what its supports add up to, and the supports, sorted by system and record id.
 
-    `strength` is in points; `handling` is the strictest and `conditions` all of the supports' (R13).
+    `strength` is in points; `handling` is the strictest, by an order from the least strict up, and `conditions` all of
+    the supports' (R13).
     """
     key = ("theme", "a", "b")
     # Conditions are rare: gathered apart, they cost nothing where there are none.
@@ -115,7 +117,7 @@ def links(supports: ir.Table, params: Params) -> ir.Table:
     gathered = supports.group_by(*key).agg(
         records=supports.count(),
         strength=_total(supports.contribution),
-        handling=strictest_handling(supports.handling, params.grading.handling_order),
+        handling=strictest_handling(supports.handling, handling_order),
         # A list of structs sorts by their first fields. Measured: sorting while collecting takes seven times as long.
         supports=ibis.struct({field.name: supports[field.name] for field in SUPPORT}).collect().sort(),
     )

@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from provenance import canonical
 from provenance.errors import Malformed, Missing
-from provenance.records import KINDS, ROLES, SCHEMES, THEMES
+from provenance.records import KINDS, MOPI_GROUPS, ROLES, SCHEMES, THEMES
 
 NO_EQUIVALENT = "no_equivalent"
 CLASSES = ("offending", "victim", "witness", "other")  # of roles; the order of the tallies' columns
 ROLE_PAIRS = tuple(f"{first}-{second}" for first, second in combinations_with_replacement(CLASSES, 2))
+
+HOLD_STATES = ("investigation", "proceedings", "custody", "six-months", "appeal", "ccrc")  # rows of the CPIA table
 
 Kind = Literal[KINDS]
 Role = Literal[ROLES]
@@ -155,6 +157,145 @@ class Thresholds(_Section):
     max_rejects_percent: Percent
 
 
+Years = Annotated[int, Field(ge=0, le=150)]
+Action = Literal["review", "dispose"]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+
+
+class Instrument(_Section):
+    """Where a rule comes from, and when someone read it there."""
+
+    instrument: Text
+    paragraph: Text
+    read: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
+    force_to_confirm: bool
+
+
+class GroupRule(Instrument):
+    """How long one MOPI group is kept after its subject last came to notice, and what falls due then."""
+
+    covers: Text
+    clear_years: Annotated[Years, Field(ge=1)]
+    action: Action
+    keep_to_age: Years  # the birthday that ends it whatever reviews have said; 0: none does
+
+
+class ClearPeriod(Instrument):
+    """In which roles a person comes to notice, so that the clear period starts again."""
+
+    resetting_roles: tuple[Role, ...]
+
+
+class ChildRule(Instrument):
+    """What is different for an event at which the person was younger than `under_age`."""
+
+    under_age: Annotated[Years, Field(ge=1)]
+    resets: bool  # whether such an event starts the clear period again
+    at_most_years: Annotated[Years, Field(ge=1)]  # after which a person looks, where the group says later
+    action: Action
+
+
+class Choice(Instrument):
+    """What happens where no group says it."""
+
+    action: Action
+
+
+class Withdrawal(Choice):
+    """What happens with a record that its source hands over no longer."""
+
+    years: Years  # from the day on which the source withdrew it
+
+
+class NoGroup(Choice):
+    """What happens with a record whose source named no group."""
+
+    treated_as: Literal[MOPI_GROUPS]
+
+
+class LatestBirth(Instrument):
+    """When someone without a birth date is taken to have been born at the latest."""
+
+    years_before_first_event: Years
+
+
+class Reviews(Instrument):
+    """What a review that keeps something says."""
+
+    longest_years: Annotated[Years, Field(ge=1)]  # until the next one
+    reasons: dict[Code, Text]
+
+
+class Retention(_Section):
+    """When people and records are due for review or disposal, and in which words that is decided (R40)."""
+
+    version: Text
+    groups: dict[Literal[MOPI_GROUPS], GroupRule]
+    clear_period: ClearPeriod
+    under_10: ChildRule
+    under_18: ChildRule
+    unknown_birth: LatestBirth
+    no_group: NoGroup
+    withdrawn: Withdrawal
+    no_record: Choice  # a person who is in no record
+    follow_people: tuple[Kind, ...]  # kinds kept for everyone in them but victims and witnesses
+    still_needed: Choice  # a person whose time has come, and who is in a record whose time has not
+    reviews: Reviews
+    disposal_reasons: dict[Code, Text]
+    returns_days: Count  # how long what was disposed of is recognised when it comes back
+
+    @model_validator(mode="after")
+    def _whole(self) -> Retention:
+        _complete("groups", self.groups, MOPI_GROUPS)
+        if self.under_10.under_age >= self.under_18.under_age:
+            raise ValueError("under_10.under_age is below under_18.under_age")
+        if not self.clear_period.resetting_roles:
+            raise ValueError("clear_period.resetting_roles names at least one role")
+        if not self.reviews.reasons or not self.disposal_reasons:
+            raise ValueError("reviews.reasons and disposal_reasons name at least one each")
+        return self
+
+
+class HoldRow(Instrument):
+    """One row of the table by which a case's material is let go."""
+
+    keep_until: Text
+
+
+class HoldTable(_Section):
+    """How long a case's material is kept at the least; what its rows mean is in `holds.py`."""
+
+    months_from_conviction: Annotated[int, Field(ge=1, le=1200)]
+    rows: dict[Literal[HOLD_STATES], HoldRow]
+
+    @model_validator(mode="after")
+    def _whole(self) -> HoldTable:
+        _complete("rows", self.rows, HOLD_STATES)
+        return self
+
+
+class Basis(Instrument):
+    """A duty to keep material, and what ends a hold under it: the day of the table, or somebody's decision."""
+
+    name: Text
+    ends_by: Literal["table", "decision"]
+
+
+class Holds(_Section):
+    """Under which duties material is held, how long, and how soon each hold is looked at again (R37, R39)."""
+
+    version: Text
+    review_at_most_days: Annotated[int, Field(ge=1)]
+    bases: dict[Code, Basis]
+    table: HoldTable
+
+    @model_validator(mode="after")
+    def _some(self) -> Holds:
+        if not self.bases:
+            raise ValueError("bases names at least one")
+        return self
+
+
 class Document(_Section):
     """A document that a build statement cites; `sha256` is "" until the force has supplied the file."""
 
@@ -192,6 +333,8 @@ class Params(_Section):
     networks: Networks
     harm: Harm
     thresholds: Thresholds
+    retention: Retention
+    holds: Holds
     governance: Governance
     landing_page: LandingPage
 
@@ -202,6 +345,12 @@ class Params(_Section):
         for role in self.harm.roles:
             if self.links.role_classes[role] != "offending":  # R49: a victim's harm is never counted as theirs
                 raise ValueError(f"harm.roles holds {role}, which links.role_classes does not call offending")
+        for role in self.retention.clear_period.resetting_roles:  # R40: who was harmed or saw it did not come to notice
+            if self.links.role_classes[role] in ("victim", "witness"):
+                raise ValueError(
+                    f"retention.clear_period.resetting_roles holds {role}, which links.role_classes calls "
+                    f"{self.links.role_classes[role]}"
+                )
         return self
 
     def canonical(self) -> bytes:

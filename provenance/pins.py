@@ -64,37 +64,36 @@ def lay_out(root: Path) -> None:
 
 def pin(root: Path, labels: Sequence[str], message: str, *, on: str) -> None:
     """Take the workspace into DVC, commit what git holds, and tag the commit `build/LABEL` for each label."""
-    for folder in ("store/received", "store/records", "store/links", "store/networks", "builds"):
+    for folder in ("store/disposals", "store/received", "store/records", "store/links", "store/networks", "builds"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     _dvc(root, "commit", "-q", "-f")
     commit(root, message, on=on)
     for label in labels:
-        _git(root, on, "tag", "-a", f"build/{label}", "-m", message)
+        git(root, on, "tag", "-a", f"build/{label}", "-m", message)
 
 
 def commit(root: Path, message: str, *, on: str) -> None:
     """Commit the files that git holds; nothing to commit is no fault."""
     present = [name for name in _COMMITTED if (root / name).exists()]
-    _git(root, on, "add", "--", *present)
-    if _git(root, on, "status", "--porcelain", "--untracked-files=no"):
-        _git(root, on, "commit", "-q", "-m", message)
+    git(root, on, "add", "--", *present)
+    if git(root, on, "status", "--porcelain", "--untracked-files=no"):
+        git(root, on, "commit", "-q", "-m", message)
 
 
 def edited(root: Path) -> list[str]:
     """Settings whose bytes are not those of the last commit, and objects of git that are damaged."""
     if not (root / ".git").exists():
         return []
-    said = _git(
-        root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_SETTINGS
-    )
-    changed = [f"file {line[3:]} is not as it was committed" for line in said.splitlines()]
+    said = git(root, "", "-c", "core.fileMode=false", "status", "--porcelain", "--untracked-files=no", "--", *_SETTINGS)
+    changed = [f"file {line[3:]} is not as it was committed" for line in said.decode().splitlines()]
     sound = subprocess.run(
         ["git", "fsck", "--no-dangling", "--no-progress"], cwd=root, capture_output=True, check=False
     )
     return changed + ([] if sound.returncode == 0 else ["git: an object of the repository is damaged"])
 
 
-def _git(root: Path, on: str, *arguments: str) -> str:
+def git(root: Path, on: str, *arguments: str, fed: bytes = b"") -> bytes:
+    """What git prints, given `fed` to read; commits and tags that it makes are dated `on`. Raises Conflict."""
     # Dates come from the door, so that the same acts give the same commits; names from git's own settings if there are
     # any.
     environment = dict(os.environ)
@@ -103,20 +102,20 @@ def _git(root: Path, on: str, *arguments: str) -> str:
     for role in ("AUTHOR", "COMMITTER"):
         environment.setdefault(f"GIT_{role}_NAME", "provenance")
         environment.setdefault(f"GIT_{role}_EMAIL", "provenance@localhost")
-    return _run(root, "git", *arguments, environment=environment)
+    return _run(root, "git", *arguments, environment=environment, fed=fed)
 
 
-def _dvc(root: Path, *arguments: str) -> str:
-    return _run(root, sys.executable, "-m", "dvc", *arguments, environment={**os.environ, "DVC_NO_ANALYTICS": "1"})
+def _dvc(root: Path, *arguments: str) -> None:
+    _run(root, sys.executable, "-m", "dvc", *arguments, environment={**os.environ, "DVC_NO_ANALYTICS": "1"})
 
 
-def _run(root: Path, *command: str, environment: dict[str, str] | None = None) -> str:
+def _run(root: Path, *command: str, environment: dict[str, str] | None = None, fed: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=root, env=environment, input=fed, capture_output=True, check=False)
     except FileNotFoundError:
         raise Missing(f"program {command[0]} is not installed: wanted on the PATH") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
         raise Conflict(
             f"{Path(command[0]).name} {' '.join(command[1:3])} failed: {said[-1] if said else done.returncode}"
         )

@@ -4,6 +4,10 @@ Only what is new or different is sealed. A record that changed, or whose involve
 record; what it replaces is marked replaced, never altered. In a full extract a record of its systems that is absent is
 withdrawn. The same extract twice is received once.
 
+What was disposed of does not come back unseen: rows that speak of it are kept out where the extract is read, and
+admitted only by a person who says why (R41). An order to dispose of what is not held is not kept, since it would name
+it.
+
 Refused: an extract whose cut-off runs backwards, a delta upon something that was never received, and an extract with
 more rejected rows than params allow. Nothing is written until all of that is known.
 """
@@ -22,9 +26,9 @@ import pyarrow.compute as pc
 
 from provenance import durable, rows, vault
 from provenance.archive import Archive
-from provenance.entries import Feed, Received, Rejects, StoredFile
-from provenance.errors import Conflict, Malformed
-from provenance.extracts import Extract
+from provenance.entries import Act, Confirmed, Feed, Quarantined, Received, Rejects, StoredFile
+from provenance.errors import Conflict, Malformed, Refused
+from provenance.extracts import RETURNED, Erased, Extract
 from provenance.merkle import root
 from provenance.tables import EXTRACT_TABLES, SOURCE_TABLES
 
@@ -40,6 +44,7 @@ class Receipt:
     fresh: Mapping[str, int]  # rows sealed, per table
     replaced: Mapping[str, int]  # rows that a newer version took the place of, or that were withdrawn, per table
     rejected: int
+    returned: int = 0  # of these, rows that spoke of what was disposed of
 
 
 def receive(
@@ -50,19 +55,32 @@ def receive(
     by: str,
     under: str,
     max_rejects_percent: int,
+    admit: str = "",
     report: Report = lambda *_: None,
 ) -> Receipt:
-    """Take an extract into custody. Raises Malformed or Conflict, before anything is written, as the module says."""
+    """Take an extract into custody. `admit` is the reason for which what was disposed of may come back with it.
+
+    Raises Malformed, Conflict or Refused, before anything is written, as the module says.
+    """
     with archive.writing():
+        archive.vault.lapse(on[:7], archive.master_key())
         mark = _mark(archive, extract)
         for earlier in archive.history.extracts:
             if hmac.compare_digest(earlier.keyed_digest, mark):
                 return Receipt(earlier.extract, True, {}, {}, 0)
         _check_order(archive, extract)
         _check_rejects(extract, max_rejects_percent)
+        back = _erased_keys(archive, extract)
+        if len(back) and not admit:
+            raise Refused(
+                f"extract {extract.name} brings back {len(back)} nominals or records that were disposed of: "
+                "wanted an extract read with those rows kept out, or a reason to admit them"
+            )
         number = len(archive.history.extracts) + 1
         folder = archive.root / "store" / "received" / f"{number:04d}"
         shutil.rmtree(folder, ignore_errors=True)  # what a crash left: the log does not know it
+        if len(back):
+            archive.vault.welcome(back, archive.master_key())
         fresh, replaced = _compare(archive, extract, report)
         files, leaves = {}, []
         for done, (table, content) in enumerate(fresh.items()):
@@ -80,6 +98,12 @@ def receive(
         files[archive.relative(path)] = rows.write_changes(path, changes)
         durable.sync_folder(folder.parent)
         every = np.concatenate(leaves) if leaves else np.zeros((0, 32), np.uint8)
+        returned = _rows(extract.rejects.filter(pc.equal(extract.rejects["reason"], RETURNED)))
+        said: list[Act] = []
+        if returned:
+            said.append(Quarantined(on=on, by=by, under=under, extract=number, rows=returned))
+        if len(back):
+            said.append(Confirmed(on=on, by=by, under=under, extract=number, threshold=RETURNED, reason=admit))
         archive.append(
             Received(
                 on=on,
@@ -97,7 +121,8 @@ def receive(
                 segment_size=len(every),
                 segment_root=root(np.sort(rows.as_keys(every)).view(np.uint8)).hex(),
                 files=tuple(StoredFile(path=path, sha256=sha256) for path, sha256 in files.items()),
-            )
+            ),
+            *said,
         )
         report("Sealing", len(fresh), len(fresh))
     return Receipt(
@@ -106,7 +131,40 @@ def receive(
         {table: content.num_rows for table, content in fresh.items()},
         {table: len(positions) for table, positions in replaced.items()},
         rejected_rows(extract),
+        returned,
     )
+
+
+def erased(archive: Archive) -> Erased:
+    """What `extracts.read` asks about ids: which were disposed of, and are not to come back unseen."""
+
+    def asked(what: str, systems: pa.Array, ids: pa.Array) -> np.ndarray:
+        keys = vault.nominal_keys(ids) if what == "nominal" else vault.record_keys(systems, ids)
+        found = archive.vault.tokens(keys) == 0
+        if found.any():  # whatever is held was not disposed of, or was admitted again
+            found[found] = archive.vault.is_forgotten(keys.filter(pa.array(found)))
+        return found
+
+    return asked
+
+
+def _erased_keys(archive: Archive, extract: Extract) -> pa.Array:
+    """The vault's names of what this extract would bring back."""
+    named = [
+        vault.record_keys(_flat(extract.records["system"]), _flat(extract.records["record_id"])),
+        *(
+            vault.nominal_keys(_flat(table[column]))
+            for table, column in (
+                (extract.involvements, "nominal_id"),
+                (extract.nominals, "nominal_id"),
+                (extract.merges, "from_nominal"),
+                (extract.merges, "into_nominal"),
+            )
+        ),
+    ]
+    keys = pc.unique(pa.concat_arrays(named))
+    keys = keys.filter(pa.array(archive.vault.tokens(keys) == 0))
+    return keys.filter(pa.array(archive.vault.is_forgotten(keys)))
 
 
 def _mark(archive: Archive, extract: Extract) -> str:
@@ -144,9 +202,10 @@ def _check_order(archive: Archive, extract: Extract) -> None:
 
 
 def _check_rejects(extract: Extract, most: int) -> None:
-    offered, rejected = sum(extract.offered.values()), rejected_rows(extract)
+    faulty = extract.rejects.filter(pc.not_equal(extract.rejects["reason"], RETURNED))
+    offered, rejected = sum(extract.offered.values()), _rows(faulty)
     if rejected * 100 > offered * most:
-        first = extract.rejects.slice(0, 1).to_pylist()[0]
+        first = faulty.slice(0, 1).to_pylist()[0]
         raise Malformed(
             f"extract {extract.name} has {rejected} rejected rows of {offered}: params let at most {most} % through. "
             f"The first: {first['file']} line {first['line']}, column {first['column']}: {first['reason']}, "
@@ -156,7 +215,11 @@ def _check_rejects(extract: Extract, most: int) -> None:
 
 def rejected_rows(extract: Extract) -> int:
     """How many rows were turned away; one row may be named for several reasons."""
-    return extract.rejects.group_by(["file", "line"]).aggregate([]).num_rows
+    return _rows(extract.rejects)
+
+
+def _rows(rejects: pa.Table) -> int:
+    return rejects.group_by(["file", "line"]).aggregate([]).num_rows
 
 
 def _reasons(rejects: pa.Table) -> tuple[Rejects, ...]:
@@ -172,8 +235,8 @@ def _compare(archive: Archive, extract: Extract, report: Report) -> tuple[dict[s
     report("Comparing with what is held", 1, 3)
     fresh["person"], replaced["person"] = _persons(archive, extract)
     report("Comparing with what is held", 2, 3)
-    for name, table in (("merges", "identity"), ("disposals", "order")):
-        fresh[table] = _unseen(archive, table, getattr(extract, name))
+    fresh["identity"] = _unseen(archive, "identity", extract.merges)
+    fresh["order"] = _unseen(archive, "order", _held_orders(archive, extract.disposals))
     report("Comparing with what is held", 3, 3)
     return {table: fresh[table] for table in SOURCE_TABLES}, replaced
 
@@ -184,9 +247,9 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
     tokens = archive.vault.admit(vault.record_keys(record["system"], record["record_id"]))
     owners, _ = archive.sealer.subjects("involvement", involvement)
 
-    seen, versions = np.unique(held.a, return_counts=True)
+    seen, versions = np.unique(held.a[held.died == 0], return_counts=True)
     version = _looked_up(tokens, seen, versions)
-    current = np.flatnonzero(held.replaced == 0)
+    current = np.flatnonzero((held.replaced == 0) & (held.died == 0))
     standing = _looked_up(tokens, *_by_token(held.a[current], current), default=-1)
 
     # A record is as it was when its own row and the set of its involvements would be filed under the same leaves.
@@ -197,7 +260,8 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
         changed[same] = (ours != held.leaf[standing[same]]).any(axis=1)
     known = rows.among(owners, tokens[standing >= 0])
     new_part = np.ones(len(owners), bool)
-    old = np.flatnonzero((parts.replaced == 0) & rows.among(parts.a, tokens[standing >= 0]))
+    standing_parts = (parts.replaced == 0) & (parts.died == 0)
+    old = np.flatnonzero(standing_parts & rows.among(parts.a, tokens[standing >= 0]))
     ended = old
     if known.any():
         at = np.flatnonzero(known)
@@ -213,7 +277,7 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
         systems = pc.list_element(pc.split_pattern(archive.vault.keys(held.a[current]), "\x1f"), 1)
         mine = pc.is_in(systems, value_set=pa.array(sorted(extract.systems))).to_numpy(zero_copy_only=False)
         gone_records = current[mine & ~rows.among(held.a[current], tokens)]
-        gone_parts = np.flatnonzero((parts.replaced == 0) & rows.among(parts.a, held.a[gone_records]))
+        gone_parts = np.flatnonzero(standing_parts & rows.among(parts.a, held.a[gone_records]))
     return (
         _versioned(record, version + 1).filter(pa.array(changed)),
         involvement.filter(pa.array(new_part)),
@@ -225,7 +289,7 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
 def _persons(archive: Archive, extract: Extract) -> tuple[pa.Table, np.ndarray]:
     held = archive.index("person")
     tokens, _ = archive.sealer.subjects("person", extract.nominals)
-    current = np.flatnonzero(held.replaced == 0)
+    current = np.flatnonzero((held.replaced == 0) & (held.died == 0))
     standing = _looked_up(tokens, *_by_token(held.a[current], current), default=-1)
     changed = standing < 0
     same = np.flatnonzero(~changed)
@@ -235,13 +299,25 @@ def _persons(archive: Archive, extract: Extract) -> tuple[pa.Table, np.ndarray]:
     return extract.nominals.filter(pa.array(changed)), standing[changed & (standing >= 0)]
 
 
+def _held_orders(archive: Archive, orders: pa.Table) -> pa.Table:
+    """The orders that name something held; the others would only bring a name into the vault."""
+    of_nominal = pc.equal(orders["what"], "nominal")
+    ids, systems = _flat(orders["id"]), _flat(orders["system"])
+    keys = pc.if_else(_flat(of_nominal), vault.nominal_keys(ids), vault.record_keys(systems, ids))
+    return orders.filter(pa.array(archive.vault.tokens(keys) > 0))
+
+
 def _unseen(archive: Archive, table: str, content: pa.Table) -> pa.Table:
     """Judgements and orders are events: they are added, never replaced."""
     held = archive.index(table)
     if not content.num_rows or not len(held):
         return content
     ours = rows.as_keys(rows.leaf_matrix(archive.sealer.leaves(table, content)))
-    return content.filter(pa.array(~np.isin(ours, rows.as_keys(held.leaf))))
+    return content.filter(pa.array(~np.isin(ours, rows.as_keys(held.leaf[held.died == 0]))))
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column if isinstance(column, pa.Array) else pa.concat_arrays([pa.array([], column.type), *column.chunks])
 
 
 def _versioned(record: pa.Table, version: np.ndarray) -> pa.Table:

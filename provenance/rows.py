@@ -2,12 +2,14 @@
 
 A segment holds rows of one table: the tokens of what a row speaks of (`a`, `b`), of its other parents (`others`), its
 theme, its leaf and its box; nothing that names anyone. A row is never written twice. Which rows a build has is said by
-change files: references (segment, row) to what it opened and what it closed.
+change files: references (segment, row) to what it opened and what it closed. What a disposal did is said by a fate
+file: references to the rows that died, with the row that took their place, and to those that were computed with what
+is gone. A dead row is blanked: it keeps its place and its leaf, so that every root stands, and nothing else.
 
-Who writes: the receive, link and networks stages, each in its own folder, before the log names the files with their
-SHA-256. If a segment is lost, its rows are lost (DVC holds a copy) and the roots still commit to them. A liar who
-edits one is found: the file's digest is in the log, each leaf is under a root in the log, and a box opens to its own
-leaf or not at all.
+Who writes: the receive, link and networks stages and disposals, each in its own folder, before the log names the files
+with their SHA-256. If a segment is lost, its rows are lost (DVC holds a copy) and the roots still commit to them. A
+liar who edits one is found: the file's digest is in the log, each leaf is under a root in the log, and a box opens to
+its own leaf or not at all.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +44,16 @@ SEGMENT = pa.schema(
     ]
 )
 CHANGES = pa.schema([("table", pa.string()), ("segment", pa.int32()), ("row", pa.int32()), ("opened", pa.bool_())])
+FATES = pa.schema(
+    [
+        ("table", pa.string()),
+        ("segment", pa.int32()),
+        ("row", pa.int32()),
+        ("fate", pa.int8()),
+        ("heir", pa.int32()),  # the row in the disposal's own segment that takes a dead one's place; -1 without
+    ]
+)
+DIED, MARKED = 1, 2  # fates: of no more use to anyone; computed with what has since been erased (R35)
 _INDEXED = pa.schema([field for field in SEGMENT if field.name != "box"])
 _GROUP = 4096  # rows of a row group: what one look-up has to read
 
@@ -64,14 +77,19 @@ class Sealer:
         spec = TABLES[table]
         return self._subject(spec.a, content), self._subject(spec.b, content)
 
-    def seal(self, table: str, content: pa.Table, others: tuple[np.ndarray, np.ndarray] | None = None) -> Sealed:
-        """Seal `content`; `others` are further parents: (all tokens in row order, how many each row has)."""
+    def seal(
+        self, table: str, content: pa.Table, others: tuple[np.ndarray, np.ndarray] | None = None, *, filed: bool = True
+    ) -> Sealed:
+        """Seal `content`; `others` are further parents: (all tokens in row order, how many each row has).
+
+        With `filed=False` the rows stay in the order of `content`.
+        """
         content = _shaped(TABLES[table], content)
         a, b = self.subjects(table, content)
         owners, counts = _parents(a, b, others)
         leaves, boxes = self.crew.seal(table, self._secrets(owners, counts), canonical.rows(content))
         flat, lengths = others or (np.zeros(0, np.int64), np.zeros(len(a), np.int64))
-        filed = pa.table(
+        sealed = pa.table(
             [
                 pa.array(a),
                 pa.array(b),
@@ -84,7 +102,7 @@ class Sealer:
             ],
             schema=SEGMENT,
         )
-        return Sealed(table, filed_in_order(filed))
+        return Sealed(table, filed_in_order(sealed) if filed else sealed)
 
     def leaves(self, table: str, content: pa.Table) -> pa.Array:
         """What each row of a table without further parents would be filed under, in the order of `content`."""
@@ -147,7 +165,12 @@ class Sealer:
 
 def filed_in_order(sealed: pa.Table) -> pa.Table:
     """Sealed rows in the order of a segment: by a, b and leaf."""
-    return sealed.take(pc.sort_indices(sealed, [(name, "ascending") for name in ("a", "b", "leaf")]))
+    return sealed.take(pa.array(file_order(sealed)))
+
+
+def file_order(sealed: pa.Table) -> np.ndarray:
+    """The order in which rows are filed in a segment."""
+    return pc.sort_indices(sealed, [(name, "ascending") for name in ("a", "b", "leaf")]).to_numpy()
 
 
 def theme_codes(content: pa.Table) -> pa.Array:
@@ -218,19 +241,85 @@ def read_changes(path: Path) -> pa.Table:
     return _read_parquet(path, CHANGES)
 
 
+def write_fates(path: Path, fates: pa.Table) -> str:
+    """Write what a disposal did to which rows; returns the SHA-256 of the file."""
+    order = pc.sort_indices(fates, [(name, "ascending") for name in FATES.names])
+    return _write_parquet(path, fates.take(order).cast(FATES), compression="zstd")
+
+
+def read_fates(path: Path) -> pa.Table:
+    """What `write_fates` wrote."""
+    return _read_parquet(path, FATES)
+
+
+def write_table(path: Path, table: pa.Table) -> str:
+    """Write a small table of tokens and counts durably; returns the SHA-256 of the file."""
+    return _write_parquet(path, table, compression="zstd")
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """What `write_table` wrote."""
+    return _read_parquet(path, schema)
+
+
+def blank(source: Path, target: Path, dead: np.ndarray) -> str:
+    """Write a segment again with the rows numbered `dead` blanked, a row group at a time; returns its SHA-256.
+
+    All other rows, and every leaf, are written as they are: the same file with the same dead gives the same bytes.
+    """
+    with _reading(source), pq.ParquetFile(source, page_checksum_verification=True) as file:
+        dead = np.sort(dead)
+        with durable.replacing(target) as staged:
+            with pq.ParquetWriter(staged, SEGMENT, **_form("none")) as writer:
+                for group in range(file.num_row_groups):
+                    table = _as_wanted(file.read_row_group(group), SEGMENT).combine_chunks()
+                    first, last = np.searchsorted(dead, [group * _GROUP, (group + 1) * _GROUP])
+                    writer.write_table(_blanked(table, dead[first:last] - group * _GROUP), row_group_size=_GROUP)
+            done = digest(staged)
+    return done
+
+
+def _blanked(table: pa.Table, dead: np.ndarray) -> pa.Table:
+    if not len(dead):
+        return table
+    mask = np.zeros(table.num_rows, bool)
+    mask[dead] = True
+    gone = pa.array(mask)
+    blanks = {"others": pa.array([[]], pa.list_(pa.int64())), "box": pa.array([b""], pa.large_binary())}
+    columns = []
+    for name in SEGMENT.names:
+        column = _only(table[name])
+        if name in blanks:
+            # The row after the last stands for a blank: a list column knows no `if_else`.
+            at = np.where(mask, table.num_rows, np.arange(table.num_rows))
+            column = pa.concat_arrays([column, blanks[name].cast(column.type)]).take(pa.array(at))
+        elif name != "leaf":
+            column = pc.if_else(gone, pa.scalar(0, column.type), column)
+        columns.append(column)
+    return pa.table(columns, schema=SEGMENT)
+
+
+def is_blank(rows: pa.Table) -> np.ndarray:
+    """True for the rows that a disposal has blanked."""
+    return pc.equal(pc.binary_length(_only(rows["box"])), 0).to_numpy(zero_copy_only=False)
+
+
 def _write_parquet(path: Path, table: pa.Table, compression: str = "none") -> str:
     with durable.replacing(path) as staged:
         pq.write_table(
-            table,
-            staged,
-            compression=compression,  # boxes and tokens are random: compressing them only costs time
-            use_dictionary=False,
-            row_group_size=_GROUP if compression == "none" else 1_000_000,
-            write_page_checksum=True,
-            write_statistics=["a", "b"] if compression == "none" else False,
-            store_schema=True,
+            table, staged, row_group_size=_GROUP if compression == "none" else 1_000_000, **_form(compression)
         )
         return digest(staged)
+
+
+def _form(compression: str) -> dict[str, Any]:
+    return {
+        "compression": compression,  # boxes and tokens are random: compressing them only costs time
+        "use_dictionary": False,
+        "write_page_checksum": True,
+        "write_statistics": ["a", "b"] if compression == "none" else False,
+        "store_schema": True,
+    }
 
 
 def _read_parquet(path: Path, wanted: pa.Schema) -> pa.Table:
@@ -275,7 +364,9 @@ class Index:
     `since` and `until` count builds from 1; until 0 means it still stands. A row that comes back (a person who is in a
     taken record again) has those of its last stay, and earlier stays are kept beside. For the sources' tables the
     segment is the number of the extract that brought the row, and `replaced` the extract that took its place (0: none).
-    Arrays are parallel, in order of arrival.
+    `died` is the disposal after which nobody is shown the row (0: none), `heir` the position of the row that took its
+    place (-1: none), `marked` the last disposal of something that the row was computed with. The segment of an heir is
+    the number of the disposal, below zero. Arrays are parallel, in order of arrival.
     """
 
     def __init__(self, table: str) -> None:
@@ -284,6 +375,8 @@ class Index:
         self.a = self.b = np.zeros(0, np.int64)
         self.theme = np.zeros(0, np.int8)
         self.segment = self.row = self.since = self.until = self.replaced = np.zeros(0, np.int32)
+        self.died = self.marked = np.zeros(0, np.int32)
+        self.heir = np.zeros(0, np.int64)
         self.leaf = np.zeros((0, 32), np.uint8)
         self.others = np.zeros(
             0, np.int64
@@ -308,6 +401,9 @@ class Index:
         self.since = np.concatenate([self.since, np.full(count, since, np.int32)])
         self.until = np.concatenate([self.until, np.zeros(count, np.int32)])
         self.replaced = np.concatenate([self.replaced, np.zeros(count, np.int32)])
+        self.died = np.concatenate([self.died, np.zeros(count, np.int32)])
+        self.marked = np.concatenate([self.marked, np.zeros(count, np.int32)])
+        self.heir = np.concatenate([self.heir, np.full(count, -1, np.int64)])
         self.leaf = np.concatenate([self.leaf, leaf_matrix(rows["leaf"])])
         others = _only(rows["others"])
         self.others = np.concatenate([self.others, others.flatten().to_numpy()])
@@ -323,10 +419,11 @@ class Index:
         """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""
         if not len(segment):
             return np.zeros(0, np.int64)
-        starts = np.full(int(segment.max()) + 1, len(self), np.int64)
-        held = [number for number in self._starts if number < len(starts)]
-        starts[held] = [self._starts[number] for number in held]
-        at = starts[segment] + row
+        starts = np.full(int(segment.max()) - int(segment.min()) + 1, len(self), np.int64)
+        for number, start in self._starts.items():
+            if 0 <= number - int(segment.min()) < len(starts):
+                starts[number - int(segment.min())] = start
+        at = starts[segment - int(segment.min())] + row
         if (at >= len(self)).any() or (self.segment[at] != segment).any() or (self.row[at] != row).any():
             raise Tampered(f"changes of table {self.table} name a row that no segment has")
         return at
@@ -346,8 +443,38 @@ class Index:
         mine = changes.filter(pc.equal(changes["table"], self.table))
         self.replaced[self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())] = extract
 
+    def suffer(self, fates: pa.Table, disposal: int) -> None:
+        """Let a disposal take effect, whose heirs were added as segment `-disposal`."""
+        mine = fates.filter(pc.equal(fates["table"], self.table))
+        at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
+        dead = mine["fate"].to_numpy() == DIED
+        self.died[at[dead]] = disposal
+        heirs = mine["heir"].to_numpy()[dead]
+        self.heir[at[dead]] = np.where(heirs < 0, -1, self._starts.get(-disposal, 0) + heirs)
+        self.marked[at[~dead]] = disposal
+
+    def living(self, positions: np.ndarray) -> np.ndarray:
+        """`positions` with each dead row's heir in its place, or without it where it has none; in no order."""
+        while len(dead := np.flatnonzero(self.died[positions] > 0)):
+            heirs = self.heir[positions[dead]]
+            positions = np.concatenate([np.delete(positions, dead), heirs[heirs >= 0]])
+        return positions
+
+    def stays(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From the first build that had each row to the last one's end (0: it stands), gaps between included."""
+        since = self.since.astype(np.int64)
+        if len(self._spans):
+            np.minimum.at(since, self._spans[:, 0], self._spans[:, 1])
+        return since[positions], self.until[positions].astype(np.int64)
+
+    def reached(self, tokens: np.ndarray) -> np.ndarray:
+        """Positions of the living rows that have one of `tokens` among their parents."""
+        found = among(self.a, tokens) | among(self.b, tokens)
+        found[self.resting_on(tokens)] = True
+        return np.flatnonzero(found & (self.died == 0))
+
     def standing(self, build: int) -> np.ndarray:
-        """Positions of the rows that a build has."""
+        """Positions of the rows that a build has, the dead among them: what its root is over."""
         now = np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
         before = self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
         return np.union1d(now, before) if len(before) else now

@@ -119,6 +119,12 @@ def opened_blob(secret: bytes, label: str, sealed: bytes) -> bytes:
     return content
 
 
+def keyed_digests(key: bytes, names: Sequence[str]) -> list[bytes]:
+    """HMAC-SHA-256 of each name, by which it is known again to whoever has the key, and to nobody else."""
+    digest = hmac.digest
+    return [digest(key, name.encode(), "sha256") for name in names]
+
+
 def _labels(table: str) -> tuple[bytes, bytes, bytes]:
     name = table.encode()
     return b"\0\0\0\1", _LABEL + name + b"\0salt", _LABEL + name + b"\0box"

@@ -1,7 +1,8 @@
 """Which of the source rows a build takes.
 
 Those of the extracts whose cut-off is not later than the build's, and of them the records that were recorded by then;
-with a record come its involvements, with a person in them the person's details. Before a system's first extract was cut
+with a record come its involvements, with a person in them the person's details. What was disposed of or is restricted
+is not among them. Before a system's first extract was cut
 off, that first extract answers for it, and for no other system in it (that is how past builds are made from one record
 set); so does what was first said of a person. So a late-recorded event appears only from its build on, and nothing
 learned later appears at all (R07).
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import moments, rows
+from provenance import identity, moments, rows
 from provenance.archive import Archive
 from provenance.rows import Index
 from provenance.tables import SOURCE_TABLES
@@ -49,13 +50,15 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
     taken: dict[str, np.ndarray] = {}
     for table in SOURCE_TABLES:
         index = archive.index(table)
+        shown = archive.shown(table, np.arange(len(index)))
         available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
         if table in ("record", "involvement"):
             _part_by_system(archive, index, answering, available)
+        available &= shown
         if table == "involvement":
             available &= rows.among(index.a, archive.index("record").a[taken["record"]])
         elif table == "person":
-            available = _described(archive, index, cut_off)
+            available = _described(archive, index, cut_off) & shown
             available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
         else:  # what the build before had was recorded before this cut-off too
             known = np.zeros(len(index), bool)
@@ -93,7 +96,7 @@ def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[
     ]
     if not mixed:
         return
-    at = np.flatnonzero(np.isin(index.segment, mixed) | np.isin(index.replaced, mixed))
+    at = np.flatnonzero((np.isin(index.segment, mixed) | np.isin(index.replaced, mixed)) & (index.died == 0))
     systems = pc.list_element(pc.split_pattern(archive.vault.keys(index.a[at]), "\x1f"), 1)
     for system, speaking in answering.items():
         mine = at[pc.equal(systems, system).to_numpy(zero_copy_only=False)]
@@ -137,8 +140,8 @@ def _by(archive: Archive, index: Index, positions: np.ndarray) -> np.ndarray:
 def first_recorded(archive: Archive) -> str:
     """When the earliest record of all was recorded, UTC."""
     index = archive.index("record")
-    seconds = _by(archive, index, np.arange(len(index)))
-    return moments.utc(datetime.fromtimestamp(int(seconds.min()), UTC))
+    at = np.flatnonzero(archive.shown("record", np.arange(len(index))))
+    return moments.utc(datetime.fromtimestamp(int(_by(archive, index, at)[at].min()), UTC))
 
 
 def _seconds(instant: str) -> int:
@@ -158,3 +161,22 @@ def contents(archive: Archive, table: str, positions: np.ndarray) -> pa.Table:
 def of_records(index: Index, positions: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Those of `positions` whose first subject is one of `tokens`."""
     return positions[rows.among(index.a[positions], tokens)]
+
+
+class Side:
+    """The source rows of one build, or of what a disposal leaves of it."""
+
+    def __init__(self, archive: Archive, taken: Mapping[str, np.ndarray]) -> None:
+        self._archive, self.taken = archive, taken
+        merges = contents(archive, "identity", taken["identity"])
+        self.identities = identity.resolve(merges).canonical
+
+    def content(self, moved: np.ndarray) -> tuple[pa.Table, pa.Table]:
+        """Records and involvements of the records `moved`, the latter with the canonical `nominal`."""
+        records, parts = (
+            contents(self._archive, t, of_records(self._archive.index(t), self.taken[t], moved))
+            for t in ("record", "involvement")
+        )
+        at = pc.index_in(parts["nominal_id"], value_set=self.identities["nominal"].combine_chunks())
+        stands = self.identities["canonical"].combine_chunks().take(at.combine_chunks())
+        return records, parts.append_column("nominal", pc.coalesce(stands, parts["nominal_id"].combine_chunks()))

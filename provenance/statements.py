@@ -232,12 +232,16 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign(statement: Statement, key: Signer) -> bytes:
     """The statement in a signed DSSE envelope. Ed25519 is deterministic: the same statement and key, the same bytes."""
-    payload = to_bytes(statement)
+    return enveloped(to_bytes(statement), PAYLOAD_TYPE, key)
+
+
+def enveloped(payload: bytes, payload_type: str, key: Signer) -> bytes:
+    """Any payload in a signed DSSE envelope."""
     signature = {
         "keyid": f"{key.verifier.name}+{key.verifier.key_id.hex()}",
-        "sig": encode_base64(key.sign(pae(PAYLOAD_TYPE, payload))),
+        "sig": encode_base64(key.sign(pae(payload_type, payload))),
     }
-    return canonical.dumps({"payload": encode_base64(payload), "payloadType": PAYLOAD_TYPE, "signatures": [signature]})
+    return canonical.dumps({"payload": encode_base64(payload), "payloadType": payload_type, "signatures": [signature]})
 
 
 def open_envelope(data: bytes, *vkeys: Verifier) -> Statement:
@@ -246,22 +250,30 @@ def open_envelope(data: bytes, *vkeys: Verifier) -> Statement:
     Signatures of other keys are no news. Raises Tampered when a known key's signature does not verify, when there is
     none, and when the envelope or the statement is not in its one form.
     """
+    try:
+        return from_bytes(payload_of(data, PAYLOAD_TYPE, *vkeys))
+    except (Malformed, Tampered) as error:
+        raise Tampered(f"build statement does not verify: {error}") from error
+
+
+def payload_of(data: bytes, payload_type: str, *vkeys: Verifier) -> bytes:
+    """What an envelope holds, once a signature by one of `vkeys` has verified; errors as for `open_envelope`."""
     known = {f"{vkey.name}+{vkey.key_id.hex()}": vkey for vkey in vkeys}
     try:
         envelope = canonical.loads(data)
         if not isinstance(envelope, dict) or envelope.keys() != {"payload", "payloadType", "signatures"}:
             raise Malformed("DSSE envelope: wanted payload, payloadType and signatures")
-        if envelope["payloadType"] != PAYLOAD_TYPE:
-            raise Malformed(f"DSSE envelope: another payload type, wanted {PAYLOAD_TYPE}")
+        if envelope["payloadType"] != payload_type:
+            raise Malformed(f"DSSE envelope: another payload type, wanted {payload_type}")
         payload = decode_base64("DSSE payload", envelope["payload"])
         verified = 0
         for signature in envelope["signatures"]:
             if signature["keyid"] in known:
                 raw = decode_base64("DSSE signature", signature["sig"])
-                known[signature["keyid"]].verify(pae(PAYLOAD_TYPE, payload), raw)
+                known[signature["keyid"]].verify(pae(payload_type, payload), raw)
                 verified += 1
         if not verified:
             raise Tampered(f"DSSE envelope: no signature by a known key, wanted one of {', '.join(sorted(known))}")
-        return from_bytes(payload)
-    except (Malformed, Tampered, KeyError, TypeError, AttributeError) as error:
-        raise Tampered(f"build statement does not verify: {error}") from error
+        return payload
+    except (Malformed, KeyError, TypeError, AttributeError) as error:
+        raise Tampered(str(error)) from error

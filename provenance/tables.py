@@ -34,6 +34,7 @@ SUPPORT = pa.struct(
         ("contribution", pa.int64()),  # points
     ]
 )
+SUPPORTS = pa.schema([("theme", pa.string()), ("a", pa.string()), ("b", pa.string()), *SUPPORT])  # one a row
 
 
 @dataclass(frozen=True, slots=True)

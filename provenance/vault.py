@@ -5,6 +5,9 @@ drawn once, kept here only, and die together. The vault is a keyring, sealed und
 sealed under a key of its own that only the keyring holds; so drawing a new master key closes every older copy of the
 vault.
 
+For a time that params set, it also knows again what it has forgotten: keyed digests of the names, in one file per
+month in which they end, each under a key that goes with it. Nothing else could tell that an erased id has come back.
+
 Who writes: one process at a time, under the folder's writer lock. If it is lost, no row can be read ever again, and
 the roots still stand. A liar who could edit it could make rows unreadable, never make them say something else: opening
 a row ends by comparing its leaf. The master key never lies in this folder.
@@ -12,6 +15,7 @@ a row ends by comparing its leaf. The master key never lies in this folder.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 from collections.abc import Callable
@@ -24,7 +28,8 @@ import pyarrow.compute as pc
 
 from provenance import canonical, durable
 from provenance.errors import Conflict, Malformed, Missing, Tampered
-from provenance.sealing import SECRET, opened_blob, sealed_blob
+from provenance.keys import MasterSecret
+from provenance.sealing import SECRET, keyed_digests, opened_blob, sealed_blob
 
 ARCHIVE_TOKEN = 0  # stands for the archive's own secret, under which rows without a personal parent lie
 _SEPARATOR = "\x1f"  # a control character, which the input contract refuses in every cell
@@ -55,6 +60,51 @@ class _Shard:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    """Names that were disposed of, recognisable until `until`, a month: YYYY-MM."""
+
+    until: str
+    name: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """What the keyring says."""
+
+    archive: bytes
+    derived: bytes
+    disposals: int
+    shards: tuple[_Shard, ...]
+    forgotten: tuple[_Forgotten, ...]
+
+    @property
+    def files(self) -> set[str]:
+        return {f"{s.name}.shard" for s in self.shards} | {f"{f.name}.forgotten" for f in self.forgotten}
+
+    def sealed(self, master: bytes) -> bytes:
+        content = {
+            "archive": self.archive.hex(),
+            "derived": self.derived.hex(),
+            "disposals": self.disposals,
+            "forgotten": [{"key": f.key.hex(), "name": f.name, "until": f.until} for f in self.forgotten],
+            "shards": [{"key": s.key.hex(), "name": s.name, "rows": s.rows} for s in self.shards],
+        }
+        return sealed_blob(master, "vault keyring", canonical.dumps(content))
+
+    @classmethod
+    def opened(cls, master: bytes, sealed: bytes) -> _Ring:
+        content = canonical.loads(opened_blob(master, "vault keyring", sealed))
+        return cls(
+            bytes.fromhex(content["archive"]),
+            bytes.fromhex(content["derived"]),
+            content["disposals"],
+            tuple(_Shard(s["name"], bytes.fromhex(s["key"]), s["rows"]) for s in content["shards"]),
+            tuple(_Forgotten(f["until"], f["name"], bytes.fromhex(f["key"])) for f in content["forgotten"]),
+        )
+
+
 class Vault:
     """All secrets of one archive, in memory while it is open."""
 
@@ -70,8 +120,18 @@ class Vault:
         with durable.one_writer(folder):
             if (folder / "keyring").exists():
                 raise Conflict(f"vault {folder.name} holds a keyring already: wanted an empty folder")
-            _write_keyring(folder, master, draw(SECRET), [])
+            ring = _Ring(draw(SECRET), draw(SECRET), 0, (), ())
+            durable.write(folder / "keyring", ring.sealed(master), mode=0o600)
         return cls(folder, master)
+
+    @classmethod
+    def opens(cls, folder: Path, master: bytes) -> bool:
+        """Whether this is the master key under which the keyring lies now."""
+        try:
+            _Ring.opened(master, _read(folder / "keyring", "the vault's keyring"))
+        except Tampered:
+            return False
+        return True
 
     def __repr__(self) -> str:
         return f"Vault({len(self._tokens)} parents)"
@@ -79,7 +139,22 @@ class Vault:
     @property
     def archive_secret(self) -> bytes:
         """32 bytes that no disposal touches."""
-        return self._archive
+        return self._ring.archive
+
+    @property
+    def derived_secret(self) -> bytes:
+        """32 bytes for what is derived from rows and kept beside them: drawn anew by every disposal."""
+        return self._ring.derived
+
+    @property
+    def disposals(self) -> int:
+        """How many of the log's disposals were carried out upon this vault."""
+        return self._ring.disposals
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the keyring on disk is still the one that was read."""
+        return _read(self.folder / "keyring", "the vault's keyring") == self._sealed
 
     def admit(self, keys: pa.Array, draw: Callable[[int], bytes] = os.urandom) -> np.ndarray:
         """Tokens of `keys`, int64; those not yet known get a new token and secret, on disk before this returns."""
@@ -92,6 +167,108 @@ class Vault:
             if len(fresh):
                 self._add(fresh.take(pc.sort_indices(fresh)), draw)
         return self.tokens(keys)
+
+    def drop(
+        self,
+        tokens: np.ndarray,
+        master: MasterSecret,
+        *,
+        disposals: int,
+        until: str,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Destroy the secrets and names of `tokens`, as the log's first `disposals` disposals want it.
+
+        A new master key closes every older copy. What the names were is recognised until the month `until` (YYYY-MM).
+        Tokens that are not held, because an earlier try got as far, are passed over. When this is interrupted, the
+        vault is as it was or as it is to be; `MasterKey.recover` tells which of the two keys is in use.
+        """
+        with durable.one_writer(self.folder):
+            self._load()
+            ring = self._ring
+            gone = tokens[self.retained(tokens) & (tokens != ARCHIVE_TOKEN)]
+            shards = tuple(self._without(shard, gone, draw) for shard in ring.shards)
+            forgotten = ring.forgotten
+            if len(gone):
+                forgotten = self._with_forgotten(self.keys(gone), until, draw)
+            kept = tuple(shard for shard in shards if shard.rows)
+            self._replace(_Ring(ring.archive, draw(SECRET), disposals, kept, forgotten), master)
+
+    def is_forgotten(self, keys: pa.Array) -> np.ndarray:
+        """True where a name was disposed of and is still recognised."""
+        found = np.zeros(len(keys), bool)
+        for held in self._ring.forgotten:
+            known = np.frombuffer(self._read_forgotten(held), "S32")
+            found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
+        return found
+
+    def lapse(self, month: str, master: MasterSecret, draw: Callable[[int], bytes] = os.urandom) -> bool:
+        """Let what was to be recognised until before `month` (YYYY-MM) go for good; True if there was any."""
+        if all(held.until >= month for held in self._ring.forgotten):
+            return False
+        with durable.one_writer(self.folder):
+            self._load()
+            ring = self._ring
+            kept = tuple(held for held in ring.forgotten if held.until >= month)
+            self._replace(_Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, kept), master)
+        return True
+
+    def welcome(self, keys: pa.Array, master: MasterSecret, draw: Callable[[int], bytes] = os.urandom) -> None:
+        """Recognise these names no longer: a person has decided that they may come back."""
+        with durable.one_writer(self.folder):
+            self._load()
+            ring, kept = self._ring, []
+            for held in ring.forgotten:
+                digests = set(keyed_digests(held.key, keys.to_pylist()))
+                known = self._read_forgotten(held)
+                left = [known[at : at + 32] for at in range(0, len(known), 32) if known[at : at + 32] not in digests]
+                kept.append(self._write_forgotten(held.until, held.key, left, draw))
+            self._replace(_Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, tuple(kept)), master)
+
+    def _replace(self, ring: _Ring, master: MasterSecret) -> None:
+        """Put a new keyring under a new master key in the place of the old ones, then remove what it does not name."""
+        master.replace(lambda secret: durable.write(self.folder / "keyring", ring.sealed(secret), mode=0o600))
+        self._master = master.bytes
+        self._tidy(ring)
+        self._load()
+
+    def _without(self, shard: _Shard, tokens: np.ndarray, draw: Callable[[int], bytes]) -> _Shard:
+        held = _read_shard(self.folder, shard)
+        dead = np.isin(held["token"].to_numpy(), tokens)
+        return self._write_shard(held.filter(pa.array(~dead)), draw) if dead.any() else shard
+
+    def _write_shard(self, rows: pa.Table, draw: Callable[[int], bytes]) -> _Shard:
+        shard = _Shard(draw(8).hex(), draw(SECRET), rows.num_rows)
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, _SHARD) as writer:
+            writer.write_table(rows.combine_chunks())
+        durable.write(self.folder / f"{shard.name}.shard", _sealed_shard(shard, sink.getvalue()), mode=0o600)
+        return shard
+
+    def _with_forgotten(self, keys: pa.Array, until: str, draw: Callable[[int], bytes]) -> tuple[_Forgotten, ...]:
+        same = [held for held in self._ring.forgotten if held.until == until]
+        others = tuple(held for held in self._ring.forgotten if held.until != until)
+        key, known = draw(SECRET), b""
+        for held in same:
+            key, known = held.key, self._read_forgotten(held)
+        digests = [known[at : at + 32] for at in range(0, len(known), 32)] + keyed_digests(key, keys.to_pylist())
+        return (*others, self._write_forgotten(until, key, digests, draw))
+
+    def _write_forgotten(
+        self, until: str, key: bytes, digests: list[bytes], draw: Callable[[int], bytes]
+    ) -> _Forgotten:
+        held = _Forgotten(until, draw(8).hex(), key)
+        sealed = sealed_blob(key, f"vault forgotten {held.name}", b"".join(sorted(set(digests))))
+        durable.write(self.folder / f"{held.name}.forgotten", sealed, mode=0o600)
+        return held
+
+    def _read_forgotten(self, held: _Forgotten) -> bytes:
+        name = f"vault/{held.name}.forgotten"
+        sealed = _read(self.folder / f"{held.name}.forgotten", f"file {name}")
+        try:
+            return opened_blob(held.key, f"vault forgotten {held.name}", sealed)
+        except Tampered:
+            raise Tampered(f"file {name} does not open: a byte of it was changed") from None
 
     def tokens(self, keys: pa.Array) -> np.ndarray:
         """Tokens of `keys`, int64; 0 where the key is not known."""
@@ -138,15 +315,14 @@ class Vault:
 
     def _take(self, ring: bytes) -> None:
         try:
-            content = canonical.loads(opened_blob(self._master, "vault keyring", ring))
+            opened = _Ring.opened(self._master, ring)
         except Tampered:
             raise Tampered(
                 "the vault's keyring does not open: the master key is another one, "
                 "or a byte of vault/keyring was changed"
             ) from None
-        self._archive = bytes.fromhex(content["archive"])
-        self._shards = [_Shard(s["name"], bytes.fromhex(s["key"]), s["rows"]) for s in content["shards"]]
-        parts = [_read_shard(self.folder, shard) for shard in self._shards]
+        parts = [_read_shard(self.folder, shard) for shard in opened.shards]
+        self._ring, self._sealed = opened, ring
         whole = (pa.concat_tables(parts) if parts else _SHARD.empty_table()).combine_chunks()
         tokens = whole["token"].to_numpy()
         order = np.argsort(tokens)
@@ -159,7 +335,7 @@ class Vault:
         self._keys = _whole(whole["key"])
         self._keys_by_token = self._keys.take(pa.array(order))
         self._all_tokens = np.concatenate([[ARCHIVE_TOKEN], self._tokens]).astype(np.int64)
-        self._all_secrets = np.vstack([np.frombuffer(self._archive, np.uint8)[None, :], self._secrets])
+        self._all_secrets = np.vstack([np.frombuffer(opened.archive, np.uint8)[None, :], self._secrets])
 
     def _add(self, keys: pa.Array, draw: Callable[[int], bytes]) -> None:
         count = len(keys)
@@ -170,22 +346,21 @@ class Vault:
             pa.binary(SECRET), count, [None, pa.py_buffer(draw(SECRET * count))]
         )
         merged = pa.table([pa.array(tokens), secrets, keys.cast(pa.string())], schema=_SHARD)
-        kept = list(self._shards)
+        kept = list(self._ring.shards)
         # Shards double in size, so there are at most a few dozen and each secret is rewritten a few times in its life.
         while kept and (kept[-1].rows <= merged.num_rows or len(kept) >= _MOST_SHARDS):
             merged = pa.concat_tables([_read_shard(self.folder, kept.pop()), merged])
-        shard = _Shard(draw(8).hex(), draw(SECRET), merged.num_rows)
-        sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, _SHARD) as writer:
-            writer.write_table(merged.combine_chunks())
-        durable.write(self.folder / f"{shard.name}.shard", _sealed_shard(shard, sink.getvalue()), mode=0o600)
-        _write_keyring(self.folder, self._master, self._archive, [*kept, shard])
-        # Also what a crash left behind: a shard that no keyring names has no key and can never be read.
-        named = {f"{s.name}.shard" for s in [*kept, shard]}
-        for path in sorted(self.folder.iterdir()):
-            if path.suffix in (".shard", ".part") and path.name not in named:
-                durable.remove(path)
+        shards = (*kept, self._write_shard(merged, draw))
+        ring = dataclasses.replace(self._ring, shards=shards)
+        durable.write(self.folder / "keyring", ring.sealed(self._master), mode=0o600)
+        self._tidy(ring)
         self._load()
+
+    def _tidy(self, ring: _Ring) -> None:
+        """Remove what the keyring does not name; also what a crash left: no key opens it any more."""
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix in (".shard", ".forgotten", ".part") and path.name not in ring.files:
+                durable.remove(path)
 
 
 def _whole(keys: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -207,13 +382,6 @@ def _read_shard(folder: Path, shard: _Shard) -> pa.Table:
     if table.num_rows != shard.rows:
         raise Malformed(f"shard {name} holds {table.num_rows} secrets: the keyring says {shard.rows}")
     return table
-
-
-def _write_keyring(folder: Path, master: bytes, archive: bytes, shards: list[_Shard]) -> None:
-    content = canonical.dumps(
-        {"archive": archive.hex(), "shards": [{"name": s.name, "key": s.key.hex(), "rows": s.rows} for s in shards]}
-    )
-    durable.write(folder / "keyring", sealed_blob(master, "vault keyring", content), mode=0o600)
 
 
 def _read(path: Path, what: str) -> bytes:

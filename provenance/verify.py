@@ -109,8 +109,10 @@ def _order(archive: Archive) -> Iterator[str]:
 
 
 def _files(archive: Archive, builds: list[entries.Built] | None, report: Report) -> Iterator[str]:
-    acts = builds if builds is not None else [*archive.history.extracts, *archive.history.builds]
-    named = {file.path: file.sha256 for act in acts for file in act.files}
+    named = dict(archive.history.files)
+    if builds is not None:
+        own = {file.path for built in builds for file in built.files}
+        named = {path: sha256 for path, sha256 in named.items() if path in own}
     for done, (name, sha256) in enumerate(sorted(named.items())):
         report("Files", done, len(named))
         path = archive.root / name
@@ -178,7 +180,7 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
     for name in TABLES:
         index = archive.index(name)
         at = np.arange(len(index)) if builds is None else index.standing(builds[0].number)
-        at = at[asof.readable(archive, name, at)]
+        at = at[index.died[at] == 0]
         if name in SOURCE_TABLES:
             at = at[np.argsort(index.segment[at], kind="stable")]
         for start in range(0, len(at), _BATCH):
@@ -194,13 +196,15 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
 
 
 def _vault(archive: Archive) -> Iterator[str]:
-    """Secrets that rows need and the vault lacks: no act of this version destroys one, so the vault lost it."""
+    """Secrets that living rows need and the vault lacks: no disposal destroyed them, so the vault lost them."""
     for name in TABLES:
         index = archive.index(name)
-        parents = np.unique(np.concatenate([index.a, index.b, index.others]))
+        alive = index.died == 0
+        others = index.others[np.repeat(alive, np.diff(index.ends))]
+        parents = np.unique(np.concatenate([index.a[alive], index.b[alive], others]))
         lost = int((~archive.vault.retained(parents)).sum())
         yield (
-            f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none"
+            f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none of them"
             if lost
             else ""
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from provenance import asof, builds, extracts, harm, params, publishing, receiving, records, statements
+from provenance import asof, builds, disposal, extracts, harm, params, publishing, receiving, records, statements
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 
@@ -113,7 +113,9 @@ class Force:
 
     def take(self, folder: Path, *, on: str = "2026-01-01T00:00:00Z", systems: Any = None) -> receiving.Receipt:
         """Receive an extract that lies in a folder."""
-        extract = extracts.read(folder, systems=SYSTEMS if systems is None else systems)
+        extract = extracts.read(
+            folder, systems=SYSTEMS if systems is None else systems, erased=receiving.erased(self.archive)
+        )
         return receiving.receive(
             self.archive,
             extract,
@@ -134,9 +136,29 @@ class Force:
             around=lambda _: surroundings(cut_off),
         )
 
-    def as_of(self, when: str) -> Snapshot:
+    def as_of(self, when: str, *, case: str = "") -> Snapshot:
         """What was live at a moment."""
-        return asof.as_of(self.archive, when)
+        return asof.as_of(self.archive, when, case=case)
+
+    def plan(self, *subjects: str, on: str, reason: str = "mopi-review") -> disposal.Plan:
+        """A plan to dispose of subjects: `N-1` a nominal, `CONNECT R-1` a record."""
+        requests = [_request(subject) for subject in subjects]
+        said = {"on": on, "by": "planner", "under": "a story", "reason": reason}
+        return disposal.plan(self.archive, PARAMS, HARM, requests, **said)
+
+    def carry_out(self, plan: disposal.Plan, *, on: str) -> list[disposal.Outcome]:
+        """Carry a plan out, with a second person."""
+        return disposal.carry_out(
+            self.archive, plan, PARAMS, HARM, on=on, by="records officer", approved_by="second person"
+        )
+
+    def dispose(self, *subjects: str, on: str, reason: str = "mopi-review") -> list[disposal.Outcome]:
+        """Plan and carry out at once."""
+        return self.carry_out(self.plan(*subjects, on=on, reason=reason), on=on)
+
+    def finish(self, *, on: str) -> list[disposal.Outcome]:
+        """What was cut off, and what waited for a hold."""
+        return disposal.finish(self.archive, PARAMS, HARM, on=on, by="records officer")
 
     def reopened(self) -> Force:
         """The same force after a restart: nothing is in memory."""
@@ -148,6 +170,11 @@ class Force:
         """Linked pairs and the record ids behind them."""
         links = self.as_of(when).links(theme=theme).to_pylist()
         return {(x["a"], x["b"]): [s["record_id"] for s in x["supports"]] for x in links}
+
+
+def _request(subject: str) -> disposal.Request:
+    system, _, id = subject.rpartition(" ")
+    return disposal.Request("record" if system else "nominal", system, id)
 
 
 def surroundings(on: str) -> publishing.Surroundings:
@@ -171,4 +198,6 @@ def tables(snapshot: Snapshot) -> dict[str, pa.Table]:
     """All that a build says, opened, in canonical order."""
     from provenance.tables import TABLES
 
-    return {name: snapshot._content(name, snapshot._standing(name)) for name in TABLES}
+    return {
+        name: snapshot._content(name, snapshot._standing(name)).select(TABLES[name].columns.names) for name in TABLES
+    }

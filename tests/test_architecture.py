@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
     "doors": """api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof cli.explain
-                cli.diff cli.verify cli cli.__main__""",
+                cli.diff cli.verify cli.hold cli.review cli.dispose cli.certificate cli cli.__main__""",
     "answers": "asof verify",
-    "acts": "pins draft selection figures receiving linking grouping publishing builds",
-    "keeping": "durable vault crew rows keys log catalogue archive",
-    "rules": """merkle notes sealing params harm tables grading identity links engine networks entries statements
-                history extracts""",
+    "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
+               reviewing expunging disposal""",
+    "keeping": "durable keys vault crew rows log catalogue archive",
+    "rules": """merkle notes sealing params harm tables grading identity retention links engine networks entries holds
+                statements certificates history extracts""",
     "words": "errors canonical moments records",
 }
 PLACE = {
@@ -39,7 +40,8 @@ WORLD = {
     # pins.py hands its environment on to git and DVC, which are other programs.
     "the environment": ({"os.environ", "os.getenv", "os.environb", "os.getcwd", "Path.cwd", "Path.home",
                          "os.path.expanduser", "sys.argv"}, {"cli/doors.py", "pins.py"}),
-    "chance": ({"os.urandom", "os.getrandom"}, {"vault.py", "keys.py"}),
+    # Keys, secrets and tokens; and the ids of holds and disposals, which tell nothing of what they are about.
+    "chance": ({"os.urandom", "os.getrandom"}, {"vault.py", "keys.py", "holding.py", "disposal.py"}),
 }  # fmt: skip
 CHANCY = {"random", "secrets", "uuid", "tempfile"}  # modules that draw for themselves, or write where nobody looks
 
@@ -150,7 +152,7 @@ def test_nothing_in_the_product_draws_chance_or_writes_to_a_temporary_folder_of_
         assert not brought & CHANCY, f"{name} imports {', '.join(sorted(brought & CHANCY))}"
 
 
-@pytest.mark.parametrize("stage", ["receive", "link", "networks", "publish"])
+@pytest.mark.parametrize("stage", ["dispose", "receive", "link", "networks", "publish"])
 def test_a_stage_of_the_pipeline_takes_clock_and_user_from_the_doors(stage):
     calls = set().union(*(calls for calls, _ in WORLD.values()))
     assert not asks(ROOT / "pipeline" / f"{stage}.py") & calls

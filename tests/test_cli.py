@@ -113,18 +113,27 @@ def copied(force: Path, tmp_path: Path) -> Path:
 # ---- help ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["provenance", *COMMANDS])
+def pages_of_help() -> list[str]:
+    """What can be followed by `--help`: the program, its commands, and the commands of those that are groups."""
+    found = ["provenance"]
+    for name in COMMANDS:
+        command = main.get_command(None, name)
+        found += [name, *(f"{name} {inner}" for inner in getattr(command, "commands", {}))]
+    return found
+
+
+@pytest.mark.parametrize("name", pages_of_help())
 def test_help_is_as_it_was_agreed(name, monkeypatch):
     """When it is meant to change: `provenance COMMAND --help > tests/golden/COMMAND.txt`, and read the difference."""
     monkeypatch.setenv("COLUMNS", "80")
-    arguments = ["--help"] if name == "provenance" else [name, "--help"]
+    arguments = ["--help"] if name == "provenance" else [*name.split(), "--help"]
     shown = CliRunner().invoke(main, arguments, prog_name="provenance").output
-    assert shown == (GOLDEN / f"{name}.txt").read_text("utf-8")
+    assert shown == (GOLDEN / f"{name.replace(' ', '-')}.txt").read_text("utf-8")
     assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_there_is_no_golden_file_without_a_command():
-    assert {path.stem for path in GOLDEN.iterdir()} == {"provenance", *COMMANDS}
+    assert {path.stem for path in GOLDEN.iterdir()} == {name.replace(" ", "-") for name in pages_of_help()}
 
 
 def test_the_version_is_the_packages(force):

@@ -74,7 +74,7 @@ PLANS: dict[tuple[str, str, str], tuple[ibis.Table, str]] = {}
 
 def expression(what: str, rules: params.Params, prices: harm.HarmTable) -> ibis.Table:
     if what == "links":
-        return links.links(CON.table("s"), rules)
+        return links.links(CON.table("s"), rules.grading.handling_order)
     r, i = CON.table("r"), CON.table("i")
     if what == "tallies":
         return links.tallies(r, i, rules, prices)

@@ -193,7 +193,7 @@ def test_a_crash_while_receiving_leaves_the_extract_wholly_in_or_out(story, tmp_
         now = tree(force.root)
         assert not force.archive.unlogged(), moment
         assert not [name for name in part(now, "vault", "store") if name.endswith(".part")], moment
-        assert len([name for name in now if name.endswith(".shard")]) == len(force.archive.vault._shards), moment
+        assert len([name for name in now if name.endswith(".shard")]) == len(force.archive.vault._ring.shards), moment
         if part(held, "vault") == part(story.middle, "vault"):  # the newcomers' secrets were there already
             assert part(now, "store", "vault") == part(story.middle, "store", "vault"), moment
             assert list(force.archive.log.entries()) == story.logged, moment

@@ -93,7 +93,7 @@ class Against(RuleBasedStateMachine):
         tokens = fresh.tokens(every)
         assert tokens.tolist() == [token for token, _ in self.model.values()] + [0]
         assert fresh.retained(np.append(tokens, 12345)).tolist() == [True] * len(every) + [False]
-        assert shards(self.folder) == {f"{shard.name}.shard" for shard in fresh._shards}
+        assert shards(self.folder) == {f"{shard.name}.shard" for shard in fresh._ring.shards}
         assert len(shards(self.folder)) <= 24
 
 
@@ -275,7 +275,7 @@ def test_a_crash_at_any_durable_step_leaves_the_old_vault_or_the_new(tmp_path, m
             assert {key: done[key] for key in old} == old
             assert [done[key][0] for key in names(*wanted).to_pylist()] == tokens[:-1].tolist()
             assert {key: done[key] for key in now} == now
-            assert shards(folder) == {f"{shard.name}.shard" for shard in again._shards}
+            assert shards(folder) == {f"{shard.name}.shard" for shard in again._ring.shards}
     assert nth - 1 == stopped.steps >= 2  # a shard, the keyring, and what they replace: every step was stopped at
 
 
@@ -311,7 +311,7 @@ def test_no_file_and_no_repr_shows_a_secret_a_token_or_a_name(tmp_path):
     hidden = [text.encode() for text in [*ids, "NOMINAL", "CONNECT", "CR-123"]]
     hidden += [MASTER, opened.archive_secret, *(row.tobytes() for row in secrets)]
     hidden += [int(token).to_bytes(8, order) for token in tokens[1:] for order in ("little", "big")]
-    hidden += [shard.key for shard in opened._shards]
+    hidden += [shard.key for shard in opened._ring.shards]
     hidden += [text.encode("utf-16-le") for text in ids]
     written = files(opened.folder)
     assert set(written) == {"keyring", ".writer", *shards(opened.folder)}
@@ -320,7 +320,7 @@ def test_no_file_and_no_repr_shows_a_secret_a_token_or_a_name(tmp_path):
             assert secret not in data, name
             assert secret.hex().encode() not in data, name
     # The control: the same search finds them in what was sealed.
-    shard = opened._shards[0]
+    shard = opened._ring.shards[0]
     content = vault.opened_blob(shard.key, f"vault shard {shard.name}", written[f"{shard.name}.shard"])
     found = [secret for secret in hidden if secret in content]
     assert len(found) > 2 * shard.rows

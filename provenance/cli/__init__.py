@@ -23,6 +23,10 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "explain": "Why two nominals are linked, and by which records.",
     "diff": "What changed in the links between two moments.",
     "verify": "Check the archive, or one build, against its log.",
+    "review": "Who and what is due for review or disposal, and what was kept.",
+    "hold": "Keep what a case needs from disposal, until it may go.",
+    "dispose": "Destroy what must go, in every build ever made.",
+    "certificate": "Show the certificate of a disposal.",
 }
 
 

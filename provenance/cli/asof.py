@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, waiting
+from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +19,12 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.option("--nominal", metavar="N", help="One person and their links.")
 @click.option("--network", metavar="ID", help="One network, its members and the links between them.")
 @click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
+@case
 @as_json
 @click.pass_obj
-def asof(door: Door, when: str, nominal: str | None, network: str | None, theme: str | None, as_json: bool) -> None:
+def asof(
+    door: Door, when: str, nominal: str | None, network: str | None, theme: str | None, case: str, as_json: bool
+) -> None:
     """What the dashboard showed at WHEN.
 
     WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that
@@ -38,9 +41,14 @@ def asof(door: Door, when: str, nominal: str | None, network: str | None, theme:
             else:
                 _list_day(console(), when, spans)
             return
-        snapshot = asof.as_of(archive, when)
-        with waiting(f"Reading build {snapshot.label} and checking its roots"):
-            answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
+
+        def ask() -> tuple[Any, dict[str, Any]]:
+            snapshot = asof.as_of(archive, when, case=case)
+            return snapshot, snapshot.answer(nominal=nominal, network=network, theme=theme)
+
+        with waiting("Reading the build and checking its roots"):
+            snapshot, answer = asof.whole(ask)
+        consulted(archive, snapshot)
         failed = [f for f in archive.history.failures if snapshot.built.cut_off < f.cut_off <= _latest(snapshot, when)]
         answer["failed_since"] = [{"build": f.label, "cut_off": f.cut_off, "reason": f.reason} for f in failed]
         if as_json:
@@ -76,6 +84,7 @@ def heading(
 ) -> None:
     """Which build answers, and what is to be known about it, before anything it says."""
     from rich.panel import Panel
+    from rich.text import Text
 
     from provenance import moments
 
@@ -83,23 +92,37 @@ def heading(
         return moments.london(moments.instant(instant)) if instant else otherwise
 
     verified = "yes: its rows give the root that was signed" if answer["verified"] else "NO: see `provenance verify`"
-    gone = sum(answer["disposed"].values())
     lines = [
         f"Build      {answer['build']}",
         f"Live       {said(answer['published_from'], 'never')} to {said(answer['published_to'], 'now')}",
         f"Records    recorded by {said(answer['cut_off'], '')}",
         f"Root       {answer['root']}",
         f"Verified   {verified}",
-        f"Since then {gone:,} rows disposed of" if gone else "Since then nothing was disposed of",
+        f"Since then {_since(answer['disposed'])}",
     ]
+    if answer["disposed"]["computed_with_erased"] and not answer["case"]:
+        lines.append("           figures into which that was counted are not shown (-)")
+    if answer["case"]:
+        lines.append(f"Case       {answer['case']}: what is restricted and held for it is shown; this was logged")
     for failure in answer.get("failed_since", []):
         lines.append(f"Note       build {failure['build']} failed ({failure['reason']}); this one stayed live")
-    out.print(Panel("\n".join(lines), title=title, title_align="left", expand=True))
+    out.print(Panel(Text("\n".join(lines)), title=title, title_align="left", expand=True))
     if not caveat:
         return
     for paragraph in answer["caveat"].strip().split("\n\n"):
         out.print(" ".join(paragraph.split()), style="italic", markup=False)
     out.print()
+
+
+def _since(gone: dict[str, Any]) -> str:
+    """What has become of the build's rows, in words."""
+    said = [
+        f"{gone[state]:,} {'row' if gone[state] == 1 else 'rows'} {words}"
+        for state, words in (("disposed", "disposed of"), ("reduced", "reduced"), ("restricted", "restricted"))
+        if gone[state]
+    ]
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in gone["reasons"].items())
+    return (", ".join(said) or "nothing was disposed of") + (f" ({reasons})" if reasons else "")
 
 
 def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
@@ -128,13 +151,11 @@ def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], t
         out.print(f"{title}: none\n")
         return
     shown = Table(title=f"{title}: {total:,}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    texts = [[f"{v:,}" if isinstance(v, int) else str(v) for v in row] for row in rows]
+    texts = [["-" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row] for row in rows]
     needed = 2 * (len(columns) - 1)
-    for column, value, cells in zip(columns, rows[0], zip(*texts, strict=True), strict=True):
-        wrapped = column in _WRAPPED
-        shown.add_column(
-            column, justify="right" if isinstance(value, int) else "left", overflow="fold", no_wrap=not wrapped
-        )
+    for column, values, cells in zip(columns, zip(*rows, strict=True), zip(*texts, strict=True), strict=True):
+        wrapped, number = column in _WRAPPED, any(isinstance(value, int) for value in values)
+        shown.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=not wrapped)
         needed += max(cell_len(part) for cell in (column, *cells) for part in (cell.split() if wrapped else [cell]))
     for row in texts:
         shown.add_row(*map(Text, row))  # not `escape`: it doubles a backslash at the end of an id
@@ -145,7 +166,7 @@ def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], t
 
 
 def _people(out: Console, people: list[dict[str, Any]], *, whole: bool) -> None:
-    best = sorted(people, key=lambda p: (-p["strength"], p["theme"], p["nominal"]))[:_ROWS]
+    best = sorted(people, key=lambda p: (-(p["strength"] or 0), p["theme"], p["nominal"]))[:_ROWS]
     rows = [
         [p["nominal"], p["theme"], p["network"] or "-", p["links"], p["strength"], p["harm"], _role(p)] for p in best
     ]
@@ -161,19 +182,17 @@ def _role(person: dict[str, Any]) -> str:
         for word, key in (("suspect or offender", "offending"), ("victim", "victim"), ("witness", "witness"))
         if person[key]
     ]
-    return ", ".join(named) or "other"
+    return ", ".join(named) or ("see the records" if person["records"] is None else "other")
 
 
 def _links(out: Console, links: list[dict[str, Any]]) -> None:
     best = sorted(links, key=lambda x: (-x["strength"], x["theme"], x["a"], x["b"]))[:_ROWS]
+    columns = ["nominal", "nominal", "theme", "strength", "records", "handling"]
     rows = [[x["a"], x["b"], x["theme"], x["strength"], x["records"], x["handling"] or "-"] for x in best]
-    table(
-        out,
-        "Links, strongest first",
-        ["nominal", "nominal", "theme", "strength", "records", "handling"],
-        rows,
-        len(links),
-    )
+    if any(x["reduced"] for x in best):
+        columns.append("since then")
+        rows = [[*row, "reduced" if x["reduced"] else ""] for row, x in zip(rows, best, strict=True)]
+    table(out, "Links, strongest first", columns, rows, len(links))
 
 
 def _networks(out: Console, networks: list[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
     FOLDER is one extract, or holds several, which are received in the order of their cut-offs. Each build is published
     at its own cut-off; all of them are pinned together.
     """
-    from provenance import builds, extracts, pins, publishing
+    from provenance import builds, extracts, pins, publishing, receiving
     from provenance.cli.receive import take
     from provenance.cli.weeks import write_week
 
@@ -35,7 +35,7 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
         found = in_order(record_sets(Path(folder)))
         for done, path in enumerate(found):
             report("receiving", done, len(found))
-            extract = extracts.read(path, systems=params.systems)
+            extract = extracts.read(path, systems=params.systems, erased=receiving.erased(archive))
             take(door, archive, extract, params)
         report("receiving", len(found), len(found))
         moments_wanted = builds.weekly_cut_offs(archive) if every else _read_moments(Path(str(cut_offs)))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from provenance.archive import Archive
+    from provenance.asof import Snapshot
     from provenance.harm import HarmTable
     from provenance.params import Params
     from provenance.publishing import Surroundings
@@ -63,11 +64,15 @@ class Door:
 
     @contextmanager
     def archive(self) -> Iterator[Archive]:
-        """The archive, open."""
+        """The archive, open. A disposal that was cut off, or that a restored copy has not seen, is completed first."""
+        from provenance import disposal, durable
         from provenance.archive import Archive
 
         archive = Archive(self.path, self.keys_path)
         try:
+            if disposal.is_unsettled(archive) and not durable.is_being_written(self.path / "store"):
+                with progress("Completing a disposal that was cut off") as report:
+                    disposal.finish(archive, *self.params(), on=now(), by=user(), report=report)
             yield archive
         finally:
             archive.close()
@@ -109,6 +114,26 @@ def surroundings(params: Params, started_on: str, operator: str) -> Callable[[st
         )
 
     return around
+
+
+def consulted(archive: Archive, snapshot: Snapshot) -> None:
+    """Log that restricted rows are about to be shown for a case, before they are (R38).
+
+    Raises Refused when no hold of that case stands.
+    """
+    from provenance import entries
+    from provenance.errors import Refused
+
+    if not snapshot.case:
+        return
+    if not any(hold.stands and hold.case == snapshot.case for hold in archive.history.holds.values()):
+        raise Refused("no hold of that case stands: what is restricted is shown only to a case that holds it")
+    archive.append(
+        entries.Consulted(
+            on=now(), by=user(), under=f"disclosure for case {snapshot.case}", case=snapshot.case,
+            label=snapshot.label, rows=snapshot.restricted_rows,
+        )
+    )  # fmt: skip
 
 
 def code_commit() -> str:
@@ -180,3 +205,6 @@ def emit_json(value: Any) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+case = click.option(
+    "--case", default="", metavar="REF", help="Show too what is restricted and held for this case; it is logged."
+)

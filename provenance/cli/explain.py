@@ -6,25 +6,31 @@ from typing import Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, waiting
+from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, waiting
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
 @click.option("--as-of", "when", default="", metavar="WHEN", help="The moment (default: now).")
+@case
 @as_json
 @click.pass_obj
-def explain(door: Door, a: str, b: str, when: str, as_json: bool) -> None:
+def explain(door: Door, a: str, b: str, when: str, case: str, as_json: bool) -> None:
     """Why nominals A and B are linked: every record, and what each contributes."""
     from provenance import asof
     from provenance.cli.asof import heading, insist
     from provenance.cli.doors import now
 
     with door.archive() as archive:
-        snapshot = asof.as_of(archive, when or now())
-        with waiting(f"Reading build {snapshot.label} and checking its roots"):
-            links, head = snapshot.explain(a, b), snapshot.heading()
+
+        def ask() -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
+            snapshot = asof.as_of(archive, when or now(), case=case)
+            return snapshot, snapshot.explain(a, b), snapshot.heading()
+
+        with waiting("Reading the build and checking its roots"):
+            snapshot, links, head = asof.whole(ask)
+        consulted(archive, snapshot)
         if as_json:
             emit_json({**head, "links": links})
         else:
@@ -44,6 +50,8 @@ def _show(out: Any, link: dict[str, Any]) -> None:
         markup=False,
         soft_wrap=True,  # or an id would be broken over two lines
     )
+    if link["reduced"]:
+        out.print("It rested on more when it was shown; what is gone since is not counted here.")
     handling = f"Handling {link['handling']}" if link["handling"] else "No handling code recorded"
     out.print(f"{handling}{': ' + link['conditions'] if link['conditions'] else ''}\n", markup=False)
     rows = [

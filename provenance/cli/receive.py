@@ -18,20 +18,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "--admit-returned", default="", metavar="REASON", help="Let what was disposed of come back, for this reason."
+)
 @as_json
 @click.pass_obj
-def receive(door: Door, folder: str, as_json: bool) -> None:
+def receive(door: Door, folder: str, admit_returned: str, as_json: bool) -> None:
     """Check the extract in FOLDER and seal what is new in it.
 
     Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood
-    there.
+    there. So are rows that speak of what was disposed of: they stay out unless you say why they may come back.
     """
-    from provenance import extracts
+    from provenance import extracts, receiving
 
     params, _ = door.params()
     with door.archive() as archive, progress("Receiving") as report:
-        extract = extracts.read(Path(folder), systems=params.systems, progress=report)
-        receipt, rejects = take(door, archive, extract, params, report)
+        erased = None if admit_returned else receiving.erased(archive)
+        extract = extracts.read(Path(folder), systems=params.systems, erased=erased, progress=report)
+        receipt, rejects = take(door, archive, extract, params, report, admit=admit_returned)
     if as_json:
         emit_json(
             {
@@ -41,6 +45,7 @@ def receive(door: Door, folder: str, as_json: bool) -> None:
                 "sealed": dict(receipt.fresh),
                 "replaced": dict(receipt.replaced),
                 "rejected": receipt.rejected,
+                "returned": receipt.returned,
                 "rejects": rejects,
             }
         )
@@ -50,7 +55,13 @@ def receive(door: Door, folder: str, as_json: bool) -> None:
 
 
 def take(
-    door: Door, archive: Archive, extract: Extract, params: Params, report: Report = lambda *_: None
+    door: Door,
+    archive: Archive,
+    extract: Extract,
+    params: Params,
+    report: Report = lambda *_: None,
+    *,
+    admit: str = "",
 ) -> tuple[Receipt, str]:
     """Report what was turned away, then receive the rest; the receipt and the report's name ("" without one)."""
     from provenance import receiving
@@ -58,7 +69,7 @@ def take(
     rejects = write_rejects(door, extract)
     most = params.thresholds.max_rejects_percent
     said = {"on": now(), "by": user(), "under": WEEKLY}
-    return receiving.receive(archive, extract, **said, max_rejects_percent=most, report=report), rejects
+    return receiving.receive(archive, extract, **said, max_rejects_percent=most, admit=admit, report=report), rejects
 
 
 def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
@@ -74,6 +85,11 @@ def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
     ]
     if receipt.rejected:
         lines.append(f"Turned away: {receipt.rejected:,} rows; see {rejects}.")
+    if receipt.returned:
+        lines.append(
+            f"Of these, {receipt.returned:,} speak of what was disposed of and is not to come back. Have the source "
+            "corrected; or, where a new reason admits it, receive the extract with --admit-returned REASON."
+        )
     return lines
 
 

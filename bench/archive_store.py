@@ -1,0 +1,511 @@
+"""Our archive as one more store of the peers' harness (`../shared/peers/protocol.py`), through the product's functions.
+
+    python -m bench.archive_store measure FOLDER            the whole harness; leaves a copy from before its disposal
+    python -m bench.archive_store dispose FOLDER ARCHIVE    opens an archive and disposes of the workload's people
+
+Each prints JSON as its last line; `bench.peers` runs both, each in a process of its own, over FOLDER/workload.
+
+Measured: tokens and secrets drawn, each link sealed under its two nominals and its records, segments and change files
+durable and digested, roots of all tables, signed statement, log entry under a new head, going live; rows opened and
+checked; a disposal with its certificate. Nothing of that is switched off. An edge of the workload is a row of our link
+table: its number, network and harm stand in the row's `rule`, everything else where the product has it. Several edges
+of the workload may join one pair: the product would make one link of them, here each is a row of its own.
+
+Not measured: reading extracts, deriving links from records, figures from links (`bench.million` measures those), and
+what DVC and git take after each build. So the tables of records, people and networks stay empty, one extract of
+nothing is received, and a week costs its links alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from provenance import (
+    __version__,
+    asof,
+    canonical,
+    disposal,
+    draft,
+    durable,
+    extracts,
+    harm,
+    keys,
+    moments,
+    params,
+    propagation,
+    publishing,
+    receiving,
+    records,
+    rows,
+    vault,
+)
+from provenance import verify as verification
+from provenance.archive import Archive, keys_beside
+from provenance.cli.doors import now, surroundings
+from provenance.errors import ProvenanceError
+from provenance.tables import SUPPORT, TABLES
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT.parent / "shared" / "peers"
+sys.path.append(str(PEERS))  # their modules import one another by bare names
+
+if TYPE_CHECKING:
+    from protocol import Build, Diff
+
+BY, APPROVER, UNDER = "bench", "bench, second person", "a measurement"
+_SHARE = 130_000  # edges sealed at a time, so that memory follows the share: what `linking` takes, in supports
+_SAMPLE = 40  # rows, and people, whose bytes are looked for in every file
+
+
+class OurStore:
+    """The archive lies in `root`/archive, its keys beside it."""
+
+    name = "provenance"
+
+    def __init__(self, root: Path) -> None:
+        import common
+
+        self.root = root / "archive"
+        self.copy = root.with_name(f"{root.name}-before") / "archive"  # taken before the disposal, and left as it was
+        self.params, self.harm = rules()
+        self.archive = Archive.found(
+            self.root, keys_beside(self.root), name="bench", on=now(), by=BY, under="founding of the archive"
+        )
+        self._receive()
+        self._pairs = np.zeros((0, 2), np.int64)  # of every edge by its number: a removal names no one
+        self._snapshots: dict[int, asof.Snapshot] = {}
+        self._sought: Sought | None = None
+        self.timing: dict[str, float] = {}  # of the disposal, in seconds
+        # The workers' processor time counts while they live. Not as `extra_pids`, which would count their memory twice.
+        common.Meter.extra_pids = staticmethod(lambda: [child.pid for child in psutil.Process().children()])
+
+    def versions(self) -> dict[str, str]:
+        """What the figures hang on."""
+        import cryptography
+
+        return {"provenance": __version__, "cryptography": cryptography.__version__, "pyarrow": pa.__version__}
+
+    def commit(self, build: Build) -> None:
+        """One week: touched links found by their tokens, opened, sealed anew with what came; then published."""
+        archive, at = self.archive, moments.utc(build.at)
+        with archive.writing():
+            archive.sweep()
+            coming = draft.next_draft(archive, at)
+            ended = self._standing(coming.number - 1, build)
+            edges, support = self._opened(ended)
+            named = np.union1d(_numbers(build.edges_upsert["edge_id"]), _numbers(build.edges_delete))
+            ended = ended[np.isin(_numbers(edges["edge_id"]), named)]
+            kept = support.filter(pc.is_in(support["edge_id"], value_set=_flat(build.edges_upsert["edge_id"])))
+            sealed = self._sealed(build.edges_upsert, pa.concat_tables([kept, build.support_add]))
+
+            rows.write_segment(archive.segment(coming.label, "link"), sealed)
+            for name in ("nominal", "network"):
+                nothing = archive.sealer.seal(name, TABLES[name].columns.empty_table())
+                rows.write_segment(archive.segment(coming.label, name), nothing)
+            closed = archive.index("link").references(ended, opened=False)
+            for stage in ("records", "links", "networks"):
+                changes = closed if stage == "links" else rows.CHANGES.empty_table()
+                rows.write_changes(archive.changes(stage, coming.label), changes)
+                durable.sync_folder(archive.root / "store" / stage)
+            nothing = (s.empty_table() for s in (draft.TALLIES, draft.TALLIES, draft.LEFT_OUT, draft.AFRESH))
+            coming.write_tallies(archive, draft.Tallies(True, *nothing))
+            around = surroundings(self.params, now(), BY)(coming.label)
+            publishing.publish(archive, coming, self.params, self.harm, around, at)
+        self._remember(build.edges_upsert)
+
+    def read(self, n: int) -> tuple[pa.Table, pa.Table]:
+        """The whole build, opened and checked row by row."""
+        return edges_of(self._snapshot(n).links())
+
+    def neighbourhood(self, n: int, person: int, evidence: bool = False) -> tuple[pa.Table, pa.Table | None]:
+        """A person's links; their records come with them, asked for or not."""
+        edges, support = edges_of(self._snapshot(n).links(nominal=str(person)))
+        return edges, support if evidence else None
+
+    def diff(self, n1: int, n2: int) -> Diff:
+        """By which rows ended and which are new: only those are opened."""
+        from protocol import Diff
+
+        index = self.archive.index("link")
+        old, new = (index.standing(n + 1) for n in (n1, n2))
+        gone, come = (
+            _numbers(self._opened(at[self.archive.shown("link", at)])[0]["edge_id"])
+            for at in (np.setdiff1d(old, new, assume_unique=True), np.setdiff1d(new, old, assume_unique=True))
+        )
+        return Diff(np.setdiff1d(come, gone), np.setdiff1d(gone, come), np.intersect1d(gone, come))
+
+    def verify(self, n: int) -> dict[str, Any]:
+        """All numbered steps for one build."""
+        steps = verification.verify(self.archive, label=self.archive.history.builds[n].label)
+        return {
+            "ok": not any(step.faults for step in steps),
+            "covers": "log, signer, order of builds, digests of files, signed statement, Merkle roots, each row opened "
+            "to its leaf, vault, catalogue",
+            "faults": [fault for step in steps for fault in step.faults],
+        }
+
+    def residue(self, persons: list[int]) -> dict[str, Any]:
+        """What every file there is still holds of these people's rows.
+
+        The first look, before the disposal, is the control. It also takes the old copy: a backup of everything but the
+        keys (those lie beside it, for `bench.peers` to measure a disposal of its own upon it).
+        """
+        if self._sought is None:
+            self._sought = Sought.of(self.archive, persons)
+            shutil.copytree(self.root, self.copy)
+            shutil.copytree(keys_beside(self.root), keys_beside(self.copy))
+        return self._sought.found_in(self.root) | {"opened_in_the_old_copy": self._opened_in_the_old_copy()}
+
+    def _opened_in_the_old_copy(self) -> int:
+        """How many of the people's secrets today's master key finds in the vault of the old copy."""
+        try:
+            old = vault.Vault(self.copy / "vault", self.archive.master_key().bytes)
+        except ProvenanceError:
+            return 0
+        return int(old.retained(self._sought.tokens).sum())
+
+    def erase(self, persons: list[int]) -> Erased:
+        """Plan and carry out one disposal of all of them."""
+        self._snapshots.clear()
+        self.timing = dispose(self.archive, persons)
+        return Erased(self.archive, [f"{name}: {seconds:.2f} s" for name, seconds in self.timing.items()])
+
+    def tamper(self, n: int) -> str:
+        """One byte of one sealed link of the build, changed by someone who can also set right the file's checksums."""
+        index = self.archive.index("link")
+        at = index.standing(n + 1)
+        place = int(at[self.archive.shown("link", at)][0])
+        path, row = index.paths[int(index.segment[place])], int(index.row[place])
+        table = pq.read_table(path).combine_chunks()
+        boxes = canonical.slices(table["box"].chunk(0))
+        boxes[row] = boxes[row][:-1] + bytes([boxes[row][-1] ^ 1])
+        size = path.stat().st_size
+        rows.write_segment(path, rows.Sealed("link", table.set_column(5, "box", pa.array(boxes, pa.large_binary()))))
+        same = "same size" if path.stat().st_size == size else "other size"
+        return f"segment replaced, one byte of one sealed link changed (same name, {same}, page checksums right)"
+
+    def size(self) -> int:
+        """Everything there is: sealed rows, log, statements, vault, index, keys."""
+        from common import dir_size
+
+        return dir_size(self.root.parent)
+
+    def close(self) -> None:
+        """Let go of workers and files."""
+        self.archive.close()
+
+    def _receive(self) -> None:
+        """A build cites the feed it took from; this one hands over nothing."""
+        import workload
+
+        cut_off = moments.utc(workload.published_at(0))
+        extract = extracts.Extract(
+            name="nothing",
+            cut_off=cut_off,
+            mode="full",
+            since="",
+            systems={"PEERS": extracts.Stated(cut_off, 0, 0)},
+            **{name: table.schema.empty_table() for name, table in records.TABLES.items()},
+            rejects=extracts.REJECTS.empty_table(),
+            offered={},
+        )
+        receiving.receive(self.archive, extract, on=now(), by=BY, under=UNDER, max_rejects_percent=0)
+
+    def _snapshot(self, n: int) -> asof.Snapshot:
+        if n not in self._snapshots:
+            history = self.archive.history
+            self._snapshots[n] = asof.Snapshot(self.archive, history.builds[n], history.publications[n])
+        return self._snapshots[n]
+
+    def _standing(self, build: int, coming: Build) -> np.ndarray:
+        """Positions of the rows of all pairs that the change speaks of, found as `linking` finds them."""
+        index, known = self.archive.index("link"), len(self._pairs)
+        numbers = np.concatenate([_numbers(coming.edges_upsert["edge_id"]), _numbers(coming.edges_delete)])
+        pairs = self._pairs[numbers[numbers < known]]
+        if not len(pairs):
+            return np.zeros(0, np.int64)
+        tokens = self._tokens(pairs.ravel()).reshape(-1, 2)
+        at = index.standing(build)
+        at = at[rows.among(index.a[at], tokens[:, 0]) & rows.among(index.b[at], tokens[:, 1])]
+        return at[np.isin(_as_one(np.stack([index.a[at], index.b[at]], axis=1)), _as_one(tokens))]
+
+    def _sealed(self, edges: pa.Table, support: pa.Table) -> rows.Sealed:
+        edges = edges.sort_by("edge_id")
+        support = support.sort_by([("edge_id", "ascending"), ("record_id", "ascending")])
+        people = np.unique(np.concatenate([_numbers(edges["a"]), _numbers(edges["b"])]))
+        records_here = np.unique(_numbers(support["record_id"]))
+        self.archive.vault.admit(pa.concat_arrays([_nominals(people), _records(records_here)]))
+        of = _numbers(support["edge_id"])
+        parts = [rows.SEGMENT.empty_table()]
+        for start in range(0, edges.num_rows, _SHARE):
+            share = edges.slice(start, _SHARE)
+            ends = np.searchsorted(of, _numbers(share["edge_id"]), side="right")
+            first = int(np.searchsorted(of, share["edge_id"][0].as_py()))
+            mine = support.slice(first, int(ends[-1]) - first)
+            counts = np.diff(np.concatenate([[first], ends]))
+            content = links_of(share, mine, counts)
+            others = propagation.others_of(self.archive, content)
+            parts.append(self.archive.sealer.seal("link", content, others).rows)
+        return rows.Sealed("link", rows.filed_in_order(pa.concat_tables(parts)))
+
+    def _remember(self, edges: pa.Table) -> None:
+        numbers = _numbers(edges["edge_id"])
+        most = max(len(self._pairs), int(numbers.max(initial=-1)) + 1)
+        self._pairs = np.concatenate([self._pairs, np.zeros((most - len(self._pairs), 2), np.int64)])
+        self._pairs[numbers] = np.stack([_numbers(edges["a"]), _numbers(edges["b"])], axis=1)
+
+    def _opened(self, at: np.ndarray) -> tuple[pa.Table, pa.Table]:
+        return edges_of(self.archive.sealer.open("link", self.archive.index("link").rows(at)))
+
+    def _tokens(self, people: np.ndarray) -> np.ndarray:
+        return self.archive.vault.tokens(_nominals(people))
+
+
+def rules() -> tuple[params.Params, harm.HarmTable]:
+    """What comes with the product."""
+    read = params.read(ROOT / "params.yaml")
+    edition = read.harm.editions[0]
+    return read, harm.read(ROOT / edition.file, edition.name, edition.sha256)
+
+
+def dispose(archive: Archive, persons: Sequence[int]) -> dict[str, float]:
+    """Dispose of people; seconds that the plan took, and seconds from carry-out until each thing was so.
+
+    `unreadable`: the vault's new keyring is durable and its old master key gone, so that no copy of anything opens the
+    rows. `certified`: all is done. The others are the first word of each piece of work, as the product reports it.
+    """
+    decided = rules()
+    requests = [disposal.Request("nominal", "", str(person)) for person in persons]
+    said: dict[str, float] = {}
+    started = time.perf_counter()
+
+    def report(what: str, _done: int, _total: int) -> None:
+        said.setdefault(what, time.perf_counter() - started)
+
+    plan = disposal.plan(archive, *decided, requests, on=now(), by=BY, under=UNDER, reason="mopi-review")
+    planned, started = time.perf_counter() - started, time.perf_counter()
+    with _replaced(lambda: report("unreadable", 1, 1)):
+        disposal.carry_out(archive, plan, *decided, on=now(), by=BY, approved_by=APPROVER, report=report)
+    report("certified", 1, 1)
+    return {"plan": planned} | said
+
+
+@contextlib.contextmanager
+def _replaced(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` when a master key has taken the place of another."""
+    replace = keys.MasterKey.replace
+
+    def told(*arguments: Any) -> None:
+        replace(*arguments)
+        tell()
+
+    keys.MasterKey.replace = told
+    try:
+        yield
+    finally:
+        keys.MasterKey.replace = replace
+
+
+@dataclass
+class Erased:
+    """The harness's `Erasure`; the roots are checked when it asks for them, when the clock has stopped."""
+
+    archive: Archive
+    notes: list[str] = field(default_factory=list)
+    method: str = (
+        "log the disposal, destroy the secrets under a new master key, blank the dead rows in their files, verify, "
+        "sign a certificate"
+    )
+    keeps_history: bool = True
+
+    @property
+    def old_roots_still_verify(self) -> bool:
+        """Whether every build's logged entry, signed statement and roots still agree with the leaves on disk."""
+        history = self.archive.history
+        sound = 0
+        for built, publication in zip(history.builds, history.publications, strict=True):
+            with contextlib.suppress(ProvenanceError):
+                asof.check(asof.Snapshot(self.archive, built, publication))
+                sound += 1
+        self.notes.append(f"{sound} of {len(history.builds)} published roots verify")
+        return sound == len(history.builds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for below the API: people's rows, known from before they were disposed of."""
+
+    tokens: np.ndarray
+    leaves: np.ndarray  # of all rows, in every build, that speak of them
+    samples: tuple[bytes, ...]  # tokens and boxes, as they lie in a file
+
+    @classmethod
+    def of(cls, archive: Archive, persons: Sequence[int]) -> Sought:
+        """Of an archive that still has them."""
+        index, tokens = archive.index("link"), archive.vault.tokens(_nominals(np.asarray(persons)))
+        tokens = np.sort(tokens[tokens != 0])
+        at = np.flatnonzero(rows.among(index.a, tokens) | rows.among(index.b, tokens))
+        few = at[:: max(1, len(at) // _SAMPLE)][:_SAMPLE]
+        some = tokens[:: max(1, len(tokens) // _SAMPLE)][:_SAMPLE]
+        samples = canonical.slices(_flat(index.rows(few)["box"])) + [token.tobytes() for token in some]
+        return cls(tokens, rows.as_keys(index.leaf[at]), tuple(samples))
+
+    def found_in(self, folder: Path) -> dict[str, Any]:
+        """Rows with such a token, or with such a leaf and a box, in any file that is Parquet; samples in any file."""
+        from common import raw_residue
+
+        files = found = 0
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and _is_parquet(path)):
+            file = pq.ParquetFile(path)
+            if file.schema_arrow.names != rows.SEGMENT.names:
+                continue
+            for table in file.iter_batches(_SHARE, columns=["a", "b", "leaf", "box"]):
+                speaks = rows.among(table["a"].to_numpy(), self.tokens) | rows.among(table["b"].to_numpy(), self.tokens)
+                filled = pc.greater(pc.binary_length(table["box"]), 0).to_numpy(zero_copy_only=False)
+                theirs = np.isin(rows.as_keys(rows.leaf_matrix(table["leaf"])), self.leaves)
+                count = int((speaks | (filled & theirs)).sum())
+                files, found = files + (count > 0), found + count
+        return {
+            "files_with_residue": files,
+            "rows_with_residue": found,
+            "raw": raw_residue(folder, list(self.samples)),
+        }
+
+
+def _is_parquet(path: Path) -> bool:
+    with open(path, "rb") as handle:
+        return handle.read(4) == b"PAR1"
+
+
+def links_of(edges: pa.Table, support: pa.Table, counts: np.ndarray) -> pa.Table:
+    """Edges and their support as rows of the link table; `support` in the order of `edges`, `counts` to each."""
+    parts = {
+        "system": "PEERS",
+        "record_id": pc.cast(_flat(support["record_id"]), pa.string()),
+        "version": 1,
+        "kind": "intelligence",
+        "occurred_at": pc.cast(_flat(support["date"]), pa.string()),
+        "role_a": "subject",
+        "role_b": "subject",
+        "grade": _flat(support["grade"]),
+        "handling": "P",
+        "contribution": 1,  # the workload states the sum alone
+    }
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    whole = {
+        "theme": "SOC",
+        "a": pc.cast(_flat(edges["a"]), pa.string()),
+        "b": pc.cast(_flat(edges["b"]), pa.string()),
+        "strength": _flat(edges["strength"]),
+        "records": _flat(edges["n_records"]),
+        "handling": "P",
+        "rule": pc.binary_join_element_wise(
+            pc.cast(_flat(edges["edge_id"]), pa.string()), _flat(edges["network"]), _flat(edges["harm"]), " "
+        ),
+        "supports": pa.ListArray.from_arrays(
+            offsets, pa.StructArray.from_arrays(_cells(parts, SUPPORT, support.num_rows), fields=list(SUPPORT))
+        ),
+    }
+    columns = TABLES["link"].columns
+    return pa.Table.from_arrays(_cells(whole, columns, edges.num_rows), schema=columns)
+
+
+def edges_of(links: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """What `links_of` was given, in the order of the links."""
+    import workload
+
+    links = links.combine_chunks()
+    told = pc.split_pattern(_flat(links["rule"]), " ")
+    number, network, name = (pc.list_element(told, place) for place in range(3))
+    number = pc.cast(number, pa.int64())
+    edges = pa.table(
+        [number, links["a"], links["b"], links["strength"], links["records"], network, name],
+        names=workload.EDGE_SCHEMA.names,
+    )
+    supports = _flat(links["supports"])
+    owner, parts = pc.list_parent_indices(supports), supports.flatten()
+    support = pa.table(
+        [number.take(owner), *(parts.field(name) for name in ("record_id", "grade", "occurred_at"))],
+        names=workload.SUPPORT_SCHEMA.names,
+    )
+    return edges.cast(workload.EDGE_SCHEMA), support.cast(workload.SUPPORT_SCHEMA)
+
+
+def _cells(given: dict[str, Any], fields: Iterable[pa.Field], count: int) -> list[pa.Array]:
+    """Columns in the order of `fields`: as given, one value for all, or nothing said."""
+    columns: list[pa.Array] = []
+    for column in fields:
+        value = given.get(column.name, "")
+        if isinstance(value, pa.Array):
+            columns.append(value.cast(column.type))
+        elif pa.types.is_list(column.type):
+            columns.append(
+                pa.ListArray.from_arrays(pa.array(np.zeros(count + 1), pa.int32()), pa.array([], pa.string()))
+            )
+        else:
+            columns.append(pa.repeat(pa.scalar(value, column.type), count))
+    return columns
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """All that the harness measures, over the workload in `folder`; the store is left in FOLDER/stores."""
+    import harness
+
+    root = folder / "stores" / OurStore.name
+    for old in (root, root.with_name(f"{root.name}-before")):
+        shutil.rmtree(old, ignore_errors=True)
+    root.mkdir(parents=True)
+    made: list[OurStore] = []
+
+    def store(at: Path) -> OurStore:
+        made.append(OurStore(at))
+        return made[0]
+
+    result = harness.measure(store, root, folder, log=lambda line: print(line, flush=True))
+    result["erase"]["timing"] = made[0].timing
+    return result
+
+
+def _nominals(people: np.ndarray) -> pa.Array:
+    return vault.nominal_keys(pc.cast(pa.array(people), pa.string()))
+
+
+def _records(numbers: np.ndarray) -> pa.Array:
+    return vault.record_keys(pa.repeat("PEERS", len(numbers)), pc.cast(pa.array(numbers), pa.string()))
+
+
+def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    return column.to_numpy().astype(np.int64)
+
+
+def _as_one(pairs: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pairs).view("V16").ravel()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "measure":
+        print(json.dumps(measure(Path(sys.argv[2]).resolve())))
+    else:
+        from workload import load_truth
+
+        root = Path(sys.argv[3])
+        with Archive(root, keys_beside(root)) as opened:
+            print(json.dumps(dispose(opened, load_truth(Path(sys.argv[2]))["erase"])))

@@ -1,0 +1,228 @@
+"""provenance dispose"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provenance.cli.doors import Door, as_json, console, emit_json, now, progress, user, waiting
+
+if TYPE_CHECKING:
+    from provenance.archive import Archive
+    from provenance.disposal import Outcome, Request
+    from provenance.params import Params
+
+_LINES = 40  # of a plan on the terminal; the file and --json have them all
+
+
+@click.group()
+def dispose() -> None:
+    """Destroy what the law says must go, in every build ever made."""
+
+
+@dispose.command("plan")
+@click.option("--nominal", "nominals", multiple=True, metavar="ID", help="A person; may be said again.")
+@click.option("--record", "records", multiple=True, nargs=2, metavar="SYSTEM ID", help="A record; may be said again.")
+@click.option("--ordered", is_flag=True, help="Everything that the source systems' orders ask for.")
+@click.option("--due", metavar="DAY", help="Everything that the retention rules dispose of by this day.")
+@click.option("--under", required=True, metavar="AUTHORITY", help="Under what authority.")
+@click.option("--reason", default="", metavar="CODE", help="Why: one of retention.disposal_reasons in params.yaml.")
+@click.option("--by", default="", metavar="WHO", help="Who asks for it (default: you).")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), metavar="FILE", help="Where to write the plan.")
+@as_json
+@click.pass_obj
+def plan_(
+    door: Door,
+    nominals: tuple[str, ...],
+    records: tuple[tuple[str, str], ...],
+    ordered: bool,
+    due: str | None,
+    under: str,
+    reason: str,
+    by: str,
+    out: str,
+    as_json: bool,
+) -> None:
+    """Decide what would go and what stays, and write it for a second person to read. Nothing is destroyed."""
+    from provenance import disposal
+    from provenance.disposal import Request
+
+    params, table = door.params()
+    with door.archive() as archive, waiting("Working out what would go"):
+        rules: dict[Request, str] = {}
+        if due:
+            rules |= _due(archive, params, due)
+        if ordered:
+            rules |= disposal.ordered(archive)
+        by_hand = [Request("nominal", "", id) for id in nominals]
+        by_hand += [Request("record", system, id) for system, id in records]
+        why = reason or ("mopi-clear-period" if due and not (ordered or by_hand) else "source-disposal")
+        if by_hand and not reason:
+            raise click.UsageError("say why these are to go: --reason CODE")
+        made = disposal.plan(
+            archive, params, table, [*rules, *by_hand], on=now(), by=by or user(), under=under, reason=why, rules=rules
+        )
+        disposal.write(archive, made, Path(out))
+    if as_json:
+        emit_json(made.content() | {"file": out})
+        return
+    for line in made.lines[:_LINES]:
+        subject = " ".join(part for part in (line.request.what, line.request.system, line.request.id) if part)
+        _wrapped(f"{line.outcome}: {subject}", line.rule)
+    if len(made.lines) > _LINES:
+        click.echo(f"and {len(made.lines) - _LINES:,} more lines in the plan.")
+    for words in made.stays:
+        _wrapped("stays", words)
+    effects = made.effects
+    rows = sum(effects["rows that go"].values())
+    click.echo(
+        f"\n{effects['to dispose of']:,} to dispose of, {effects['to restrict']:,} held and so restricted, "
+        f"{effects['nothing to do']:,} not held.\nThat is {rows:,} rows in {effects['builds']:,} builds; "
+        f"{effects['links that may live on with less']:,} of them links that may live on with less."
+    )
+    click.echo(f"The plan is in {out}. Nothing is destroyed yet. A second person reads it, and then:")
+    click.echo(f"  provenance dispose carry-out {out} --by NAME --approved-by ANOTHER-NAME")
+
+
+@dispose.command("carry-out")
+@click.argument("plan", type=click.Path(dir_okay=False))
+@click.option("--by", required=True, metavar="WHO", help="Who carries it out.")
+@click.option("--approved-by", required=True, metavar="WHO", help="The second person, who has read the plan.")
+@as_json
+@click.pass_obj
+def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -> None:
+    """Destroy what PLAN says, certify it, and remove the plan, which names it.
+
+    What it destroys cannot be had back. Cut off at any moment, it is completed when the archive is next opened.
+    """
+    from provenance import disposal, durable
+
+    params, table = door.params()
+    with door.archive() as archive, progress("Disposing") as report:
+        made = disposal.read(archive, Path(plan))
+        done = disposal.carry_out(archive, made, params, table, on=now(), by=by, approved_by=approved_by, report=report)
+    durable.remove(Path(plan))
+    _keep(door)
+    if as_json:
+        emit_json({"disposals": [_plain(outcome) for outcome in done]})
+        return
+    for outcome in done:
+        _say(outcome)
+    click.echo(
+        f"The plan {Path(plan).name} is removed; remove copies of it too. Older backups of the vault no longer open: "
+        "make a new one now, and replace any copy of the master key that is held in escrow."
+    )
+
+
+@dispose.command("resume")
+@as_json
+@click.pass_obj
+def resume(door: Door, as_json: bool) -> None:
+    """Complete what was cut off, and carry out what waited for a hold that has ended."""
+    from provenance import disposal
+
+    params, table = door.params()
+    with door.archive() as archive, progress("Disposing") as report:
+        begun = [d.first.disposal for d in archive.history.disposals if d.certified is None]
+        done = disposal.finish(archive, params, table, on=now(), by=user(), report=report)
+    _keep(door)
+    if as_json:
+        emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done]})
+        return
+    for disposal_id in begun:
+        click.echo(f"Disposal {disposal_id} had been cut off; it is complete and certified.")
+    for outcome in done:
+        _say(outcome)
+    if not begun and not done:
+        click.echo("No disposal was waiting to be completed.")
+
+
+@dispose.command("list")
+@as_json
+@click.pass_obj
+def list_(door: Door, as_json: bool) -> None:
+    """Every disposal, and how many nominals and records are restricted."""
+    from provenance import moments
+
+    with door.archive() as archive:
+        disposals, restricted = archive.history.disposals, archive.history.restricted
+        if as_json:
+            said = [
+                {
+                    "certificate": d.first.disposal,
+                    "disposed_on": d.first.on,
+                    "nominals": len(d.nominals),
+                    "records": len(d.records),
+                    "authority": d.first.under,
+                    "reason": d.first.reason,
+                    "by": d.first.by,
+                    "approved_by": d.first.approved_by,
+                    "certified": d.certified is not None,
+                }
+                for d in disposals
+            ]
+            emit_json({"disposals": said, "restricted": len(restricted)})
+            return
+        out = console()
+        for d in disposals:
+            state = "certified" if d.certified else "NOT YET CERTIFIED: `provenance dispose resume`"
+            out.print(
+                f"{d.first.disposal}  {moments.london(moments.instant(d.first.on))}  {len(d.nominals):,} nominals, "
+                f"{len(d.records):,} records  {d.first.reason}  {state}",
+                markup=False,
+            )
+        out.print(f"{len(disposals):,} disposals. Restricted for a case: {len(restricted):,} nominals and records.")
+
+
+def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
+    from provenance import reviewing
+    from provenance.disposal import Request
+
+    lines = reviewing.register(archive, params, on=day).lines().to_pylist()
+    return {
+        Request(line["what"], line["system"], line["id"]): f"retention rule {line['rule']}: due {line['due']}; "
+        f"`provenance review due --{line['what']}` explains the date"
+        for line in lines
+        if line["action"] == "dispose" and line["due"].isoformat() <= day
+    }
+
+
+def _keep(door: Door) -> None:
+    """Let git have the log and the certificate."""
+    from provenance import pins
+
+    if (door.path / ".git").exists():
+        pins.commit(door.path, "disposal: log and certificate", on=now())
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "certificate": outcome.certificate_id,
+        "nominals": outcome.nominals,
+        "records": outcome.records,
+        "restricted": outcome.restricted,
+        "again": outcome.again,
+    }
+
+
+def _say(outcome: Outcome) -> None:
+    before = " before; nothing was left to do" if outcome.again else ""
+    if outcome.restricted:
+        click.echo(
+            f"Restricted{before}: {outcome.restricted:,} nominals and records that a case needs. They are out of every "
+            "view, and go by themselves when the last hold on them ends."
+        )
+    else:
+        click.echo(
+            f"Disposed of{before}: {outcome.nominals:,} nominals and {outcome.records:,} records, in every build. "
+            f"Certificate {outcome.certificate_id}: `provenance certificate {outcome.certificate_id}` shows it."
+        )
+
+
+def _wrapped(head: str, text: str) -> None:
+    import textwrap
+
+    click.echo(head)
+    click.echo(textwrap.fill(text, 78, initial_indent="    ", subsequent_indent="    "))

@@ -1,0 +1,192 @@
+"""The dead rows of a disposal leave the files; their leaves stay.
+
+New bytes first, beside the old; then the log's word for them; then they take the old ones' places. A crash at any
+moment leaves each file as the log had it before or as it has it now, and doing it again completes it. A file that is
+not as it was logged stops the work: what is destroyed must first be known to be what was published.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from provenance import durable, entries, propagation, rows
+from provenance.archive import Archive
+from provenance.errors import Tampered
+from provenance.tables import TABLES
+
+Report = Callable[[str, int, int], None]
+
+
+def expunge(archive: Archive, number: int, *, on: str, by: str, under: str, report: Report) -> dict[str, str]:
+    """Blank what disposal `number` left dead, and log the files' new digests; returns them by path."""
+    disposal = archive.history.disposals[number - 1]
+    if disposal.expunged is None:
+        shutil.rmtree(_staged(archive, number), ignore_errors=True)
+        files = stage(archive, number, report)
+        archive.append(
+            entries.Expunged(
+                on=on,
+                by=by,
+                under=under,
+                number=number,
+                files=tuple(entries.StoredFile(path=path, sha256=sha256) for path, sha256 in files.items()),
+            )
+        )
+    swap(archive, number, report)
+    expunged = archive.history.disposals[number - 1].expunged
+    return {file.path: file.sha256 for file in expunged.files}
+
+
+def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
+    """Write each file that has dead rows again, beside the old one; the new SHA-256 by path."""
+    dead = _dead(archive, number)
+    tokens = np.array(sorted(_tokens(archive, number)), np.int64)
+    again = [
+        archive.disposal_file(d.number, "again")
+        for d in archive.history.disposals
+        if rows.among(_again(archive, d.number)["token"].to_numpy(), tokens).any()
+    ]
+    known, files = archive.history.files, {}
+    for done, path in enumerate([*dead, *again]):
+        report("Expunging", done, len(dead) + len(again))
+        name = archive.relative(path)
+        if rows.digest(path) != known[name]:
+            raise Tampered(f"file {name} is not as it was logged: the disposal stops before it, preserve both")
+        files[name] = _write_again(archive, number, path, dead.get(path), tokens)
+    report("Expunging", len(dead) + len(again), len(dead) + len(again))
+    return files
+
+
+def _write_again(archive: Archive, number: int, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
+    target = _staged(archive, number) / archive.relative(path).replace("/", "__")
+    if dead is not None:
+        return rows.blank(path, target, dead.rows)
+    held = rows.read_table(path, propagation.AGAIN)
+    return rows.write_table(target, held.filter(pa.array(~rows.among(held["token"].to_numpy(), tokens))))
+
+
+def swap(archive: Archive, number: int, report: Report) -> None:
+    """Put the staged files into their places."""
+    expunged = archive.history.disposals[number - 1].expunged
+    folders = set()
+    for done, file in enumerate(expunged.files):
+        report("Replacing", done, len(expunged.files))
+        path = archive.root / file.path
+        staged = _staged(archive, number) / file.path.replace("/", "__")
+        if not staged.exists() and rows.digest(path) != file.sha256:  # somebody cleared up in between
+            tokens = np.array(sorted(_tokens(archive, number)), np.int64)
+            _write_again(archive, number, path, _dead(archive, number).get(path), tokens)
+        if staged.exists():
+            os.replace(staged, path)
+            folders.add(path.parent)
+    for folder in sorted(folders):
+        durable.sync_folder(folder)
+    shutil.rmtree(_staged(archive, number), ignore_errors=True)
+    report("Replacing", len(expunged.files), len(expunged.files))
+
+
+def check(archive: Archive, number: int, report: Report) -> None:
+    """The verification pass before a certificate, from the files and not from memory. Raises Tampered.
+
+    1  the vault lacks the secrets
+    2  each rewritten file has the digest that was logged
+    3  in it every leaf stands where it stood, the dead rows are blank, and no other is
+    4  no file of any table has a token of what was disposed of
+    5  each heir opens to its leaf
+    """
+    disposal = archive.history.disposals[number - 1]
+    tokens = np.array(sorted(_tokens(archive, number)), np.int64)
+    if archive.vault.retained(tokens).any():
+        raise Tampered(f"disposal {number}: the vault still holds {int(archive.vault.retained(tokens).sum())} secrets")
+    dead = _dead(archive, number)
+    for done, file in enumerate(disposal.expunged.files):
+        report("Checking", done, len(disposal.expunged.files))
+        path = archive.root / file.path
+        if rows.digest(path) != file.sha256:
+            raise Tampered(f"file {file.path} is not as the disposal logged it")
+        if path in dead:
+            _check_segment(archive, dead[path].table, dead[path].segment, path, number, tokens)
+    for name in TABLES:
+        if len(archive.index(name).reached(tokens)):
+            raise Tampered(f"table {name} has living rows that rest on what was disposed of")
+    for each in archive.history.disposals:
+        if rows.among(_again(archive, each.number)["token"].to_numpy(), tokens).any():
+            raise Tampered(f"disposal {each.number} still names what disposal {number} destroyed")
+    heirs = np.flatnonzero((archive.index("link").segment == -number) & (archive.index("link").died == 0))
+    archive.sealer.open("link", archive.index("link").rows(heirs))
+    report("Checking", len(disposal.expunged.files), len(disposal.expunged.files))
+
+
+def leaves_of(archive: Archive, number: int) -> tuple[np.ndarray, list[bytes]]:
+    """Leaves of the rows that died, and leaf and heir's leaf (64 bytes) of those that live on with less; sorted."""
+    holes, heirs = [np.zeros((0, 32), np.uint8)], np.zeros((0, 64), np.uint8)
+    for name in TABLES:
+        index = archive.index(name)
+        at = np.flatnonzero(index.died == number)
+        holes.append(index.leaf[at])
+        if name == "link":
+            less = at[index.heir[at] >= 0]
+            heirs = np.concatenate([index.leaf[less], index.leaf[index.heir[less]]], axis=1)
+    return np.sort(rows.as_keys(np.concatenate(holes))), sorted(pair.tobytes() for pair in heirs)
+
+
+def _check_segment(archive: Archive, table: str, segment: int, path: Path, number: int, tokens: np.ndarray) -> None:
+    index, name = archive.index(table), archive.relative(path)
+    here = np.flatnonzero(index.segment == segment)
+    first = 0
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            part = file.read_row_group(group).combine_chunks()
+            mine = here[first : first + part.num_rows]
+            gone = (index.died[mine] > 0) & (index.died[mine] <= number)
+            if len(mine) < part.num_rows or (rows.leaf_matrix(part["leaf"]) != index.leaf[mine]).any():
+                raise Tampered(f"file {name} has other leaves than it had")
+            if (rows.is_blank(part) != gone).any():
+                raise Tampered(f"file {name} has other blank rows than those that died")
+            parents = [part["a"].to_numpy(), part["b"].to_numpy(), pc.list_flatten(part["others"]).to_numpy()]
+            if rows.among(np.concatenate(parents), tokens).any():
+                raise Tampered(f"file {name} has a token of what was disposed of")
+            first += part.num_rows
+    if first != len(here):
+        raise Tampered(f"file {name} has {first} rows: it had {len(here)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Dead:
+    """The rows of one segment that died by one disposal."""
+
+    table: str
+    segment: int
+    rows: np.ndarray
+
+
+def _dead(archive: Archive, number: int) -> dict[Path, _Dead]:
+    found = {}
+    for name in TABLES:
+        index = archive.index(name)
+        at = np.flatnonzero(index.died == number)
+        for segment in np.unique(index.segment[at]).tolist():
+            found[index.paths[segment]] = _Dead(name, segment, index.row[at[index.segment[at] == segment]])
+    return found
+
+
+def _tokens(archive: Archive, number: int) -> list[int]:
+    disposal = archive.history.disposals[number - 1]
+    return disposal.nominals + disposal.records
+
+
+def _again(archive: Archive, number: int) -> pa.Table:
+    return rows.read_table(archive.disposal_file(number, "again"), propagation.AGAIN)
+
+
+def _staged(archive: Archive, number: int) -> Path:
+    return archive.root / "store" / "disposals" / f"{number:04d}" / "staged"

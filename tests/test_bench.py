@@ -1,0 +1,104 @@
+"""The bench runs: our archive under the peers' own harness, from the first commit to the certificate, on few links."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from bench import peers
+
+SIZE = {"edges": 1000, "persons": 200, "support": 3000, "weeks": 2}
+
+
+@pytest.fixture(scope="module")
+def run(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """`python -m bench.peers` on a tiny workload, and the folder that it worked in."""
+    if not (shared / "peers").is_dir():
+        pytest.skip("the folder ../shared/peers with the peers' harness is not here")
+    folder = tmp_path_factory.mktemp("peers")
+    options = [word for name, count in SIZE.items() for word in (f"--{name}", str(count))]
+    done = CliRunner().invoke(peers.main, [*options, "--folder", str(folder)])
+    assert done.exit_code == 0, done.output
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def result(run: tuple[Path, Result]) -> dict[str, Any]:
+    """What it measured."""
+    return json.loads((run[0] / "results" / "provenance.json").read_text())
+
+
+def test_the_harness_finds_every_answer_right(result):
+    asked = {"read_0", "read_middle", "read_2", "neighbourhood", "neighbourhood_evidence", "diff"}
+    assert result["checks"] == dict.fromkeys(asked, True)
+    assert result["verify"]["ok"], result["verify"]["faults"]
+    assert {name: result["params"][f"{name}_per_week"] for name in ("updated", "added", "removed")} == {
+        "updated": 6, "added": 3, "removed": 1,
+    }  # fmt: skip
+
+
+def test_the_workload_has_pairs_with_several_edges_and_ends_both_ways_round(run):
+    """Or the answers would say nothing about them."""
+    edges = pq.read_table(run[0] / "workload" / "00-edges.parquet")
+    pairs = np.stack([edges["a"].to_numpy(), edges["b"].to_numpy()], axis=1)
+    assert len(np.unique(pairs, axis=0)) < len(pairs)
+    assert (pairs[:, 0] > pairs[:, 1]).any()
+    assert (pairs[:, 0] < pairs[:, 1]).any()
+
+
+def test_the_erased_are_gone_from_every_build_and_the_rest_is_not(result):
+    erase = result["erase"]
+    assert erase["persons"] == 20
+    assert erase["reads_after"] == dict.fromkeys("012", "erased, rest intact")
+    assert erase["old_roots_still_verify"] is True
+    assert "3 of 3 published roots verify" in erase["notes"]
+
+
+def test_below_the_api_nothing_of_them_is_left_that_was_there_before(result):
+    erase = result["erase"]
+    control = erase["residue_before"]
+    assert control["rows_with_residue"] > 100
+    assert control["raw"]["patterns_found"] == control["raw"]["patterns"] > 40
+    assert control["opened_in_the_old_copy"] == 20
+    assert erase["residue"]["rows_with_residue"] == erase["residue"]["raw"]["patterns_found"] == 0
+    assert erase["residue"]["opened_in_the_old_copy"] == 0
+
+
+def test_the_disposal_alone_reaches_what_dvc_and_a_remote_carry(result):
+    alone = result["disposal_alone"]
+    # In the archive, in DVC's cache and in the remote: three times what the harness found in the archive.
+    assert alone["residue_before"]["rows_with_residue"] == 3 * result["erase"]["residue_before"]["rows_with_residue"]
+    assert alone["residue"]["rows_with_residue"] == alone["residue"]["raw"]["patterns_found"] == 0
+    assert 0 < alone["timing"]["unreadable"] < alone["timing"]["certified"]
+    assert alone["peak_bytes"] > 2**26
+
+
+def test_a_changed_byte_is_noticed_and_not_served(result):
+    assert "same name, same size" in result["tamper"]["how"]
+    assert result["tamper"]["verify"] == "noticed"
+    assert result["tamper"]["read"].startswith("refused (Tampered: row ")
+
+
+def test_our_column_stands_in_the_peers_table_and_each_target_has_its_verdict(run):
+    said = run[1].output
+    heads = next(line for line in said.splitlines() if line.startswith("| | "))
+    assert "`duckdb_scd2`" in heads
+    assert heads.rstrip("| ").endswith("`provenance`")
+    for target, wanted in peers.TARGETS.items():
+        line = next(line for line in said.splitlines() if line.strip().startswith(target))
+        assert f"(wanted: at most {wanted} " in line
+        assert line.endswith(("  met", "  MISSED"))
+
+
+def test_without_the_peers_it_says_so_and_stops(monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "PEERS", tmp_path / "absent")
+    done = CliRunner().invoke(peers.main, ["--folder", str(tmp_path / "home")])
+    assert done.exit_code == 1
+    assert "the folder ../shared/peers with the peers' harness is not here" in done.output
+    assert not (tmp_path / "home").exists()
