@@ -1,9 +1,10 @@
 """Our archive as one more store of the peers' harness (`../shared/peers/protocol.py`), through the product's functions.
 
     python -m bench.archive_store measure FOLDER            the whole harness; leaves a copy from before its disposal
-    python -m bench.archive_store dispose FOLDER ARCHIVE    opens an archive and disposes of the workload's people
+    python -m bench.archive_store plan FOLDER ARCHIVE       opens an archive, writes a plan to dispose of the people
+    python -m bench.archive_store dispose FOLDER ARCHIVE    opens an archive and carries that plan out
 
-Each prints JSON as its last line; `bench.peers` runs both, each in a process of its own, over FOLDER/workload.
+Each is a process of its own over FOLDER/workload, and prints what it measured as JSON, last. `bench.peers` runs them.
 
 Measured: tokens and secrets drawn, each link sealed under its two nominals and its records, segments and change files
 durable and digested, roots of all tables, signed statement, log entry under a new head, going live; rows opened and
@@ -181,7 +182,9 @@ class OurStore:
     def erase(self, persons: list[int]) -> Erased:
         """Plan and carry out one disposal of all of them."""
         self._snapshots.clear()
-        self.timing = dispose(self.archive, persons)
+        started = time.perf_counter()
+        plan = planned(self.archive, persons)
+        self.timing = {"plan": time.perf_counter() - started} | carried_out(self.archive, plan)
         return Erased(self.archive, [f"{name}: {seconds:.2f} s" for name, seconds in self.timing.items()])
 
     def tamper(self, n: int) -> str:
@@ -282,26 +285,28 @@ def rules() -> tuple[params.Params, harm.HarmTable]:
     return read, harm.read(ROOT / edition.file, edition.name, edition.sha256)
 
 
-def dispose(archive: Archive, persons: Sequence[int]) -> dict[str, float]:
-    """Dispose of people; seconds that the plan took, and seconds from carry-out until each thing was so.
+def planned(archive: Archive, persons: Sequence[int]) -> disposal.Plan:
+    """A plan to dispose of people, as `provenance dispose plan` makes it."""
+    requests = [disposal.Request("nominal", "", str(person)) for person in persons]
+    return disposal.plan(archive, *rules(), requests, on=now(), by=BY, under=UNDER, reason="mopi-review")
+
+
+def carried_out(archive: Archive, plan: disposal.Plan) -> dict[str, float]:
+    """Carry a plan out, as `provenance dispose carry-out` does; seconds from its start until each thing was so.
 
     `unreadable`: the vault's new keyring is durable and its old master key gone, so that no copy of anything opens the
     rows. `certified`: all is done. The others are the first word of each piece of work, as the product reports it.
     """
-    decided = rules()
-    requests = [disposal.Request("nominal", "", str(person)) for person in persons]
     said: dict[str, float] = {}
     started = time.perf_counter()
 
     def report(what: str, _done: int, _total: int) -> None:
         said.setdefault(what, time.perf_counter() - started)
 
-    plan = disposal.plan(archive, *decided, requests, on=now(), by=BY, under=UNDER, reason="mopi-review")
-    planned, started = time.perf_counter() - started, time.perf_counter()
     with _replaced(lambda: report("unreadable", 1, 1)):
-        disposal.carry_out(archive, plan, *decided, on=now(), by=BY, approved_by=APPROVER, report=report)
+        disposal.carry_out(archive, plan, *rules(), on=now(), by=BY, approved_by=APPROVER, report=report)
     report("certified", 1, 1)
-    return {"plan": planned} | said
+    return said
 
 
 @contextlib.contextmanager
@@ -500,12 +505,31 @@ def _as_one(pairs: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pairs).view("V16").ravel()
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "measure":
-        print(json.dumps(measure(Path(sys.argv[2]).resolve())))
-    else:
-        from workload import load_truth
+def main(verb: str, folder: Path, root: Path | None = None) -> dict[str, Any]:
+    """See the module's docstring."""
+    if verb == "measure":
+        return measure(folder)
+    from workload import load_truth
 
-        root = Path(sys.argv[3])
-        with Archive(root, keys_beside(root)) as opened:
-            print(json.dumps(dispose(opened, load_truth(Path(sys.argv[2]))["erase"])))
+    mark = time.perf_counter()
+    took: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        nonlocal mark
+        took[name], mark = time.perf_counter() - mark, time.perf_counter()
+
+    with Archive(root, keys_beside(root)) as archive:
+        lap("open")
+        if verb == "plan":
+            plan = planned(archive, load_truth(folder)["erase"])
+            lap("plan")
+            disposal.write(archive, plan, folder / "plan.yaml")
+            lap("write")
+            return took
+        plan = disposal.read(archive, folder / "plan.yaml")
+        lap("read")
+        return took | carried_out(archive, plan)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], *(Path(argument).resolve() for argument in sys.argv[2:]))))

@@ -14,7 +14,7 @@ nothing but what is derived.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ import pyarrow as pa
 from provenance import canonical, durable, entries, rows, statements
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
-from provenance.errors import Conflict, Malformed, Missing, Tampered
+from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
 from provenance.keys import MasterKey, SigningKey
 from provenance.log import Log
@@ -35,6 +35,7 @@ from provenance.tables import SOURCE_TABLES, TABLES
 from provenance.vault import Vault
 
 FORMAT = 1
+BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is not finished: neither is opened (R41)
 _DECISIVE = (  # the acts that History reads
     "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed", "Released", "Reviewed",
     "Restricted", "Disposed", "Expunged", "Certified",
@@ -52,7 +53,10 @@ class Draft(Protocol):
 class Archive:
     """An open archive, with all that its acts need; `provenance.open` gives readers a smaller one."""
 
-    def __init__(self, root: Path, keys: Path) -> None:
+    def __init__(self, root: Path, keys: Path, *, restoring: bool = False) -> None:
+        """Open. Raises Missing, Malformed or Tampered naming the file; Refused for a backup, unless `restoring` it."""
+        if not restoring:
+            _refuse_backup(root)
         self.root, self.keys = root, keys
         self.name, self.vkey = _described(root)
         self.log = Log.open(root / "log", vkey=self.vkey)
@@ -65,6 +69,7 @@ class Archive:
     @classmethod
     def found(cls, root: Path, keys: Path, *, name: str, on: str, by: str, under: str) -> Archive:
         """A new archive in `root`. Raises Conflict where one stands already."""
+        _refuse_backup(root)
         if (root / "archive.json").exists():
             raise Conflict(f"folder {root.name} holds an archive already: wanted an empty folder")
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,7 +136,7 @@ class Archive:
                 folder = self.root / "store" / "received" / f"{held.extract:04d}"
                 if self.relative(folder / f"{table}.parquet") in {file.path for file in held.files}:
                     index.add(held.extract, folder / f"{table}.parquet", since=0)
-                index.replace(rows.read_changes(folder / "changes.parquet"), held.extract)
+                index.replace(self._said(folder / "changes.parquet", rows.read_changes, table), held.extract)
         for what, number in self.history.timeline[events:]:
             if what == "disposal":
                 self._suffer(index, number)
@@ -148,7 +153,7 @@ class Archive:
         heirs = self.disposal_file(number, index.table)
         if self.relative(heirs) in {file.path for file in self.history.disposals[number - 1].first.files}:
             index.add(-number, heirs, since=0)
-        index.suffer(rows.read_fates(self.disposal_file(number, "fates")), number)
+        index.suffer(self._said(self.disposal_file(number, "fates"), rows.read_fates, index.table), number)
 
     def _enter(self, index: Index, label: str, number: int) -> None:
         if index.table in STAGES:
@@ -156,7 +161,15 @@ class Archive:
             changes = self.changes(STAGES[index.table], label)
         else:
             changes = self.changes("records", label)
-        index.apply(rows.read_changes(changes), number)
+        index.apply(self._said(changes, rows.read_changes, index.table), number)
+
+    def _said(self, path: Path, read: Callable[[Path], pa.Table], table: str) -> pa.Table:
+        """What a file of references says of one table; it is read once for all of them."""
+        if path not in self._references:
+            whole = read(path)
+            self._references[path] = rows.by_table(whole) | {"": whole.slice(0, 0)}
+        held = self._references[path]
+        return held.get(table, held[""])
 
     def shown(self, table: str, positions: np.ndarray, *, case: str = "") -> np.ndarray:
         """Which rows at `positions` may be shown: alive, and resting on nothing restricted but for this case."""
@@ -200,8 +213,17 @@ class Archive:
         """Drop what is in memory about rows; the next question reads the files again."""
         self._indexes: dict[str, tuple[Index, int, int, int]] = {}
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
+        self._references: dict[Path, Mapping[str, pa.Table]] = {}
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
         self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
+
+    def lost(self, table: str) -> int:
+        """How many secrets the living rows of a table need and the vault lacks: no disposal destroyed them."""
+        index = self.index(table)
+        alive = index.died == 0
+        others = index.others[np.repeat(alive, np.diff(index.ends))]
+        parents = np.unique(np.concatenate([index.a[alive], index.b[alive], others]))
+        return int((~self.vault.retained(parents)).sum())
 
     def segment(self, label: str, table: str) -> Path:
         """Where a build's new rows of a derived table lie."""
@@ -290,6 +312,14 @@ def keys_beside(root: Path) -> Path:
     """Where an archive's keys lie unless the door says otherwise: beside it, never in it."""
     root = root.resolve()
     return root.with_name(root.name + ".keys")
+
+
+def _refuse_backup(root: Path) -> None:
+    if (root / BACKUP).exists():
+        raise Refused(
+            f"folder {root.resolve().name} is a backup, or a restore that was cut off: "
+            "wanted `provenance restore`, which replays upon it what was disposed of since"
+        )
 
 
 def _described(root: Path) -> tuple[str, Verifier]:

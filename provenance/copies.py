@@ -93,6 +93,8 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
         _store(root, cache, remotes, fresh, trees, earlier)
         step("name")
         tags = _name(root, pinned, trees, on=on)
+        if any(pin.ref for pin in pinned):
+            pins.git(root, on, "reset", "-q", "--", "dvc.lock")  # git's index follows; also after a crash just here
 
         step("remove")
         named = set()
@@ -502,7 +504,6 @@ def _name(root: Path, pinned: list[_Pin], trees: _Trees, *, on: str) -> tuple[st
     stream += [f"reset {_SCRATCH}\nfrom {'0' * 40}\n\ndone\n".encode()]
     # Forced for the scratch name alone, which a crash may have left; the others only move forward.
     pins.git(root, on, "fast-import", "--quiet", "--force", fed=b"".join(stream))
-    pins.git(root, on, "reset", "-q", "--", "dvc.lock")  # the index follows the branch
     moved = [pin.ref for found in commits.values() for pin in found if pin.ref.startswith("refs/tags/")]
     return tuple(sorted(ref.removeprefix("refs/tags/") for ref in moved))
 

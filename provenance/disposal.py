@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
 from provenance import (
@@ -34,7 +33,6 @@ from provenance import (
     entries,
     expunging,
     holding,
-    merkle,
     moments,
     propagation,
     rows,
@@ -286,9 +284,17 @@ def carry_out(
 def finish(
     archive: Archive, params: Params, table: HarmTable, *, on: str, by: str, report: Report = lambda *_: None
 ) -> list[Outcome]:
-    """Complete every disposal that was cut off, and carry out those whose last hold has ended; returns what it did."""
+    """Complete every disposal that was cut off, and carry out those whose last hold has ended; returns what it did.
+
+    Where the vault is older than the log, so may the files be: what was expunged from them is expunged again (R41).
+    """
     with archive.writing():
-        settle(archive, params)
+        if is_unsettled(archive):
+            settle(archive, params)
+            again = expunging.catch_up(archive, report)
+            if again:
+                archive.forget()
+                copies.renew(archive.root, again, on=on, report=report)
         return _finish(archive, params, table, on, by, report)
 
 
@@ -332,15 +338,17 @@ def _certify_all(archive: Archive, on: str, by: str, report: Report) -> None:
     for disposal in list(archive.history.disposals):
         if disposal.certified is None:
             _certify(archive, disposal.number, on, by, report)
+            archive.forget()  # the tokens that are in memory from before the rows were blanked
 
 
 def _certify(archive: Archive, number: int, on: str, by: str, report: Report) -> None:
     first = archive.history.disposals[number - 1].first
+    archive.vault.tidy()
     files = expunging.expunge(archive, number, on=on, by=by, under=first.under, report=report)
     copied = copies.renew(archive.root, files, on=on, report=report)
     expunging.check(archive, number, report)
-    holes, heirs = expunging.leaves_of(archive, number)
-    fates = rows.read_fates(archive.disposal_file(number, "fates"))
+    holes, heirs = expunging.roots_of(archive, number)
+    fates = rows.by_table(rows.read_fates(archive.disposal_file(number, "fates")))
     disposal = archive.history.disposals[number - 1]
     certificate = certificates.Certificate(
         disposal=first.disposal,
@@ -356,10 +364,10 @@ def _certify(archive: Archive, number: int, on: str, by: str, report: Report) ->
         approved_by=first.approved_by,
         builds=tuple(certificates.BuildRef(label=label) for label in propagation.builds_with(archive, number)),
         died=_counted(fates, rows.DIED),
-        reduced=len(heirs),
+        reduced=sum(int((mine["heir"].to_numpy() >= 0).sum()) for mine in fates.values()),
         marked=_counted(fates, rows.MARKED),
-        holes=merkle.root(holes.view(np.uint8)).hex(),
-        heirs=merkle.root(b"".join(merkle.leaf_hash(pair) for pair in heirs)).hex(),
+        holes=holes,
+        heirs=heirs,
         files=disposal.expunged.files,
         cache_objects=copied.cache,
         remotes=tuple(certificates.RemoteCount(remote=name, objects=n) for name, n in copied.remotes.items()),
@@ -535,9 +543,9 @@ def _derived(archive: Archive) -> list[Path]:
     return [archive.root / "index" / "figures", *sorted((archive.root / "index").glob("*.tallies"))]
 
 
-def _counted(fates: pa.Table, fate: int) -> tuple[certificates.TableCount, ...]:
-    mine = fates.filter(pc.equal(fates["fate"], fate)).group_by("table").aggregate([([], "count_all")])
-    return tuple(certificates.TableCount(table=row["table"], rows=row["count_all"]) for row in mine.to_pylist())
+def _counted(fates: Mapping[str, pa.Table], fate: int) -> tuple[certificates.TableCount, ...]:
+    counts = {name: int((mine["fate"].to_numpy() == fate).sum()) for name, mine in fates.items()}
+    return tuple(certificates.TableCount(table=name, rows=count) for name, count in counts.items() if count)
 
 
 def _number(count: int, noun: str) -> str:

@@ -7,6 +7,7 @@ renamed into place, then the folder flushed. A reader sees the old file or the n
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     When the block raises, the staged file is removed and `path` is as it was.
     """
     _make_folder(path.parent)
+    _clear(path)
     staged = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         os.close(os.open(staged, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode))
@@ -39,6 +41,24 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _clear(path: Path) -> None:
+    """Remove what processes that were killed left of writing `path`: nobody else would ever look for it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        writer = left.name.split(".")[-2]
+        if writer.isdigit() and not _is_running(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def _make_folder(folder: Path) -> None:
@@ -59,9 +79,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file durably; one that is not there is as good as removed."""
+    """Remove a file durably, and what was left of writing it; one that is not there is as good as removed."""
     path.unlink(missing_ok=True)
     if path.parent.exists():
+        _clear(path)
         sync_folder(path.parent)
 
 

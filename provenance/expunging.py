@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from provenance import durable, entries, propagation, rows
+from provenance import durable, entries, merkle, propagation, rows
 from provenance.archive import Archive
-from provenance.errors import Tampered
+from provenance.errors import Missing, Tampered
 from provenance.tables import TABLES
 
 Report = Callable[[str, int, int], None]
@@ -61,13 +61,12 @@ def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
         name = archive.relative(path)
         if rows.digest(path) != known[name]:
             raise Tampered(f"file {name} is not as it was logged: the disposal stops before it, preserve both")
-        files[name] = _write_again(archive, number, path, dead.get(path), tokens)
+        files[name] = _write_again(_beside(archive, number, path), path, dead.get(path), tokens)
     report("Expunging", len(dead) + len(again), len(dead) + len(again))
     return files
 
 
-def _write_again(archive: Archive, number: int, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
-    target = _staged(archive, number) / archive.relative(path).replace("/", "__")
+def _write_again(target: Path, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
     if dead is not None:
         return rows.blank(path, target, dead.rows)
     held = rows.read_table(path, propagation.AGAIN)
@@ -81,10 +80,10 @@ def swap(archive: Archive, number: int, report: Report) -> None:
     for done, file in enumerate(expunged.files):
         report("Replacing", done, len(expunged.files))
         path = archive.root / file.path
-        staged = _staged(archive, number) / file.path.replace("/", "__")
+        staged = _beside(archive, number, path)
         if not staged.exists() and rows.digest(path) != file.sha256:  # somebody cleared up in between
             tokens = np.array(sorted(_tokens(archive, number)), np.int64)
-            _write_again(archive, number, path, _dead(archive, number).get(path), tokens)
+            _write_again(staged, path, _dead(archive, number).get(path), tokens)
         if staged.exists():
             os.replace(staged, path)
             folders.add(path.parent)
@@ -92,6 +91,46 @@ def swap(archive: Archive, number: int, report: Report) -> None:
         durable.sync_folder(folder)
     shutil.rmtree(_staged(archive, number), ignore_errors=True)
     report("Replacing", len(expunged.files), len(expunged.files))
+
+
+def catch_up(archive: Archive, report: Report) -> dict[str, str]:
+    """Blank once more what an older copy of the files brought back; the files written, by path. Only for a writer.
+
+    What is blanked is what the log says was expunged, and it comes out as the bytes that were logged then. Raises
+    Missing, or Tampered where a file was never in the form that it has.
+    """
+    expunged = [d for d in archive.history.disposals if d.expunged]
+    known = {name: archive.history.files[name] for d in expunged for name in (f.path for f in d.expunged.files)}
+    behind = [name for name in sorted(known) if _found(archive, name) != known[name]]
+    if not behind:
+        return {}
+    numbers = np.array([d.number for d in expunged])
+    tokens = np.array(sorted(t for d in expunged for t in d.nominals + d.records), np.int64)
+    dead: dict[str, _Dead] = {}
+    for table in TABLES:
+        index = archive.index(table)
+        at = np.flatnonzero(rows.among(index.died, numbers))
+        for segment in np.unique(index.segment[at]).tolist():
+            of = archive.relative(index.paths[segment])
+            dead[of] = _Dead(table, segment, index.row[at[index.segment[at] == segment]])
+    for done, name in enumerate(behind):
+        report("Expunging again", done, len(behind))
+        path = archive.root / name
+        staged = path.with_name(f".{path.name}.again.part")
+        if _write_again(staged, path, dead.get(name), tokens) != known[name]:
+            durable.remove(staged)
+            raise Tampered(f"file {name} is in no form that the log has for it: preserve it")
+        os.replace(staged, path)
+        durable.sync_folder(path.parent)
+    report("Expunging again", len(behind), len(behind))
+    return {name: known[name] for name in behind}
+
+
+def _found(archive: Archive, name: str) -> str:
+    try:
+        return rows.digest(archive.root / name)
+    except FileNotFoundError:
+        raise Missing(f"file {name} is not there: fetch it with `dvc pull` or restore it") from None
 
 
 def check(archive: Archive, number: int, report: Report) -> None:
@@ -126,8 +165,10 @@ def check(archive: Archive, number: int, report: Report) -> None:
     report("Checking", len(disposal.expunged.files), len(disposal.expunged.files))
 
 
-def leaves_of(archive: Archive, number: int) -> tuple[np.ndarray, list[bytes]]:
-    """Leaves of the rows that died, and leaf and heir's leaf (64 bytes) of those that live on with less; sorted."""
+def roots_of(archive: Archive, number: int) -> tuple[str, str]:
+    """RFC 6962 roots over the leaves of the rows that died, and over leaf and heir's leaf together of those that live
+    on with less; both in byte order, hexadecimal.
+    """
     holes, heirs = [np.zeros((0, 32), np.uint8)], np.zeros((0, 64), np.uint8)
     for name in TABLES:
         index = archive.index(name)
@@ -136,7 +177,9 @@ def leaves_of(archive: Archive, number: int) -> tuple[np.ndarray, list[bytes]]:
         if name == "link":
             less = at[index.heir[at] >= 0]
             heirs = np.concatenate([index.leaf[less], index.leaf[index.heir[less]]], axis=1)
-    return np.sort(rows.as_keys(np.concatenate(holes))), sorted(pair.tobytes() for pair in heirs)
+    leaves = np.sort(rows.as_keys(np.concatenate(holes)))
+    pairs = sorted(pair.tobytes() for pair in heirs)
+    return merkle.root(leaves.view(np.uint8)).hex(), merkle.root(b"".join(map(merkle.leaf_hash, pairs))).hex()
 
 
 def _check_segment(archive: Archive, table: str, segment: int, path: Path, number: int, tokens: np.ndarray) -> None:
@@ -186,6 +229,10 @@ def _tokens(archive: Archive, number: int) -> list[int]:
 
 def _again(archive: Archive, number: int) -> pa.Table:
     return rows.read_table(archive.disposal_file(number, "again"), propagation.AGAIN)
+
+
+def _beside(archive: Archive, number: int, path: Path) -> Path:
+    return _staged(archive, number) / archive.relative(path).replace("/", "__")
 
 
 def _staged(archive: Archive, number: int) -> Path:

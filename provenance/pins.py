@@ -16,12 +16,12 @@ from pathlib import Path
 from provenance import durable
 from provenance.errors import Conflict, Missing
 
-_COMMITTED = (
+COMMITTED = (  # what git holds of an archive
     "archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
     ".dvc/config", "harm", "log", "builds", "audit_reports",
 )  # fmt: skip
 # The log and the statements answer for themselves; week.yaml is edited to announce a build.
-_SETTINGS = tuple(name for name in _COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
+_SETTINGS = tuple(name for name in COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
 _IGNORED = """\
 # Secrets and what is derived never enter git; DVC carries the sealed rows.
 /vault/
@@ -74,7 +74,7 @@ def pin(root: Path, labels: Sequence[str], message: str, *, on: str) -> None:
 
 def commit(root: Path, message: str, *, on: str) -> None:
     """Commit the files that git holds; nothing to commit is no fault."""
-    present = [name for name in _COMMITTED if (root / name).exists()]
+    present = [name for name in COMMITTED if (root / name).exists()]
     git(root, on, "add", "--", *present)
     if git(root, on, "status", "--porcelain", "--untracked-files=no"):
         git(root, on, "commit", "-q", "-m", message)

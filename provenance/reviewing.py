@@ -231,7 +231,7 @@ class _Held:
         part, token = self._archive.index("involvement"), subject.token(self._archive)
         if subject.what == "record":
             near = np.array([token])
-            people = part.b[self._parts[part.a[self._parts] == token]]
+            people = self.ids.members(part.b[self._parts[part.a[self._parts] == token]])
             found = token in self.tokens
         else:
             own = self.ids.members(np.array([token]))

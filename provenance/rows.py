@@ -15,7 +15,7 @@ its own leaf or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +252,12 @@ def read_fates(path: Path) -> pa.Table:
     return _read_parquet(path, FATES)
 
 
+def by_table(references: pa.Table) -> Mapping[str, pa.Table]:
+    """CHANGES or FATES, parted; a table that they do not touch is not in it."""
+    tables = pc.unique(references["table"]).to_pylist()
+    return {name: references.filter(pc.equal(references["table"], name)).combine_chunks() for name in tables}
+
+
 def write_table(path: Path, table: pa.Table) -> str:
     """Write a small table of tokens and counts durably; returns the SHA-256 of the file."""
     return _write_parquet(path, table, compression="zstd")
@@ -384,6 +390,7 @@ class Index:
         self.ends = np.zeros(1, np.int64)
         self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
         self._starts: dict[int, int] = {}
+        self._room: dict[str, np.ndarray] = {}  # the arrays, and space behind them
 
     def __len__(self) -> int:
         return len(self.a)
@@ -393,27 +400,39 @@ class Index:
         rows = _read_parquet(path, _INDEXED).combine_chunks()
         start, count = len(self), rows.num_rows
         self.paths[segment], self._starts[segment] = path, start
-        self.a = np.concatenate([self.a, rows["a"].to_numpy()])
-        self.b = np.concatenate([self.b, rows["b"].to_numpy()])
-        self.theme = np.concatenate([self.theme, rows["theme"].to_numpy()])
-        self.segment = np.concatenate([self.segment, np.full(count, segment, np.int32)])
-        self.row = np.concatenate([self.row, np.arange(count, dtype=np.int32)])
-        self.since = np.concatenate([self.since, np.full(count, since, np.int32)])
-        self.until = np.concatenate([self.until, np.zeros(count, np.int32)])
-        self.replaced = np.concatenate([self.replaced, np.zeros(count, np.int32)])
-        self.died = np.concatenate([self.died, np.zeros(count, np.int32)])
-        self.marked = np.concatenate([self.marked, np.zeros(count, np.int32)])
-        self.heir = np.concatenate([self.heir, np.full(count, -1, np.int64)])
-        self.leaf = np.concatenate([self.leaf, leaf_matrix(rows["leaf"])])
         others = _only(rows["others"])
-        self.others = np.concatenate([self.others, others.flatten().to_numpy()])
-        self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(pc.list_value_length(others).to_numpy())])
+        fresh = {
+            "a": rows["a"].to_numpy(),
+            "b": rows["b"].to_numpy(),
+            "theme": rows["theme"].to_numpy(),
+            "segment": np.full(count, segment, np.int32),
+            "row": np.arange(count, dtype=np.int32),
+            "since": np.full(count, since, np.int32),
+            **{name: np.zeros(count, np.int32) for name in ("until", "replaced", "died", "marked")},
+            "heir": np.full(count, -1, np.int64),
+            "leaf": leaf_matrix(rows["leaf"]),
+            "others": others.flatten().to_numpy(),
+            "ends": self.ends[-1] + np.cumsum(pc.list_value_length(others).to_numpy()),
+        }
+        for name, values in fresh.items():
+            self._extend(name, values)
         return np.arange(start, start + count)
+
+    def _extend(self, name: str, values: np.ndarray) -> None:
+        """Lengthen an array, with room for more: hundreds of segments are not to be copied hundreds of times."""
+        held = getattr(self, name)
+        count, wanted = len(held), len(held) + len(values)
+        room = self._room.get(name)
+        if room is None or len(room) < wanted:
+            room = np.empty((max(wanted, count * 5 // 4), *held.shape[1:]), held.dtype)
+            room[:count] = held
+            self._room[name] = room
+        room[count:wanted] = values
+        setattr(self, name, room[:wanted])
 
     def resting_on(self, tokens: np.ndarray) -> np.ndarray:
         """Positions of the rows that have one of `tokens` among their further parents."""
-        row = np.repeat(np.arange(len(self)), np.diff(self.ends))
-        return np.unique(row[among(self.others, tokens)])
+        return np.unique(np.searchsorted(self.ends, np.flatnonzero(among(self.others, tokens)), side="right") - 1)
 
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""
@@ -444,7 +463,7 @@ class Index:
         self.replaced[self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())] = extract
 
     def suffer(self, fates: pa.Table, disposal: int) -> None:
-        """Let a disposal take effect, whose heirs were added as segment `-disposal`."""
+        """Let a disposal's fates take effect, whose heirs were added as segment `-disposal`."""
         mine = fates.filter(pc.equal(fates["table"], self.table))
         at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
         dead = mine["fate"].to_numpy() == DIED
@@ -525,13 +544,26 @@ def leaf_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """True where a value is one of `wanted`: `np.isin`, several times faster where few of many are wanted."""
+    """True where a value is one of `wanted`: `np.isin` for random numbers, many times faster where few are wanted."""
     if not len(wanted):
         return np.zeros(len(values), bool)
     wanted = np.sort(wanted)
-    at = np.searchsorted(wanted, values)
-    at[at == len(wanted)] = 0
-    return wanted[at] == values
+    if len(wanted) * 64 > len(values):
+        return _is_one_of(values, wanted)
+    # Most values are not wanted, and their last bits already tell.
+    mask = (1 << max(16, 6 + len(wanted).bit_length())) - 1
+    may_be = np.zeros(mask + 1, bool)
+    may_be[wanted & mask] = True
+    found = may_be[values & mask]
+    at = np.flatnonzero(found)
+    found[at] = _is_one_of(values[at], wanted)
+    return found
+
+
+def _is_one_of(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    at = np.searchsorted(ordered, values)
+    at[at == len(ordered)] = 0
+    return ordered[at] == values
 
 
 def as_keys(leaves: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,11 @@ class Vault:
         return self._ring.disposals
 
     @property
+    def files(self) -> list[str]:
+        """Names of the files that hold it, in its folder."""
+        return ["keyring", *sorted(self._ring.files)]
+
+    @property
     def is_current(self) -> bool:
         """Whether the keyring on disk is still the one that was read."""
         return _read(self.folder / "keyring", "the vault's keyring") == self._sealed
@@ -184,15 +189,19 @@ class Vault:
         vault is as it was or as it is to be; `MasterKey.recover` tells which of the two keys is in use.
         """
         with durable.one_writer(self.folder):
-            self._load()
+            if not self.is_current:
+                self._load()
             ring = self._ring
             gone = tokens[self.retained(tokens) & (tokens != ARCHIVE_TOKEN)]
-            shards = tuple(self._without(shard, gone, draw) for shard in ring.shards)
+            left = [
+                self._without(shard, rows, gone, draw) for shard, rows in zip(ring.shards, self._parts, strict=True)
+            ]
             forgotten = ring.forgotten
             if len(gone):
                 forgotten = self._with_forgotten(self.keys(gone), until, draw)
-            kept = tuple(shard for shard in shards if shard.rows)
-            self._replace(_Ring(ring.archive, draw(SECRET), disposals, kept, forgotten), master)
+            kept = [(shard, rows) for shard, rows in left if shard.rows]
+            new = _Ring(ring.archive, draw(SECRET), disposals, tuple(shard for shard, _ in kept), forgotten)
+            self._replace(new, master, [rows for _, rows in kept])
 
     def is_forgotten(self, keys: pa.Array) -> np.ndarray:
         """True where a name was disposed of and is still recognised."""
@@ -210,7 +219,8 @@ class Vault:
             self._load()
             ring = self._ring
             kept = tuple(held for held in ring.forgotten if held.until >= month)
-            self._replace(_Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, kept), master)
+            new = _Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, kept)
+            self._replace(new, master, self._parts)
         return True
 
     def welcome(self, keys: pa.Array, master: MasterSecret, draw: Callable[[int], bytes] = os.urandom) -> None:
@@ -223,19 +233,24 @@ class Vault:
                 known = self._read_forgotten(held)
                 left = [known[at : at + 32] for at in range(0, len(known), 32) if known[at : at + 32] not in digests]
                 kept.append(self._write_forgotten(held.until, held.key, left, draw))
-            self._replace(_Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, tuple(kept)), master)
+            new = _Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, tuple(kept))
+            self._replace(new, master, self._parts)
 
-    def _replace(self, ring: _Ring, master: MasterSecret) -> None:
+    def _replace(self, ring: _Ring, master: MasterSecret, parts: Sequence[pa.Table]) -> None:
         """Put a new keyring under a new master key in the place of the old ones, then remove what it does not name."""
         master.replace(lambda secret: durable.write(self.folder / "keyring", ring.sealed(secret), mode=0o600))
         self._master = master.bytes
         self._tidy(ring)
-        self._load()
+        self._hold(ring, _read(self.folder / "keyring", "the vault's keyring"), parts)
 
-    def _without(self, shard: _Shard, tokens: np.ndarray, draw: Callable[[int], bytes]) -> _Shard:
-        held = _read_shard(self.folder, shard)
-        dead = np.isin(held["token"].to_numpy(), tokens)
-        return self._write_shard(held.filter(pa.array(~dead)), draw) if dead.any() else shard
+    def _without(
+        self, shard: _Shard, rows: pa.Table, tokens: np.ndarray, draw: Callable[[int], bytes]
+    ) -> tuple[_Shard, pa.Table]:
+        dead = np.isin(rows["token"].to_numpy(), tokens)
+        if not dead.any():
+            return shard, rows
+        left = rows.filter(pa.array(~dead))
+        return self._write_shard(left, draw), left
 
     def _write_shard(self, rows: pa.Table, draw: Callable[[int], bytes]) -> _Shard:
         shard = _Shard(draw(8).hex(), draw(SECRET), rows.num_rows)
@@ -321,8 +336,11 @@ class Vault:
                 "the vault's keyring does not open: the master key is another one, "
                 "or a byte of vault/keyring was changed"
             ) from None
-        parts = [_read_shard(self.folder, shard) for shard in opened.shards]
-        self._ring, self._sealed = opened, ring
+        self._hold(opened, ring, [_read_shard(self.folder, shard) for shard in opened.shards])
+
+    def _hold(self, opened: _Ring, sealed: bytes, parts: Sequence[pa.Table]) -> None:
+        """Have this in memory: a keyring, as it is and as it lies on disk, and the shards that it names."""
+        self._ring, self._sealed, self._parts = opened, sealed, parts
         whole = (pa.concat_tables(parts) if parts else _SHARD.empty_table()).combine_chunks()
         tokens = whole["token"].to_numpy()
         order = np.argsort(tokens)
@@ -355,6 +373,13 @@ class Vault:
         durable.write(self.folder / "keyring", ring.sealed(self._master), mode=0o600)
         self._tidy(ring)
         self._load()
+
+    def tidy(self) -> None:
+        """Remove what a `drop` left that was cut off after it had taken effect, and before its last step."""
+        with durable.one_writer(self.folder):
+            if not self.is_current:
+                self._load()
+            self._tidy(self._ring)
 
     def _tidy(self, ring: _Ring) -> None:
         """Remove what the keyring does not name; also what a crash left: no key opens it any more."""

@@ -8,7 +8,8 @@
      6  the roots: each table of each build, worked out again from the leaves
      7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
      8  the vault: each shard opened (opening the archive did that), and no secret lost that no disposal destroyed
-     9  what is derived: the catalogue against the log, the figures put away for the next build
+     9  the disposals: each certificate against the log and its signature, and the holes that it accounts for
+    10  what is derived: the catalogue against the log, the figures put away for the next build
 
 All steps are taken, whatever the earlier ones found. What is left to the caller: that the head is the one that others
 were shown, which only a witness or an earlier notice can tell.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance import asof, canonical, entries, figures, rows
+from provenance import asof, canonical, disposal, entries, expunging, figures, rows
 from provenance.archive import Archive
 from provenance.errors import ProvenanceError, Tampered
 from provenance.tables import SOURCE_TABLES, TABLES
@@ -55,7 +56,8 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(6, "roots of tables", lambda: _roots(archive, builds, report)),
         _step(7, "sealed rows", lambda: _rows(archive, builds if label else None, report)),
         _step(8, "vault", lambda: _vault(archive)),
-        _step(9, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
+        _step(9, "disposals", lambda: _disposals(archive)),
+        _step(10, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
     ]
 
 
@@ -198,13 +200,43 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
 def _vault(archive: Archive) -> Iterator[str]:
     """Secrets that living rows need and the vault lacks: no disposal destroyed them, so the vault lost them."""
     for name in TABLES:
-        index = archive.index(name)
-        alive = index.died == 0
-        others = index.others[np.repeat(alive, np.diff(index.ends))]
-        parents = np.unique(np.concatenate([index.a[alive], index.b[alive], others]))
-        lost = int((~archive.vault.retained(parents)).sum())
+        lost = archive.lost(name)
         yield (
             f"the vault lacks {lost} secrets that rows of table {name} need, and the log disposed of none of them"
             if lost
             else ""
         )
+
+
+def _disposals(archive: Archive) -> Iterator[str]:
+    """Those that are certified; one that was cut off is no fault, and `provenance dispose list` says so."""
+    gone = np.array([t for d in archive.history.disposals for t in d.nominals + d.records], np.int64)
+    held = int(archive.vault.retained(gone).sum())
+    yield f"the vault still holds {held} secrets that the log disposed of" if held else ""
+    for name in TABLES:
+        left = len(archive.index(name).reached(gone))
+        yield f"{left} rows of table {name} rest on what the log disposed of" if left else ""
+    for act in archive.history.disposals:
+        if act.certified is None:
+            continue
+        try:
+            certificate = disposal.certificate(archive, act.first.disposal)
+        except ProvenanceError as error:
+            yield str(error)
+            continue
+        said = (certificate.number, certificate.holes, certificate.heirs, certificate.files)
+        wanted = (act.number, *expunging.roots_of(archive, act.number), act.expunged.files)
+        yield (
+            ""
+            if said == wanted
+            else f"certificate of disposal {act.first.disposal} accounts for other rows than those that are gone"
+        )
+        for name in TABLES:
+            index = archive.index(name)
+            dead = np.flatnonzero(index.died == act.number)
+            left = int(((index.a[dead] != 0) | (index.b[dead] != 0) | (index.ends[dead + 1] > index.ends[dead])).sum())
+            yield (
+                f"{left} rows of table {name} that disposal {act.first.disposal} certified gone are there"
+                if left
+                else ""
+            )

@@ -1,14 +1,15 @@
-"""The slow, obvious twins: the tree of RFC 6962, section 2.1, recursion and all; and the weekly build, from the design.
+"""The slow, obvious twins: the tree of RFC 6962, section 2.1, recursion and all; the weekly build, from the design; and
+what a disposal leaves of it, and a hold keeps.
 
-Both are written from their definitions and share no code with the product.
+All are written from their definitions and share no code with the product.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provenance.params import Params
@@ -70,6 +71,7 @@ class Handed:
     rows: Sequence[dict[str, Any]]
     nominals: Sequence[dict[str, str]] = ()
     merges: Sequence[dict[str, str]] = ()
+    orders: Sequence[dict[str, str]] = ()
 
 
 def build_tables(
@@ -129,7 +131,8 @@ def taken(extracts: Sequence[Handed], cut_off: str) -> dict[str, list[dict]]:
 
 
 def versions(extracts: Sequence[Handed]) -> Iterator[dict[tuple[str, str], dict]]:
-    """Each extract's records, numbered: a record that is not as the archive last held it is its next version."""
+    """Each extract's records, numbered: a record that is not as the archive last held it is its next version. A row
+    that was given its version when it came keeps it, whatever has gone since."""
     last: dict[tuple[str, str], tuple] = {}
     count: Counter[tuple[str, str]] = Counter()
     for extract in extracts:
@@ -141,7 +144,7 @@ def versions(extracts: Sequence[Handed]) -> Iterator[dict[tuple[str, str], dict]
             if last.get(key) != said:
                 count[key] += 1
                 last[key] = said
-        yield {key: row | {"version": count[key]} for key, row in rows.items()}
+        yield {key: {"version": count[key]} | row for key, row in rows.items()}
 
 
 def canonical_people(judgements: Sequence[dict[str, str]]) -> Callable[[str], str]:
@@ -189,6 +192,36 @@ def counts(record: dict, rules: Params) -> bool:
 
 def themes_of(record: dict) -> list[str]:
     return record["themes"].split(";") if record["themes"] else []
+
+
+def orders_taken(extracts: Sequence[Handed], cut_off: str) -> list[dict]:
+    """The disposal orders that a build takes: events, like judgements."""
+    used = {place for places in answering(extracts, cut_off).values() for place in places}
+    orders = {tuple(sorted(row.items())): row for place in sorted(used) for row in extracts[place].orders}
+    return [row for row in orders.values() if row["at"] <= cut_off]
+
+
+def left_out(source: dict[str, list[dict]], rules: Params) -> dict[str, tuple[int, int]]:
+    """Records that gave no link and the people in them, by `SYSTEM kind: reason`, the first reason that holds."""
+    stands_for = canonical_people(source["identity"])
+    found: dict[str, tuple[int, int]] = {}
+    for record in source["record"]:
+        people = len(parts_of(source, record, stands_for))
+        if reason := why_left_out(record, people, rules):
+            what = f"{record['system']} {record['kind']}: {reason}"
+            records, counted = found.get(what, (0, 0))
+            found[what] = records + 1, counted + people
+    return found
+
+
+def why_left_out(record: dict, people: int, rules: Params) -> str:
+    if record["status"] in rules.links.statuses_left_out:
+        return "status"
+    if not counts(record, rules):
+        return "grade-not-admitted" if record["grade_scheme"] else "no-grade"
+    if not themes_of(record):
+        return "no-theme"
+    return "one-person" if people < 2 else "over-cap" if people > rules.links.people_per_record else ""
 
 
 def supports_of(record: dict, parts: dict[str, dict[str, set]], rules: Params) -> Iterator[dict[str, Any]]:
@@ -302,3 +335,75 @@ def connected(pairs: Iterable[tuple[str, str]]) -> list[frozenset[str]]:
         touched = [net for net in nets if net & set(pair)]
         nets = [net for net in nets if net not in touched] + [frozenset(pair).union(*touched)]
     return nets
+
+
+# Disposal and holds, from sections 2 and 3 of the design and requirements R14, R31 to R39. A thing that may be disposed
+# of is a nominal, named by its id, or a record, named by its system and id.
+
+Thing = str | tuple[str, str]
+
+
+def parents(table: str, row: dict[str, Any]) -> set[Thing]:
+    """The things that a row was derived from: it is read only while all of them are retained."""
+    match table:
+        case "record":
+            return {(row["system"], row["record_id"])}
+        case "involvement":
+            return {(row["system"], row["record_id"]), row["nominal_id"]}
+        case "person":
+            return {row["nominal_id"]}
+        case "identity":
+            return {row["from_nominal"], row["into_nominal"]} - {"split"}
+        case "order":
+            return {row["id"] if row["what"] == "nominal" else (row["system"], row["id"])}
+        case "nominal":
+            return {row["nominal"]}
+        case "link":
+            return {row["a"], row["b"]}.union(*map(behind, row["supports"]))
+    return set()  # a network names no one
+
+
+def behind(support: dict[str, Any]) -> set[Thing]:
+    """The record of a support, and the ids by which that record knew the two people, where they were merged."""
+    return {(support["system"], support["record_id"]), *support["sources_a"], *support["sources_b"]}
+
+
+def without(table: str, row: dict[str, Any], gone: Set[Thing], rules: Params) -> dict[str, Any] | None:
+    """What is left of a row of any build when some things are gone: all of it, nothing, or of a link what its other
+    supports add up to."""
+    if not parents(table, row) & gone:
+        return row
+    if table != "link" or {row["a"], row["b"]} & gone:
+        return None
+    kept = [support for support in row["supports"] if not behind(support) & gone]
+    return link_of((row["theme"], row["a"], row["b"]), kept, rules) if kept else None
+
+
+def never_received(extract: Handed, gone: Set[Thing]) -> Handed:
+    """An extract as if it had never spoken of these things."""
+    return replace(
+        extract,
+        rows=[
+            row | {"people": [(name, role) for name, role in row["people"] if name not in gone]}
+            for row in extract.rows
+            if not parents("record", row) & gone
+        ],
+        nominals=[row for row in extract.nominals if not parents("person", row) & gone],
+        merges=[row for row in extract.merges if not parents("identity", row) & gone],
+        orders=[row for row in extract.orders if not parents("order", row) & gone],
+    )
+
+
+def persons(judgements: Sequence[dict[str, str]]) -> list[set[str]]:
+    """The ids that judgements put together, person by person."""
+    stands_for, found = canonical_people(judgements), {}
+    for name in {row[side] for row in judgements for side in ("from_nominal", "into_nominal")} - {"split"}:
+        found.setdefault(stands_for(name), {stands_for(name)}).add(name)
+    return list(found.values())
+
+
+def reached(named: Set[Thing], same: Iterable[Set[str]], rows: Iterable[Set[Thing]]) -> set[Thing]:
+    """What a hold reaches: what it names, the same people under other ids (`same`: persons that anybody judged to be
+    one), and whatever shares a row with those (`rows`: the parents of each)."""
+    held = set(named).union(*(person for person in same if person & named))
+    return held.union(*(row for row in rows if row & held))

@@ -17,10 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
     "doors": """api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof cli.explain
-                cli.diff cli.verify cli.hold cli.review cli.dispose cli.certificate cli cli.__main__""",
+                cli.diff cli.verify cli.hold cli.review cli.dispose cli.certificate cli.backup cli.restore cli
+                cli.__main__""",
     "answers": "asof verify",
     "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
-               reviewing expunging disposal""",
+               reviewing expunging disposal backups""",
     "keeping": "durable keys vault crew rows log catalogue archive",
     "rules": """merkle notes sealing params harm tables grading identity retention links engine networks entries holds
                 statements certificates history extracts""",

@@ -20,7 +20,7 @@ from provenance.cli import main
 from provenance.errors import Missing, Tampered
 from tests.force import record, write_extract
 
-STAGES = ("receive", "link", "networks", "publish")
+STAGES = ("dispose", "receive", "link", "networks", "publish")
 
 
 def run(folder: Path, *command: str) -> str:
@@ -68,9 +68,10 @@ def weekly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return archive, said
 
 
-def test_the_announced_week_runs_the_four_stages_in_order(weekly):
+def test_the_announced_week_runs_the_five_stages_in_order(weekly):
     _, (first, _, _) = weekly
     assert ran(first) == list(STAGES)
+    assert "No disposal was waiting to be finished." in first
     assert "Received extract 1, cut off at 2026-01-11T23:59:59Z: 1 new or changed records" in first
     assert "Build 2026-W02: 1 records moved, 1 links sealed, 0 ended." in first
     assert "Build 2026-W02 is live." in first
@@ -103,7 +104,7 @@ def test_dvc_never_sees_an_extract_or_its_digest(weekly):
     archive, _ = weekly
     carried = yaml.safe_load((archive / "dvc.lock").read_text())["stages"]
     paths = {entry["path"] for stage in carried.values() for part in ("deps", "outs") for entry in stage.get(part, [])}
-    assert paths == {"store/received", "store/records", "store/links", "store/networks", "builds"}
+    assert paths == {"store/disposals", "store/received", "store/records", "store/links", "store/networks", "builds"}
     for path in (archive / ".dvc" / "cache").rglob("*"):
         if path.is_file():
             content = path.read_bytes()

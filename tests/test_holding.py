@@ -28,7 +28,7 @@ from provenance.cli import main
 from provenance.entries import Happening
 from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.holds import EVENTS, Hold
-from tests.force import PARAMS, ROOT, Force, record
+from tests.force import HARM, PARAMS, ROOT, Force, record
 
 WEEKS = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z")
 WHO = {"on": "2026-01-26T10:00:00Z", "by": "D. Officer", "under": "CPIA 1996 s.23"}
@@ -47,7 +47,8 @@ def told_by(folder: Path) -> Force:
 
     ANN and BOB are in R-1 and R-2, and so in one network. ANN-2 was judged to be ANN in the first week only, and to be
     CAT in the third; DAN was said to be ANN on name and birth date, which is no evidence. R-6 occurred in the last hour
-    of 9 January. R-7 was moved by a correction from the 3rd to the 12th.
+    of 9 January. R-7 was moved by a correction from the 3rd to the 12th. JOE was KIM in the first week, and LEE was in
+    the third.
     """
     force = Force(folder)
     force.receive(
@@ -59,7 +60,7 @@ def told_by(folder: Path) -> Force:
         record("R-6", "EVE", "FAY", occurred_at="2026-01-09T23:30:00Z", recorded_at="2026-01-10T09:00:00Z"),
         record("R-7", "GUS", "HAL", occurred_at="2026-01-03"),
         cut_off=WEEKS[0],
-        merges=[judged("ANN-2", "ANN"), judged("DAN", "ANN", BLOCKED)],
+        merges=[judged("ANN-2", "ANN"), judged("DAN", "ANN", BLOCKED), judged("JOE", "KIM")],
     )
     force.build(WEEKS[0])
     force.receive(
@@ -67,20 +68,23 @@ def told_by(folder: Path) -> Force:
         record("R-8", "HAL", "BOB", occurred_at="2026-01-12", recorded_at="2026-01-13T09:00:00Z"),
         cut_off=WEEKS[1],
         mode="delta",
-        merges=[judged("ANN-2", "split", "interview", "2026-01-14T00:00:00Z")],
+        merges=[judged(name, "split", "interview", "2026-01-14T00:00:00Z") for name in ("ANN-2", "JOE")],
     )
     force.build(WEEKS[1])
     force.receive(
         record("R-9", "ANN-2", "IDA", occurred_at="2026-01-19", recorded_at="2026-01-20T09:00:00Z"),
         cut_off=WEEKS[2],
         mode="delta",
-        merges=[judged("ANN-2", "CAT", "DNA", "2026-01-21T00:00:00Z")],
+        merges=[
+            judged("ANN-2", "CAT", "DNA", "2026-01-21T00:00:00Z"),
+            judged("LEE", "KIM", "DNA", "2026-01-21T00:00:00Z"),
+        ],
     )
     force.build(WEEKS[2])
     return force
 
 
-PEOPLE = ("ANN", "ANN-2", "BOB", "CAT", "DAN", "EVE", "FAY", "GUS", "HAL", "IDA")
+PEOPLE = ("ANN", "ANN-2", "BOB", "CAT", "DAN", "EVE", "FAY", "GUS", "HAL", "IDA", "JOE", "KIM", "LEE")
 RECORDS = tuple(f"R-{n}" for n in range(1, 10))
 NETWORK = "SOC-2026-W02-001"
 
@@ -409,11 +413,14 @@ def test_a_hold_on_a_person_covers_every_id_that_was_ever_judged_to_be_theirs(fo
 
 
 def test_two_who_were_each_once_the_same_as_a_third_are_not_the_same_as_each_other(force):
-    place(force, nominals=["CAT"])
-    found = reasons(force)
-    assert found["ANN-2"] == "held for case 24/0113: is the same person as a nominal that is held"
-    assert found.get("ANN") != found["ANN-2"]
-    assert "R-1" not in found
+    place(force, nominals=["JOE"])
+    assert reasons(force) == case_words(
+        "24/0113", {"JOE": "is named in the hold", "KIM": "is the same person as a nominal that is held",
+                    "LEE": "was compared with a held nominal, as to who is who"},
+    )  # fmt: skip
+    place(force, case="24/0999", nominals=["CAT"])
+    assert reasons(force)["ANN-2"] == "held for case 24/0999: is the same person as a nominal that is held"
+    assert "R-1" not in reasons(force)
 
 
 def test_a_judgement_that_was_never_applied_makes_nobody_the_same_but_its_row_is_shared(force):
@@ -718,6 +725,28 @@ def test_release_carries_out_what_waited_and_says_so(shop, monkeypatch):
     assert "Released 10 February 2026, 09:00 GMT" in whole
     assert "Review" not in whole
     assert done(shop, "list", "--on", "2026-02-09").startswith("1 hold on 2026-02-09; none overdue.\n")
+
+
+def test_a_disposal_that_waited_for_two_holds_goes_with_the_second(shop, monkeypatch):
+    """With nothing in the place of `disposal.finish`."""
+    first, second = (json.loads(done(shop, *CASE, "--nominal", name, "--json"))["hold"] for name in ("EVE", "FAY"))
+    archive = shop.reopened().archive
+    eve = people(shop, "EVE")
+    order = disposal.plan(
+        archive, PARAMS, HARM, [disposal.Request("nominal", "", "EVE")], reason="mopi-clear-period", **WHO
+    )
+    disposal.carry_out(archive, order, PARAMS, HARM, on=WHO["on"], by="R. Officer", approved_by="S. Officer")
+    assert list(archive.history.restricted) == eve.tolist()
+    archive.close()
+
+    other = ("--reason", "placed-in-error", "--by", "A. Nother", "--under", "review")
+    assert "No disposal was waiting for it alone." in done(shop, "release", first, *other)
+    assert shop.reopened().archive.vault.retained(eve).all()
+    shop.archive.close()
+    assert "is carried out: 1 nominal and 0 records." in flat(done(shop, "release", second, *other))
+    archive = shop.reopened().archive
+    assert not archive.vault.retained(eve).any()
+    assert archive.history.restricted == {}
 
 
 def test_release_says_when_nothing_waited(shop, monkeypatch):

@@ -155,6 +155,7 @@ def test_what_a_source_withdrew_is_not_forgotten_because_past_builds_hold_it(for
 def test_a_record_that_changed_before_it_was_withdrawn_has_the_people_it_had_last(force):
     force.receive(event("R-1", "2019-03-02", "N-8"), cut_off="2026-01-18T23:59:59Z", mode="delta")
     force.receive(event("R-2", "2023-01-05", "N-1:victim", "N-2"), cut_off="2026-06-30T12:00:00Z")
+    assert [lines(force)[id] for id in ("R-1", "R-3", "R-4")] == [("2026-06-30", "review", "withdrawn")] * 3
     assert lines(force)["N-8"] == ("2026-06-30", "review", "with-its-records")
     assert lines(force)["N-1"] == ("2029-01-05", "dispose", "with-its-records")
 

@@ -27,6 +27,8 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "hold": "Keep what a case needs from disposal, until it may go.",
     "dispose": "Destroy what must go, in every build ever made.",
     "certificate": "Show the certificate of a disposal.",
+    "backup": "Copy what cannot be made again.",
+    "restore": "Make an archive of a backup, without what was disposed of since.",
 }
 
 

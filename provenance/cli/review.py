@@ -111,8 +111,8 @@ def retain(
 ) -> None:
     """Log that one person or record was reviewed and is kept.
 
-    Who, when, the reason's code and the next date are logged. What was weighed is not: the completed assessment would
-    outlive what it is about.
+    The log takes who, when, the reason's code and the next date, and never what was weighed: a completed assessment
+    would outlive what it is about.
     """
     from provenance import reviewing
 

@@ -18,7 +18,7 @@ def verify(door: Door, label: str | None, as_json: bool) -> None:
 
     with door.archive() as archive, progress("Verifying") as report:
         steps = verify.verify(archive, label=label, report=report)
-    steps.append(verify.Step(10, "committed files", 1, tuple(pins.edited(door.path))))
+    steps.append(verify.Step(11, "committed files", 1, tuple(pins.edited(door.path))))
     faults = sum(len(step.faults) for step in steps)
     if as_json:
         emit_json(
