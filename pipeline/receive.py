@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.stage import DOOR, run
 from provenance import extracts, receiving
 from provenance.cli.backfill import in_order, record_sets
+from provenance.cli.doors import now
 from provenance.cli.receive import take, told
 from provenance.cli.weeks import read_week
 
@@ -18,7 +19,7 @@ def main() -> str:
     lines = []
     with DOOR.archive() as archive:
         for folder in in_order(record_sets(inbox)) if inbox.exists() else []:
-            extract = extracts.read(folder, systems=params.systems, erased=receiving.erased(archive))
+            extract = extracts.read(folder, systems=params.systems, erased=receiving.erased(archive, on=now()))
             if extract.cut_off > cut_off:
                 continue
             receipt, rejects = take(DOOR, archive, extract, params)

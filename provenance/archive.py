@@ -43,6 +43,10 @@ _DECISIVE = (  # the acts that History reads
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 
 
+class Overtaken(Conflict):
+    """A disposal came between the parts of an answer: all of it is to be asked for again, of the archive as it is."""
+
+
 class Draft(Protocol):
     """A build whose files are written, or being written, and which the log does not know yet."""
 
@@ -98,11 +102,17 @@ class Archive:
         self.catalogue.close()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Be the only writer. A second one gets Conflict at once; what others wrote before is taken in first."""
+    def writing(self, *, settling: bool = False) -> Iterator[None]:
+        """Be the only writer. A second one gets Conflict at once; what others wrote before is taken in first.
+
+        Conflict too while secrets that the log disposed of are in the vault, since what comes in could be sealed under
+        one of them; only who is `settling` that may write.
+        """
         with durable.one_writer(self.root / "store", wait=False):
             MasterKey.recover(self.keys / "master", lambda secret: Vault.opens(self.root / "vault", secret))
             self.refresh()
+            if self.vault.disposals < len(self.history.disposals) and not settling:
+                raise Conflict("disposal was cut off before its secrets were destroyed: `provenance dispose resume`")
             yield
 
     def append(self, *acts: entries.Act) -> range:
@@ -146,7 +156,12 @@ class Archive:
         if draft is not None and builds < draft.number:
             self._enter(index, draft.label, draft.number)
             builds = draft.number
-        self._indexes[table] = (index, len(self.history.extracts), len(self.history.timeline), builds)
+        grown = (index, len(self.history.extracts), len(self.history.timeline), builds)
+        if self._indexes.get(table, (None, -1))[1:] != grown[1:]:
+            self._indexes[table] = grown
+            # Files that a disposal rewrote before they were read here lack rows, and the log in memory not yet says so.
+            if self.is_overtaken():
+                raise Overtaken("rows were disposed of while they were looked up: ask again")
         return index
 
     def _suffer(self, index: Index, number: int) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from provenance import entries, identity, merkle, moments, propagation, rows, statements, vault
-from provenance.archive import Archive
+from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.history import Publication
 from provenance.records import THEMES
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     import networkx
 
 _T = TypeVar("_T")
-
-
-class Overtaken(Conflict):
-    """A disposal came between the parts of an answer: all of it is to be asked for again, with a new Snapshot."""
 
 
 class Snapshot:

@@ -11,11 +11,11 @@ Coming back, what the log of the day disposed of is done again before anything i
 the dead rows, which come out as the bytes that were logged, then DVC's copies. Until then the folder holds the
 manifest, and nothing opens an archive where that lies; nor, for the same reason, the backup itself.
 
-Who writes: `make`, once, the manifest last; nothing changes a backup afterwards. If it is lost, so is what no other copy
-has. A liar who could edit it could make us believe nothing that the log did not say: every byte is compared with the
-manifest, and each sealed file with the log. He could offer an old backup for a new one, and nothing in it would tell;
-which is why a later log is asked for. A vault, a log and a master key that are all of before a disposal show what it
-destroyed: a key in escrow is replaced when the key is.
+Who writes: `make`, once, the manifest last; nothing changes a backup afterwards. If it is lost, so is what no other
+copy has. A liar who could edit it could make us believe nothing that the log did not say: every byte is compared with
+the manifest, and each sealed file with the log. He could offer an old backup for a new one, and nothing in it would
+tell, which is why a later log is asked for. A vault, a log and a master key that are all of before a disposal show
+what it destroyed: so a copy of the key in escrow is replaced when the key is.
 
 Refused: a log that does not continue the backup's, a vault that a disposal has closed since or that lacks what rows
 need, a log that is older than the vault, and a log that names files which nobody has brought.
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, moments, pins, rows, statements
+from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, pins, rows, statements
 from provenance.archive import BACKUP, Archive
 from provenance.disposal import Outcome
 from provenance.entries import Count, Digest, Form, Instant, Text, Value, as_json, from_json
@@ -49,8 +49,10 @@ from provenance.vault import Vault
 Report = Callable[[str, int, int], None]
 PAYLOAD_TYPE = "application/vnd.provenance.backup+json"
 _KEPT_APART = ("log", "builds", "archive.json")  # of what git holds: copied by what the log says of them, or first
+_DECISIVE = ("archive.json", "log/", "vault/")
 _NAMED_AT_MOST = 20  # files or disposals in one message
 _CHUNK = 1 << 20  # bytes
+_LOCK = ".writer"  # of durable.one_writer
 
 
 def _is_inner(value: Any) -> bool:
@@ -133,6 +135,7 @@ def make(archive: Archive, folder: Path, *, on: str, by: str, report: Report = l
         )
         payload = canonical.dumps(as_json(manifest))
         durable.write(folder / BACKUP, statements.enveloped(payload, PAYLOAD_TYPE, archive.signing_key()))
+        (folder / _LOCK).unlink()  # a second writer finds the folder full
     return manifest
 
 
@@ -179,7 +182,7 @@ def _others(archive: Archive, named: set[str]) -> Iterator[str]:
 def _within(root: Path, path: Path) -> list[str]:
     """The file at `path`, or all in the folder, but for locks and what a crash left half written."""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
-    whole = (p for p in found if p.is_file() and p.suffix != ".part" and p.name != ".writer")
+    whole = (p for p in found if p.is_file() and p.suffix != ".part" and p.name != _LOCK)
     return [p.relative_to(root).as_posix() for p in whole]
 
 
@@ -221,8 +224,9 @@ def put_back(
 ) -> Manifest:
     """Fill the folder `into`, new or empty, from a backup; it is no archive until `replay` is through.
 
-    `log` is a later copy of the log, None only where there is none; `vault` that of a later backup, to take in the place
-    of this one's; `files` another copy of the archive, for what the backup lacks or has as it was before a disposal.
+    `log` is a later copy of the log, None only where there is none; `vault` that of a later backup, to take in the
+    place of this one's; `files` another copy of the archive, for what the backup lacks or has as it was before a
+    disposal.
 
     The rest of a restore from the same backup that was cut off is cleared away first; or, if the replay had begun, left
     to it: by then the keys may open no other copy of the vault. Raises as the module says, and leaves nothing.
@@ -239,7 +243,7 @@ def put_back(
             _emptied(into)
     with _filling(into):
         durable.write(into / BACKUP, marker)
-        _check_present(backup, manifest)
+        _check_present(backup, [f for f in manifest.files if not (vault and f.path.startswith("vault/"))])
         later = _later_log(backup, manifest, keys, log)
         history = History()
         history.extend(later.acts())
@@ -289,7 +293,7 @@ def replay(
         if is_pinned:
             pins.lay_out(into)
             pins.commit(into, f"archive {archive.name}: as it was backed up", on=on)
-        with archive.writing():
+        with archive.writing(settling=True):
             closed = disposal.is_unsettled(archive)
             disposal.settle(archive, params)
             blanked = expunging.catch_up(archive, report)
@@ -309,24 +313,25 @@ def replay(
             pins.commit(into, f"archive {archive.name}: restored from a backup", on=on)
         durable.remove(into / BACKUP)
         size = archive.log.size
-    (into / ".writer").unlink(missing_ok=True)
+    (into / _LOCK).unlink(missing_ok=True)
     return Restoration(size, len(since), len(blanked), closed, tuple(finished))
 
 
-def _check_present(backup: Path, manifest: Manifest) -> None:
-    for file in manifest.files:
+def _check_present(backup: Path, files: Iterable[BackedUp]) -> None:
+    """What decisions rest on is read here, before they are made; the rest while it is copied."""
+    for file in files:
         path = backup / file.path
         if not path.is_file():
             raise Missing(f"file {file.path} is not in the backup: its manifest has it with {file.size} bytes")
         if path.stat().st_size != file.size:
-            raise Tampered(
-                f"file {file.path} of the backup is not as it was put away: {path.stat().st_size} bytes, "
-                f"wanted {file.size}"
-            )
-    for file in manifest.files:  # what decisions rest on, before they are made; the others while they are copied
-        if file.path.startswith(("log/", "vault/")) or file.path == "archive.json":
-            if rows.digest(backup / file.path) != file.sha256:
-                raise Tampered(f"file {file.path} of the backup is not as it was put away: its SHA-256 is another")
+            raise Tampered(f"file {file.path} was changed: it has {path.stat().st_size} bytes, wanted {file.size}")
+    for file in files:
+        if file.path.startswith(_DECISIVE) and (found := rows.digest(backup / file.path)) != file.sha256:
+            raise _changed(file.path, found, (file.sha256,))
+
+
+def _changed(name: str, found: str, wanted: Collection[str]) -> Tampered:
+    return Tampered(f"file {name} was changed: its SHA-256 is {found}, wanted {' or '.join(wanted)}")
 
 
 def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None) -> Log:
@@ -374,18 +379,18 @@ def _checked_key(source: Path, keys: Path, backup: Path, manifest: Manifest, his
             seen = opened(source.parent, keys).disposals
         except Missing:  # a vault that was copied by hand
             seen = len(history.disposals)
-    closed = [f"{d.first.disposal} of {moments.london(moments.instant(d.first.on))}" for d in history.disposals[seen:]]
+    closed = [f"{d.first.disposal} of {d.first.on[:10]}" for d in history.disposals[seen:]]
     if closed:
         raise Refused(
-            f"vault was taken before {_listed(closed, 'disposal')}. A disposal replaces the master key, and closes every "
-            "older vault for good, so that what it destroyed cannot be had back. Wanted the vault of a backup made since: "
-            "--vault FOLDER. If there is none, no row can be read again, and the proofs stand"
+            f"vault was taken before {_listed(closed, 'disposal')}. A disposal replaces the master key, and with that "
+            "closes every older vault for good: nobody can have back what it destroyed. Wanted the vault of a backup "
+            "made since: --vault FOLDER. If there is none, no row can be read again; the proofs stand"
         )
     raise Refused(
-        "vault does not open under this master key, and the log tells of no disposal since. Either the key is another's "
-        "or an earlier one; or a disposal that this log does not know has replaced it (so does `receive`, when the time "
-        "for recognising what was disposed of is over, or is cut short). Wanted key and vault of one time, the last: "
-        "--vault FOLDER, and the log of the day: --log FOLDER"
+        "vault does not open under this master key, and the log tells of no disposal since. Either the key is that of "
+        "another archive or time; or it was replaced by a disposal that this log does not know, or by `receive`, which "
+        "lets names go that are recognised no longer. Wanted key and vault of one time, the last: --vault FOLDER, and "
+        "the log of the day: --log FOLDER"
     )
 
 
@@ -421,9 +426,9 @@ def _plan(
         plan[name] = (path, (sha256,))
     if lacking:
         raise Refused(
-            f"log names {_listed(lacking, 'file')} that the backup lacks, of extracts, builds or disposals since it was "
-            "made; nothing is restored without them. Fetch them into a clone (`git clone`, `dvc pull`) or take a later "
-            "backup, and say --files FOLDER"
+            f"log names {_listed(lacking, 'file')} that the backup lacks, of extracts, builds or disposals since it "
+            "was made; nothing is restored without them. Fetch them into a clone (`git clone`, `dvc pull`), or find a "
+            "later backup, and say --files FOLDER"
         )
     plan |= {f"log/{name}": (log / name, ()) for name in _within(log, log)}
     own = vault.parent.resolve() == backup.resolve()
@@ -442,40 +447,48 @@ def _listed(names: list[str], noun: str) -> str:
 
 @contextmanager
 def _filling(folder: Path) -> Iterator[None]:
-    """A new or empty folder, for one writer; when the block raises, it is as empty as it was."""
+    """A new or empty folder, for one writer; when the block raises, it is as empty as it was, or not there."""
+    is_new = not folder.exists()
+    if not is_new:
+        _insist_empty(folder)  # before a lock is left in a folder that is somebody's
     with durable.one_writer(folder, wait=False):
-        if held := sorted(set(os.listdir(folder)) - {".writer"}):
-            raise Conflict(
-                f"folder {folder.name} is not empty: it holds {len(held)} things"
-                + ("" if BACKUP in held else f" and no {BACKUP}, as a backup that was cut off")
-                + "; wanted a new folder"
-            )
+        _insist_empty(folder)
         try:
             yield
         except BaseException:
             _emptied(folder)
+            (folder / _LOCK).unlink()
+            if is_new:
+                folder.rmdir()
             raise
+
+
+def _insist_empty(folder: Path) -> None:
+    if held := sorted(set(os.listdir(folder)) - {_LOCK}):
+        raise Conflict(
+            f"folder {folder.name} is not empty: it holds {len(held):,} files or folders"
+            + ("" if BACKUP in held else f" and no {BACKUP}, as a backup that was cut off")
+            + "; wanted a new folder"
+        )
 
 
 def _emptied(folder: Path) -> None:
     """Remove what lies in the folder, the manifest last: it says whose the rest is."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name == BACKUP):
-        if path.name != ".writer":
+        if path.name != _LOCK:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else durable.remove(path)
 
 
 def _copied(source: Path, target: Path, name: str, *, wanted: Collection[str] = (), mode: int = 0o644) -> BackedUp:
     """Copy a file durably. Raises Missing, or Tampered when its SHA-256 is none of those `wanted` (none: any)."""
-    try:
-        read = open(source, "rb")
-    except FileNotFoundError:
-        raise Missing(f"file {name} is not there: fetch it with `dvc pull` or restore it") from None
-    with read, durable.replacing(target, mode=mode) as staged:
+    if not source.is_file():
+        raise Missing(f"file {name} is not there: fetch it with `dvc pull` or restore it")
+    with open(source, "rb") as read, durable.replacing(target, mode=mode) as staged:
         total, size = hashlib.sha256(), 0
         with open(staged, "wb") as written:
             while part := read.read(_CHUNK):
                 total.update(part)
                 size += written.write(part)
         if wanted and total.hexdigest() not in wanted:
-            raise Tampered(f"file {name} is not as it was {'logged' if size else 'kept'}: its SHA-256 is another")
+            raise _changed(name, total.hexdigest(), wanted)
     return BackedUp(path=name, sha256=total.hexdigest(), size=size)

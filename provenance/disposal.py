@@ -238,7 +238,7 @@ def carry_out(
         raise Refused(
             "disposal needs a second person: who approves it is neither who asked for it nor who carries it out"
         )
-    with archive.writing():
+    with archive.writing(settling=True):
         settle(archive, params)
         seal = _seal(archive, made)
         before = [o for o in _outcomes(archive) if o[0] == seal]
@@ -288,7 +288,7 @@ def finish(
 
     Where the vault is older than the log, so may the files be: what was expunged from them is expunged again (R41).
     """
-    with archive.writing():
+    with archive.writing(settling=True):
         if is_unsettled(archive):
             settle(archive, params)
             again = expunging.catch_up(archive, report)

@@ -42,6 +42,8 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     strength, records = figures.of_links(archive, standing)
     before = people.living(people.standing(draft.number - 1))
     held = archive.opened("nominal", before).append_column("token", pa.array(people.a[before]))
+    disposals = [disposal.number for disposal in archive.history.since(draft.number - 1)]
+    held = held.append_column("lost", pa.array(np.isin(people.marked[before], disposals)))
     now = _counts(held, tallies)
 
     parts, found = [], []
@@ -152,6 +154,8 @@ class _Theme:
             & (index.theme == THEMES.index(self.name) + 1)
         )
         moved = np.isin(tokens, np.concatenate([index.a[touched], index.b[touched]]))
+        # A link that a disposal ended names nobody any more: whose it was, the marks on their figures tell.
+        moved |= pc.fill_null(self.held["lost"].combine_chunks().take(was), False).to_numpy(zero_copy_only=False)
 
         owner, place = np.concatenate([a, b]), np.concatenate([np.arange(len(at))] * 2)
         mine = moved[owner]

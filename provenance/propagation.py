@@ -1,8 +1,8 @@
 """What a disposal reaches: the rows that die, those that live on with less, and those computed with what is gone.
 
 A row dies with any of its parents. A link that rested on other records too has an heir: the same link without the
-support, sealed under the parents that remain (R14). A support is gone as well when its record knew one of the two only
-by an id that is disposed of. Figures of people and networks, into which what is gone was counted, are not worked out
+support, sealed under the parents that remain (R14). A support is gone as well when its record knew one of the two by an
+id that is disposed of, since it tells what that id did there. Figures of people and networks, into which what is gone was counted, are not worked out
 again: they were shown as they are, and are marked (R35). Everything here is read before a secret is destroyed; nothing
 is destroyed here.
 """
@@ -213,19 +213,23 @@ def _marked(
     archive: Archive, dying: Mapping[str, np.ndarray], tokens: np.ndarray, groups: _Groups
 ) -> dict[str, np.ndarray]:
     """Positions of the figures of people and networks into which a dying row was counted."""
-    people, link, part = (archive.index(name) for name in ("nominal", "link", "involvement"))
+    people, link = archive.index("nominal"), archive.index("link")
     since, until = link.stays(dying["link"])
     ends = np.concatenate([link.a[dying["link"]], link.b[dying["link"]]])
     spans = [np.stack([ends, np.tile(link.theme[dying["link"]], 2), np.tile(since, 2), np.tile(until, 2)], axis=1)]
-    lost = dying["involvement"][rows.among(part.a[dying["involvement"]], tokens)]
-    since, until = part.stays(lost)
-    place, member = groups.members(part.b[lost])
-    spans += [
-        np.stack([member, np.full(len(member), code), since[place], until[place]], axis=1)
-        for code in range(1, len(THEMES) + 1)  # the themes of a record are inside its sealed row
-    ]
+    # Whoever was in a record under an id was counted there, and so was whom that id was judged to be; the judgement
+    # itself put other ids' records into that count.
+    for name, sides in (("involvement", "b"), ("identity", "ab")):
+        index, lost = archive.index(name), dying[name]
+        since, until = index.stays(lost)
+        for side in sides:
+            place, member = groups.members(getattr(index, side)[lost])
+            spans += [
+                np.stack([member, np.full(len(member), code), since[place], until[place]], axis=1)
+                for code in range(1, len(THEMES) + 1)  # the themes of a record are inside its sealed row
+            ]
     whole = np.concatenate(spans).astype(np.int64)
-    whole = whole[~rows.among(whole[:, 0], tokens) & (whole[:, 2] > 0)]
+    whole = whole[~rows.among(whole[:, 0], np.append(tokens, 0)) & (whole[:, 2] > 0)]
     near = np.flatnonzero(rows.among(people.a, whole[:, 0]) & (people.died == 0) & (people.since > 0))
     first, last = people.stays(near)
     met = _meeting(_keyed(people.a[near], people.theme[near]), first, last, _keyed(whole[:, 0], whole[:, 1]), whole)

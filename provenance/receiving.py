@@ -70,7 +70,7 @@ def receive(
                 return Receipt(earlier.extract, True, {}, {}, 0)
         _check_order(archive, extract)
         _check_rejects(extract, max_rejects_percent)
-        back = _erased_keys(archive, extract)
+        back = _erased_keys(archive, extract, on)
         if len(back) and not admit:
             raise Refused(
                 f"extract {extract.name} brings back {len(back)} nominals or records that were disposed of: "
@@ -135,20 +135,20 @@ def receive(
     )
 
 
-def erased(archive: Archive) -> Erased:
-    """What `extracts.read` asks about ids: which were disposed of, and are not to come back unseen."""
+def erased(archive: Archive, *, on: str) -> Erased:
+    """What `extracts.read` asks about ids: which were disposed of, and at `on` (UTC) are not to come back unseen."""
 
     def asked(what: str, systems: pa.Array, ids: pa.Array) -> np.ndarray:
         keys = vault.nominal_keys(ids) if what == "nominal" else vault.record_keys(systems, ids)
         found = archive.vault.tokens(keys) == 0
         if found.any():  # whatever is held was not disposed of, or was admitted again
-            found[found] = archive.vault.is_forgotten(keys.filter(pa.array(found)))
+            found[found] = archive.vault.is_forgotten(keys.filter(pa.array(found)), on[:7])
         return found
 
     return asked
 
 
-def _erased_keys(archive: Archive, extract: Extract) -> pa.Array:
+def _erased_keys(archive: Archive, extract: Extract, on: str) -> pa.Array:
     """The vault's names of what this extract would bring back."""
     named = [
         vault.record_keys(_flat(extract.records["system"]), _flat(extract.records["record_id"])),
@@ -164,7 +164,7 @@ def _erased_keys(archive: Archive, extract: Extract) -> pa.Array:
     ]
     keys = pc.unique(pa.concat_arrays(named))
     keys = keys.filter(pa.array(archive.vault.tokens(keys) == 0))
-    return keys.filter(pa.array(archive.vault.is_forgotten(keys)))
+    return keys.filter(pa.array(archive.vault.is_forgotten(keys, on[:7])))
 
 
 def _mark(archive: Archive, extract: Extract) -> str:

@@ -203,10 +203,10 @@ class Vault:
             new = _Ring(ring.archive, draw(SECRET), disposals, tuple(shard for shard, _ in kept), forgotten)
             self._replace(new, master, [rows for _, rows in kept])
 
-    def is_forgotten(self, keys: pa.Array) -> np.ndarray:
-        """True where a name was disposed of and is still recognised."""
+    def is_forgotten(self, keys: pa.Array, month: str) -> np.ndarray:
+        """True where a name was disposed of and is still to be recognised in `month` (YYYY-MM)."""
         found = np.zeros(len(keys), bool)
-        for held in self._ring.forgotten:
+        for held in (held for held in self._ring.forgotten if held.until >= month):
             known = np.frombuffer(self._read_forgotten(held), "S32")
             found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
         return found

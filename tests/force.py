@@ -114,7 +114,7 @@ class Force:
     def take(self, folder: Path, *, on: str = "2026-01-01T00:00:00Z", systems: Any = None) -> receiving.Receipt:
         """Receive an extract that lies in a folder."""
         extract = extracts.read(
-            folder, systems=SYSTEMS if systems is None else systems, erased=receiving.erased(self.archive)
+            folder, systems=SYSTEMS if systems is None else systems, erased=receiving.erased(self.archive, on=on)
         )
         return receiving.receive(
             self.archive,

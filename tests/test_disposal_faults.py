@@ -68,6 +68,8 @@ STEPS = (
     ("Certified is logged", "log/checkpoint"),
     ("the catalogue takes it in", "index/catalogue.sha256"),
 )
+LOGGED = 2  # the place of the step from which on there is no way back
+FILED = {"fates.parquet", "again.parquet", "left_out.parquet", "link.parquet"}
 NOBODY = 2**22 + 1  # one more than Linux gives to any process
 
 
@@ -162,23 +164,22 @@ class Story:
         held, secrets = force.archive.vault.secrets()
         self.secrets = {secrets[np.searchsorted(held, token)].tobytes() for token in subjects.tolist()}
         assert len(self.secrets) == 2
-        self.album: list[tuple[str, Tree]] = []
+        self.album: list[tuple[str, Tree]] = []  # the step that was just done, or that was "half" done
 
         def photograph(step: str, source: Path, done: bool) -> None:
             now = tree(self.folder)
-            if not done and source.suffix == ".part":  # what else is renamed was durable before
+            if done:
+                self.album.append((step, now))
+            elif source.suffix == ".part":  # what else is renamed was durable before
                 name = source.relative_to(self.folder).as_posix()
                 torn = now.pop(name)
                 # Whoever comes after a crash is another process, and writes its own parts under another name.
                 name = name.replace(f".{os.getpid()}.part", f".{NOBODY}.part")
-                self.album.append((f"half of {step}", now | {name: torn[: len(torn) // 2]}))
-            elif done:
-                self.album.append((step, now))
+                self.album.append((f"half {step}", now | {name: torn[: len(torn) // 2]}))
 
         with same_draws(), pytest.MonkeyPatch.context() as patch, watched(patch, self.folder, photograph):
-            self.outcome = force.carry_out(self.plan, on=NOW)
+            force.carry_out(self.plan, on=NOW)
         self.new, self.end = asked(force.archive), tree(self.folder)
-        self.logged = len(self.album)
         verify.insist(verify.verify(force.archive))
         force.archive.close()
         assert all(self.old[name] != self.new[name] for name in self.old)
@@ -202,11 +203,11 @@ class Story:
                 return force.finish(on=NOW)
             return force.carry_out(self.plan, on=NOW)
 
-    def check(self, force: Force) -> None:
+    def check(self, force: Force, step: str) -> None:
         """It is as the undisturbed run left it, also to whoever opens it anew, and verifies."""
-        now = tree(force.root.parent)
-        assert kept(now).keys() == kept(self.end).keys()
-        assert [name for name, data in kept(now).items() if data != self.end[name]] == []
+        now = kept(tree(force.root.parent))
+        assert now.keys() == kept(self.end).keys(), step
+        assert [name for name, data in now.items() if data != self.end[name]] == [], step
         assert not (force.root / "index" / "figures").exists()
         force.reopened()
         assert self.is_done(force.archive)
@@ -215,64 +216,178 @@ class Story:
         held = {secret.tobytes() for secret in force.archive.vault.secrets()[1]}
         assert not held & self.secrets
 
+    def shots(self, place: int) -> list[tuple[str, Tree]]:
+        """The photographs of one line of the table: of each step that it stands for, done, and of the first half done."""
+        found, line = [], -1
+        for step, held in self.album:
+            bare = step.removeprefix("half ")
+            if line < 0 or not fnmatch.fnmatchcase(bare, STEPS[line][1]):
+                line += 1
+            assert fnmatch.fnmatchcase(bare, STEPS[line][1]), f"{STEPS[line]}: found {step}"
+            if line == place and (step == bare or not found):
+                found.append((step, held))
+        assert line == len(STEPS) - 1
+        return found
+
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     return Story(tmp_path_factory.mktemp("story"))
 
 
-def whole(album: list[tuple[str, Tree]]) -> list[tuple[str, Tree]]:
-    return [(step, held) for step, held in album if not step.startswith("half of ")]
-
-
-def test_the_table_lists_every_step_in_order(story):
-    """Control: the photographs show each step of the table, and no other."""
-    steps = [step for step, _ in whole(story.album)]
-    at_step = iter(steps)
-    step = next(at_step)
-    for name, pattern in STEPS:
-        assert fnmatch.fnmatchcase(step, pattern), f"{name}: wanted {pattern}, found {step}"
-        while step and fnmatch.fnmatchcase(step, pattern):
-            step = next(at_step, "")
-    assert not step
-
-
 # ---- stopped, and opened again ---------------------------------------------------------------------------------------
 
 
-def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_to_every_reader(story, tmp_path):
-    """One who opens the archive, and one who asks through Python; neither changes a byte of it."""
-    outcomes, refused = [], []
-    for step, held in story.album:
+def test_the_table_lists_every_step_in_order(story):
+    """Control: the photographs are those of the table, in its order, and no other."""
+    taken = [step for place in range(len(STEPS)) for step, _ in story.shots(place) if not step.startswith("half ")]
+    assert taken == [step for step, _ in story.album if not step.startswith("half ")]
+    assert len(taken) == 46
+    assert {STEPS[place][0] for place in range(len(STEPS)) if story.shots(place)[0][0].startswith("half ")} == {
+        name for name, pattern in STEPS if not pattern.startswith("without ")
+    } - {"the master key is replaced", "the files are swapped"}  # these rename what was durable before
+
+
+@pytest.mark.parametrize("place", range(len(STEPS)), ids=[name for name, _ in STEPS])
+def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_and_is_completed(story, tmp_path, place):
+    """To one who opens the archive, and one who asks through Python; completed, it is the undisturbed run's bytes.
+
+    Log, certificate, segments, vault and keys; no part of a file is left.
+    """
+    for step, held in story.shots(place):
         force = story.at(held, tmp_path / "f")
-        outcomes.append(story.is_done(force.archive))
+        done = story.is_done(force.archive)
+        assert done == (place > LOGGED or (place == LOGGED and not step.startswith("half "))), step
         cut_off = disposal.is_unsettled(force.archive)
-        force.archive.close()
         try:
             with provenance.open(force.root, keys=force.keys) as api:
                 for when in WEEK[:2]:
                     said = canonical_json(api.as_of(when).answer())
-                    assert said == (story.new if outcomes[-1] else story.old)[f"{when} None"], step
+                    assert said == (story.new if done else story.old)[f"{when} None"], step
         except Refused as error:
             assert "wanted `provenance dispose resume` first" in str(error), step
-            refused.append(step)
             assert cut_off, step
         else:
             assert not cut_off, step
-        assert kept(tree(tmp_path / "f")) == kept(held), step
-    assert outcomes == sorted(outcomes)
-    assert set(outcomes) == {False, True}
-    assert refused[0] == "log/checkpoint"
-    assert refused[-1] == "half of vault/keyring"
-
-
-def test_a_disposal_cut_off_at_any_step_is_completed_to_the_same_bytes(story, tmp_path):
-    """Log, certificate, segments, vault and keys; and no part of a file is left."""
-    for step, held in story.album:
-        force = story.at(held, tmp_path / "f")
+        assert kept(tree(tmp_path / "f")) == kept(held), step  # whoever asks changes nothing
         story.complete(force)
-        try:
-            story.check(force)
-        except AssertionError as error:
-            raise AssertionError(f"cut off at: {step}") from error
+        story.check(force, step)
         force.archive.close()
+
+
+def test_a_disposal_that_was_not_logged_leaves_nothing(story, tmp_path):
+    """What it had filed is swept by whoever writes next, and is in nobody's way: here another disposal, and a build."""
+    step, held = story.shots(LOGGED)[0]
+    assert step == "half log/checkpoint"
+    for act in ("dispose", "build"):
+        force = story.at(held, tmp_path / "f")
+        assert len(force.archive.history.disposals) == 1
+        if act == "dispose":
+            assert [o.number for o in force.dispose("N-6", on=NOW)] == [2]
+        else:
+            force.receive(record("R-7", "N-3", "N-5"), cut_off=WEEK[2], mode="delta")
+            force.build(WEEK[2])
+        filed = {name: data for name, data in held.items() if "store/disposals/0002/" in name}
+        now = tree(tmp_path / "f")
+        assert {name.rpartition("/")[2] for name in filed} == FILED
+        assert not [name for name, data in filed.items() if now.get(name) == data]
+        verify.insist(verify.verify(force.reopened().archive))
+        assert ("N-2", "N-3") in force.pairs(WEEK[1])
+        force.archive.close()
+
+
+def test_nobody_writes_upon_secrets_that_should_be_gone(story, tmp_path):
+    """What came in would be sealed under one of them, and could never be certified as gone."""
+    held = dict(story.album)["without index/figures"]
+    force = story.at(held, tmp_path / "f")
+    for act in (
+        lambda: force.receive(record("R-20", "N-3", "N-1"), cut_off=WEEK[2], mode="delta"),
+        lambda: force.build(WEEK[2]),
+    ):
+        with pytest.raises(Conflict, match="disposal was cut off before its secrets were destroyed: `provenance"):
+            act()
+    story.complete(force)
+    story.check(force, "")
+    assert force.receive(record("R-20", "N-3", "N-1"), cut_off=WEEK[2], mode="delta").returned == 2
+    force.archive.close()
+
+
+@pytest.mark.parametrize("step", ["keys/master", "half log/checkpoint", "store/links/2026-W02.link.parquet"])
+def test_a_week_between_a_crash_and_its_completion(story, tmp_path, step):
+    """Once the secrets are gone the force works on, and what is left to be done is done later."""
+    held = [held for found, held in story.album if found == step][-2 if "checkpoint" in step else -1]
+    force = story.at(held, tmp_path / "f")
+    assert force.archive.history.disposals[1].certified is None
+    force.receive(record("R-7", "N-1", "N-5"), cut_off=WEEK[2], mode="delta")
+    force.build(WEEK[2])
+    assert ("N-1", "N-5") in force.pairs(WEEK[2])
+    story.complete(force)
+    assert force.archive.history.disposals[1].certified
+    verify.insist(verify.verify(force.reopened().archive))
+    certificate = disposal.certificate(force.archive, force.archive.history.disposals[1].first.disposal)
+    assert [build.label for build in certificate.builds] == ["2026-W02", "2026-W03"]
+    force.archive.close()
+
+
+# ---- the disk is full, and the same process goes on ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", range(len(STEPS)), ids=[name for name, _ in STEPS])
+def test_a_full_disk_at_any_step(story, tmp_path, place):
+    """Half of a file is written when there is no more room; nothing is left of it, and once there is room it goes on."""
+    force = story.at(story.start, tmp_path / "f")
+    wanted, seen = [step for step, _ in story.shots(place) if not step.startswith("half ")][-1], []
+    nth = [step for step, _ in story.album if not step.startswith("half ")].index(wanted)
+    nth += len([step for step, _ in story.shots(place) if step == wanted]) - 1
+
+    def full(step: str, source: Path, done: bool) -> None:
+        if done:
+            seen.append(step)
+        elif len(seen) == nth:
+            if source.suffix == ".part":
+                source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device"), same_draws(), pytest.MonkeyPatch.context() as patch:
+        with watched(patch, tmp_path / "f", full):
+            force.carry_out(story.plan, on=NOW)
+    assert fnmatch.fnmatchcase(wanted, STEPS[place][1])
+    assert not [name for name in tree(tmp_path / "f") if name.endswith(".part")]
+    assert story.is_done(force.archive) == (place > LOGGED)
+    story.complete(force)
+    story.check(force, wanted)
+    force.archive.close()
+
+
+# ---- killed ----------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pytest
+from tests.test_disposal_faults import NOW, at, disposal, same_draws, watched
+folder, step = Path(sys.argv[1]), sys.argv[2]
+force = at(folder / "force", folder / "force.keys")
+def kill(found, source, done):
+    if found == step and done:
+        os.kill(os.getpid(), signal.SIGKILL)
+with same_draws(), pytest.MonkeyPatch.context() as patch, watched(patch, folder, kill):
+    force.carry_out(disposal.read(force.archive, folder / "plan.yaml"), on=NOW)
+"""
+
+
+@pytest.mark.parametrize("step", ["log/checkpoint", "vault/keyring", "store/networks/2026-W02.nominal.parquet"])
+def test_a_process_that_is_killed(story, tmp_path, step):
+    folder = tmp_path / "f"
+    force = story.at(story.start, folder)
+    disposal.write(force.archive, story.plan, folder / "plan.yaml")
+    force.archive.close()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), step], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    (folder / "plan.yaml").unlink()
+    assert kept(tree(folder)) == kept(dict(reversed(story.album))[step])
+    force = at(force.root, force.keys)
+    assert story.is_done(force.archive)
+    story.complete(force)
+    story.check(force, step)
+    force.archive.close()

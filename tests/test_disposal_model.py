@@ -1,8 +1,8 @@
 """Any weeks at all, with disposals, holds, restarts and questions between them, against a plain model in memory.
 
 The model knows each build as the list of its rows and each row's parents, and what the definitions make of them when
-something goes or is held; it never asks the product how it links. Longer runs, with more steps: `python -m
-tests.test_disposal_model MINUTES`.
+something goes or is held; it never asks the product how it links. Longer runs, with more steps: `python
+tests/test_disposal_model.py MINUTES [SEED]`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
-import pytest
 import reference
 from force import HARM, SYSTEMS, Force, write_extract
 from hypothesis import HealthCheck, Phase, settings
@@ -32,7 +31,6 @@ from test_builds import DAYS, PEOPLE, Weeks, links_proved, plain, ruled, utc
 from provenance import asof, disposal, extracts, holding, receiving, vault, verify
 from provenance.asof import Snapshot
 from provenance.params import Params
-from provenance.records import MERGES, ROLES
 from provenance.tables import TABLES
 
 CROWD = 3  # people a record; so that a record of four is a crowd until one of them is disposed of
@@ -323,6 +321,8 @@ def by_key(table: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: [str(row[name]) for name in TABLES[table].key])
 
 
+SEEN: Counter[str] = Counter()  # what happened in all runs so far
+
 # ---- the machine -----------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +348,7 @@ class Machine(RuleBasedStateMachine):
                 self.build()
                 self.made_from_scratch()
         finally:
+            SEEN.update(self.done)
             self.force.archive.close()
             self.home.cleanup()
 
@@ -393,6 +394,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.handed)
     def build(self) -> None:
+        self.done["builds"] += 1
         model, archive = self.model, self.force.archive
         self.sources.now += timedelta(hours=1)
         last = model.builds[-1].cut_off if model.builds else ""
@@ -534,7 +536,7 @@ class Machine(RuleBasedStateMachine):
         )  # fmt: skip
         model.holds[placed.id] = Held(case, named, some_networks, days, everything)
         self.finish()
-        self.done["held"] += 1
+        self.done["holds"] += 1
 
     @rule()
     @precondition(lambda self: self.model.holds)
@@ -760,8 +762,8 @@ def test_any_weeks_with_disposals_and_holds_are_as_the_plain_model_says():
 
 if __name__ == "__main__":
     ends, number = time.monotonic() + 60 * float(sys.argv[1]), int((*sys.argv, 1)[2])
-    while time.monotonic() < ends:
-        print(f"seed {number}", flush=True)
-        long = settings(QUICK, max_examples=1, stateful_step_count=40, derandomize=False)
+    while time.monotonic() < ends:  # Hypothesis begins each run with the least it can think of, so a run has several
+        long = settings(QUICK, max_examples=6, stateful_step_count=30, derandomize=False)
         run_state_machine_as_test(seeded(number)(Machine), settings=long)
+        print(f"seed {number} passed: {dict(SEEN)}", flush=True)
         number += 1

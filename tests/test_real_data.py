@@ -9,6 +9,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import random
+import re
+import shutil
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,6 +22,7 @@ from functools import cache
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -28,9 +32,10 @@ from force import HARM, PARAMS, Force, record, surroundings, tables
 from pipeline.sample import weeks
 from pipeline.sample.plan import Plan
 from pipeline.sources import cpd_police_records, custody_registers, harm_weights, infinito_summits, stlouis_crime
-from provenance import builds, entries, extracts, harm, moments, params, publishing, verify
+from provenance import builds, disposal, entries, extracts, harm, moments, params, publishing, verify
+from provenance.archive import Archive
 from provenance.asof import Snapshot
-from provenance.errors import Missing, Refused
+from provenance.errors import Missing, Refused, Tampered
 from provenance.harm import HarmTable
 from provenance.receiving import Receipt
 
@@ -424,7 +429,8 @@ def chicago(shared, tmp_path_factory) -> Chicago:
 
 def thinned(source: Path, out: Path) -> Path:
     """The raw files with one complaint and one encounter in ONE_IN, and the complaints that change in a telling way."""
-    telling = dropped_or_added(source) | redated(source).keys() | of_people_judged_anew(source) | deleted(source)
+    telling = {complaint for complaint, _ in dropped(source)}
+    telling |= dropped_or_added(source) | redated(source).keys() | of_people_judged_anew(source) | deleted(source)
     event_of = {row["trr_id"]: row["event_id"] for row in raw(source / FORCE / "subjects.csv.gz")}
     for path in sorted(path for path in source.rglob("*.csv.gz") if path.name not in UNREAD):
         here = out / path.relative_to(source)
@@ -459,6 +465,15 @@ def dropped_or_added(source: Path) -> set[str]:
     """Complaints of which both releases identify accused, and not the same ones."""
     first, second = accused(source, FIRST), accused(source, SECOND)
     return {complaint for complaint in first.keys() & second.keys() if first[complaint] != second[complaint]}
+
+
+def dropped(source: Path) -> set[tuple[str, str]]:
+    """Complaint and accused of 2016 that 2018 has no more, although it has accused of that complaint: 73 of the 204
+    because it does not identify them any more.
+    """
+    present = {row["cr_id"] for row in raw(source / SECOND / "accused.csv.gz")}
+    first, second = accused(source, FIRST), accused(source, SECOND)
+    return {(r, who) for r in first.keys() & present for who in first[r] - second.get(r, set())}
 
 
 def redated(source: Path) -> dict[str, tuple[str, str]]:
@@ -504,8 +519,9 @@ def deleted(source: Path) -> set[str]:
     return {r["cr_id"] for r in raw(source / THIRD / "complaints.csv.gz") if r["current_status"] == "DELETED"}
 
 
-def told_in_turn(source: Path) -> dict[str, People]:
-    """Record id to the people in it, as they were judged to be after each release.
+def told_in_turn(source: Path, gone: frozenset[str] = frozenset(), *, apart: bool = False) -> dict[str, People]:
+    """Record id to the people in it, as they were judged to be after each release; without those `gone`, by the id
+    that the record itself has. Who was judged to be one of them is gone with them, or `apart`: under their own id.
 
     Accused and witnesses are separate statements: where a release identifies any of a complaint, they replace the
     earlier ones. A complaint that a release lists is told again with everyone known of it by then; one that is DELETED
@@ -559,9 +575,13 @@ def told_in_turn(source: Path) -> dict[str, People]:
                         earlier if release < "2018-06" else f"UID-{uid}"
                         for uid, earlier in (everyone if status != "DELETED" else ())
                     }
-        told[release] = {
-            record: {judged_on(release, who, judged) for who in here} for record, here in people.items() if here
-        }
+        told[release] = {}
+        for named_record, here in people.items():
+            stands = {who: judged_on(release, who, judged) for who in here - gone}
+            if here:
+                told[release][named_record] = {
+                    who if apart and now in gone else now for who, now in stands.items()
+                } - gone
     return told
 
 
@@ -694,6 +714,103 @@ def test_a_complaint_that_the_register_deletes_counts_for_nobody_until_it_is_tol
         records.append(sum(chicago.then(release).nominals(nominal=officer)["records"].to_pylist()))
         assert records[-1] == sum(officer in people for people in chicago.told[release].values())
     assert records[0] == records[1] + 1 == records[2]
+
+
+# ---- Chicago, disposed of --------------------------------------------------------------------------------------------
+
+DRAWN = 1_000  # nominals, beside the complaints of which a release drops an accused
+DISPOSED_ON = "2023-01-02T09:00:00Z"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A copy of the register's archive, of which complaints and people were disposed of."""
+
+    force: Force
+    records: frozenset[str]
+    people: frozenset[str]
+    roots: dict[str, str]  # of each build, as published
+    before: Path  # the archive as it was, in a copy
+    outcome: disposal.Outcome
+
+
+@pytest.fixture(scope="module")
+def gone(chicago, tmp_path_factory) -> Gone:
+    home = tmp_path_factory.mktemp("gone")
+    for name in ("force", "force.keys"):
+        shutil.copytree(chicago.force.folder / name, home / name)
+        shutil.copytree(chicago.force.folder / name, home / "before" / name)
+    force = object.__new__(Force)
+    force.folder, force.root, force.keys, force._extracts = home, home / "force", home / "force.keys", 0
+    force.archive = Archive(force.root, force.keys)
+    pairs = dropped(chicago.source)
+    keys = force.archive.vault.keys(np.delete(force.archive.vault.secrets()[0], 0)).to_pylist()
+    nominals = sorted(key[2:] for key in keys if key.startswith("n"))
+    held = {key.split("\x1f")[2] for key in keys if key.startswith("r\x1f")}
+    records = {f"CR-{r}" for r, _ in pairs} & held
+    assert len(pairs) == 204  # as the data's own description counts them
+    people = random.Random(7).sample(nominals, DRAWN)
+    asked = [disposal.Request("nominal", "", who) for who in people]
+    asked += [disposal.Request("record", "CPD-COMPLAINTS", record) for record in sorted(records)]
+    rules = rules_for(cpd_police_records.SYSTEMS)
+    said = {"on": DISPOSED_ON, "by": "planner", "under": "retention schedule", "reason": "mopi-review"}
+    roots = {release: chicago.then(release).root for release in RELEASES}
+    plan = disposal.plan(force.archive, rules, HARM, asked, **said)
+    assert {line.outcome for line in plan.lines} == {disposal.DISPOSE}
+    (outcome,) = disposal.carry_out(
+        force.archive, plan, rules, HARM, on=DISPOSED_ON, by="officer", approved_by="second person"
+    )
+    yield Gone(force.reopened(), frozenset(records), frozenset(people), roots, home / "before", outcome)
+    force.archive.close()
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_disposed_of_leaves_every_build_and_every_root_stands(chicago, gone, release):
+    told = told_in_turn(chicago.source, gone.people)[release]
+    snapshot = gone.force.as_of(LIVE_ON[release])
+    assert parts_of(snapshot.links()) == counted({r: here for r, here in told.items() if r not in gone.records})
+    assert parts_of(chicago.then(release).links()) != parts_of(snapshot.links())  # the archive beside it has them all
+    assert snapshot.root == gone.roots[release]
+    assert snapshot.verified
+    assert snapshot.disposed["disposed"] > 0
+
+
+def test_the_disposal_is_certified_and_the_archive_verifies(gone):
+    steps = {step.name: step for step in verify.verify(gone.force.archive)}
+    assert [step.faults for step in steps.values()] == [()] * len(steps)
+    certificate = disposal.certificate(gone.force.archive, gone.outcome.certificate_id)
+    assert (certificate.nominals, certificate.records) == (DRAWN, len(gone.records)) == (1_000, len(gone.records))
+    assert len(certificate.builds) == len(RELEASES)
+    assert certificate.reduced > 0
+    assert len(gone.records) > 100
+
+
+def test_no_byte_of_the_archive_names_them_and_the_vault_did_before(gone):
+    sought = {name.encode() for name in gone.people | gone.records}
+    named = re.compile(rb"\b[A-Z][A-Z0-9]{1,4}-[A-Z0-9]+")
+    for path in sorted(p for p in gone.force.folder.glob("force*/**/*") if p.is_file()):
+        assert not sought & set(named.findall(path.read_bytes())), path.name
+    with Archive(gone.before / "force", gone.before / "force.keys") as before:
+        held = "\n".join(before.vault.keys(np.delete(before.vault.secrets()[0], 0)).to_pylist()).encode()
+    assert sought <= set(named.findall(held))  # the control
+    now = gone.force.archive.vault
+    assert not sought & set(named.findall("\n".join(now.keys(np.delete(now.secrets()[0], 0)).to_pylist()).encode()))
+
+
+def test_a_copy_from_before_does_not_open_under_the_key_of_today(gone):
+    shutil.copytree(gone.before / "force", gone.before / "again")
+    with pytest.raises(Tampered, match="the vault's keyring does not open: the master key is another one"):
+        Archive(gone.before / "again", gone.force.keys)
+
+
+def test_the_next_build_is_what_it_would_be_had_they_never_been(chicago, gone):
+    cut_off = "2023-01-08T23:59:59Z"
+    build(gone.force, rules_for(cpd_police_records.SYSTEMS, stale_watermark_days=10_000), cut_off)
+    told = told_in_turn(chicago.source, gone.people, apart=True)[RELEASES[-1]]
+    snapshot = gone.force.as_of("2023-01-09T10:00")
+    wanted = counted({r: here for r, here in told.items() if r not in gone.records})
+    assert parts_of(snapshot.links()) == wanted
+    assert snapshot.disposed["disposed"] == 0
 
 
 # ---- the sample force ------------------------------------------------------------------------------------------------

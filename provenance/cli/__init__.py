@@ -28,7 +28,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "dispose": "Destroy what must go, in every build ever made.",
     "certificate": "Show the certificate of a disposal.",
     "backup": "Copy what cannot be made again.",
-    "restore": "Make an archive of a backup, without what was disposed of since.",
+    "restore": "Make an archive of a backup, less what has gone since.",
 }
 
 

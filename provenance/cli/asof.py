@@ -101,9 +101,9 @@ def heading(
         f"Since then {_since(answer['disposed'])}",
     ]
     if answer["disposed"]["computed_with_erased"] and not answer["case"]:
-        lines.append("           figures into which that was counted are not shown (-)")
+        lines.append("           figures that counted what is out of view are not shown (-)")
     if answer["case"]:
-        lines.append(f"Case       {answer['case']}: what is restricted and held for it is shown; this was logged")
+        lines.append(f"Case       {answer['case']}: what is restricted for it is shown; this was logged")
     for failure in answer.get("failed_since", []):
         lines.append(f"Note       build {failure['build']} failed ({failure['reason']}); this one stayed live")
     out.print(Panel(Text("\n".join(lines)), title=title, title_align="left", expand=True))

@@ -35,7 +35,7 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
         found = in_order(record_sets(Path(folder)))
         for done, path in enumerate(found):
             report("receiving", done, len(found))
-            extract = extracts.read(path, systems=params.systems, erased=receiving.erased(archive))
+            extract = extracts.read(path, systems=params.systems, erased=receiving.erased(archive, on=now()))
             take(door, archive, extract, params)
         report("receiving", len(found), len(found))
         moments_wanted = builds.weekly_cut_offs(archive) if every else _read_moments(Path(str(cut_offs)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, now, progress, user, waiting
+from provenance.cli.doors import Door, as_json, console, emit_json, now, progress, several, user, waiting
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -45,7 +45,10 @@ def plan_(
     out: str,
     as_json: bool,
 ) -> None:
-    """Decide what would go and what stays, and write it for a second person to read. Nothing is destroyed."""
+    """Decide what would go and what stays; destroy nothing.
+
+    The plan names every line with the rule that decided it, for a second person to read.
+    """
     from provenance import disposal
     from provenance.disposal import Request
 
@@ -74,15 +77,25 @@ def plan_(
     if len(made.lines) > _LINES:
         click.echo(f"and {len(made.lines) - _LINES:,} more lines in the plan.")
     for words in made.stays:
-        _wrapped("stays", words)
-    effects = made.effects
+        _wrapped("stays, although it is near", words)
+    effects, page = made.effects, console()
     rows = sum(effects["rows that go"].values())
-    click.echo(
-        f"\n{effects['to dispose of']:,} to dispose of, {effects['to restrict']:,} held and so restricted, "
-        f"{effects['nothing to do']:,} not held.\nThat is {rows:,} rows in {effects['builds']:,} builds; "
-        f"{effects['links that may live on with less']:,} of them links that may live on with less."
+    page.print(
+        f"\n{effects['to dispose of']:,} to dispose of, {effects['to restrict']:,} to restrict because a case needs "
+        f"them, {effects['nothing to do']:,} that the archive does not have.",
+        markup=False,
     )
-    click.echo(f"The plan is in {out}. Nothing is destroyed yet. A second person reads it, and then:")
+    if rows:
+        page.print(
+            f"{several(rows, 'row')} would go, from {several(effects['builds'], 'build')}. "
+            f"{several(effects['links that may live on with less'], 'link')} among them may stay in a lesser form, "
+            "where other records support them too.",
+            markup=False,
+        )
+    if not effects["to dispose of"] and not effects["to restrict"]:
+        page.print("There is nothing to carry out.")
+        return
+    page.print(f"The plan is in {out}. Nothing is destroyed yet. A second person reads it, and then:", markup=False)
     click.echo(f"  provenance dispose carry-out {out} --by NAME --approved-by ANOTHER-NAME")
 
 
@@ -93,9 +106,9 @@ def plan_(
 @as_json
 @click.pass_obj
 def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -> None:
-    """Destroy what PLAN says, certify it, and remove the plan, which names it.
+    """Destroy what PLAN says, and certify it.
 
-    What it destroys cannot be had back. Cut off at any moment, it is completed when the archive is next opened.
+    It cannot be had back. The plan, which names it, is removed. If it is cut off, `dispose resume` completes it.
     """
     from provenance import disposal, durable
 
@@ -110,17 +123,22 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
         return
     for outcome in done:
         _say(outcome)
-    click.echo(
-        f"The plan {Path(plan).name} is removed; remove copies of it too. Older backups of the vault no longer open: "
-        "make a new one now, and replace any copy of the master key that is held in escrow."
-    )
+    if not done:
+        click.echo("Nothing in the plan is in the archive, so nothing was done.")
+    page = console()
+    page.print(f"The plan {Path(plan).name} is removed. Remove every copy of it, printed ones too.", markup=False)
+    if any(outcome.certificate_id for outcome in done):
+        page.print(
+            "Older backups of the vault no longer open: make a new one now. Replace any copy of the master key that is "
+            "held elsewhere, and destroy the old one."
+        )
 
 
 @dispose.command("resume")
 @as_json
 @click.pass_obj
 def resume(door: Door, as_json: bool) -> None:
-    """Complete what was cut off, and carry out what waited for a hold that has ended."""
+    """Complete what was cut off, or waited for a hold."""
     from provenance import disposal
 
     params, table = door.params()
@@ -143,7 +161,7 @@ def resume(door: Door, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def list_(door: Door, as_json: bool) -> None:
-    """Every disposal, and how many nominals and records are restricted."""
+    """Every disposal, and how much is restricted."""
     from provenance import moments
 
     with door.archive() as archive:
@@ -169,11 +187,14 @@ def list_(door: Door, as_json: bool) -> None:
         for d in disposals:
             state = "certified" if d.certified else "NOT YET CERTIFIED: `provenance dispose resume`"
             out.print(
-                f"{d.first.disposal}  {moments.london(moments.instant(d.first.on))}  {len(d.nominals):,} nominals, "
-                f"{len(d.records):,} records  {d.first.reason}  {state}",
+                f"{d.first.disposal}  {moments.london(moments.instant(d.first.on))}  {d.first.reason}\n"
+                f"    {several(len(d.nominals), 'nominal')}, {several(len(d.records), 'record')}; {state}",
                 markup=False,
             )
-        out.print(f"{len(disposals):,} disposals. Restricted for a case: {len(restricted):,} nominals and records.")
+        out.print(
+            f"{several(len(disposals), 'disposal')}. Restricted in its place, because a case needs them: "
+            f"{len(restricted):,}."
+        )
 
 
 def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
@@ -209,16 +230,18 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 def _say(outcome: Outcome) -> None:
     before = " before; nothing was left to do" if outcome.again else ""
+    page = console()
     if outcome.restricted:
-        click.echo(
-            f"Restricted{before}: {outcome.restricted:,} nominals and records that a case needs. They are out of every "
-            "view, and go by themselves when the last hold on them ends."
+        page.print(
+            f"Restricted{before}, because a case needs them: {outcome.restricted:,} of what the plan names. They "
+            "are shown to nobody but for that case, and are disposed of when the last hold on them is released."
         )
     else:
-        click.echo(
-            f"Disposed of{before}: {outcome.nominals:,} nominals and {outcome.records:,} records, in every build. "
-            f"Certificate {outcome.certificate_id}: `provenance certificate {outcome.certificate_id}` shows it."
+        page.print(
+            f"Disposed of{before}: {several(outcome.nominals, 'nominal')} and {several(outcome.records, 'record')}, "
+            "in every build.",
         )
+        click.echo(f"See the certificate: provenance certificate {outcome.certificate_id}")
 
 
 def _wrapped(head: str, text: str) -> None:

@@ -199,6 +199,11 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
+def several(count: int, noun: str) -> str:
+    """`1 nominal`, `2 nominals`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def emit_json(value: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))

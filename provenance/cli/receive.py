@@ -27,13 +27,13 @@ def receive(door: Door, folder: str, admit_returned: str, as_json: bool) -> None
     """Check the extract in FOLDER and seal what is new in it.
 
     Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood
-    there. So are rows that speak of what was disposed of: they stay out unless you say why they may come back.
+    there. So are rows that name what was disposed of: they stay out unless you say why it may come back.
     """
     from provenance import extracts, receiving
 
     params, _ = door.params()
     with door.archive() as archive, progress("Receiving") as report:
-        erased = None if admit_returned else receiving.erased(archive)
+        erased = None if admit_returned else receiving.erased(archive, on=now())
         extract = extracts.read(Path(folder), systems=params.systems, erased=erased, progress=report)
         receipt, rejects = take(door, archive, extract, params, report, admit=admit_returned)
     if as_json:
@@ -87,8 +87,9 @@ def told(receipt: Receipt, cut_off: str, rejects: str) -> list[str]:
         lines.append(f"Turned away: {receipt.rejected:,} rows; see {rejects}.")
     if receipt.returned:
         lines.append(
-            f"Of these, {receipt.returned:,} speak of what was disposed of and is not to come back. Have the source "
-            "corrected; or, where a new reason admits it, receive the extract with --admit-returned REASON."
+            f"Kept out among these, because they name a person or record that was disposed of: {receipt.returned:,}. "
+            "Have the source corrected; or, where there is a new reason to hold it, receive the extract with "
+            "--admit-returned REASON."
         )
     return lines
 

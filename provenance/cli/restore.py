@@ -80,8 +80,8 @@ def restore(
     click.echo(f"Restored archive {before.archive} into {into}, from the backup of {before.made_on}.")
     click.echo(f"Its log has {done.entries:,} entries. Replayed from it: {done.replayed:,} disposals since the backup.")
     if done.closed:
-        click.echo("The vault was older than the log: what was disposed of since is destroyed in it, and the master key")
-        click.echo("is replaced. Back up again, and replace the key that is held in escrow.")
+        click.echo("The vault was older than the log: what was disposed of since is destroyed in it too, and the")
+        click.echo("master key is replaced. Back up again, and replace any copy of the key that is held in escrow.")
     for outcome in done.finished:
         click.echo(f"A hold had ended: disposal {outcome.certificate_id} is carried out.")
     click.echo("Next: provenance verify. Then let go of the old copy: two that both write make two histories.")
