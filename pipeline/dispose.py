@@ -1,4 +1,4 @@
-"""The dispose stage: disposals that were begun and cut off, or that waited for a hold which has ended, are finished."""
+"""The dispose stage: disposals that were begun and cut off, or that waited for a hold which has ended, are completed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provenance.errors import Conflict
 def main() -> str:
     """Nothing to finish is no fault. What stops a disposal stops the week: no build stands on what should be gone.
 
-    Conflict when it finished one although the announced build is made: DVC looked at the files before they were
+    Conflict when it completed one although the announced build is made: DVC looked at the files before they were
     rewritten, and would have that build made again. The next `dvc repro` finds all in order.
     """
     (DOOR.path / "store" / "disposals").mkdir(parents=True, exist_ok=True)
@@ -20,19 +20,19 @@ def main() -> str:
     cut_off, _ = read_week(DOOR.path)
     with DOOR.archive() as archive:
         said = [
-            f"Disposal {begun.number} had been cut off; it is finished."
+            f"Disposal {begun.first.disposal} had been cut off; it is complete and certified."
             for begun in archive.history.disposals
             if begun.certified is None
         ]
-        for done in disposal.finish(archive, params, table, on=now(), by=user()):
-            went = f"{done.nominals:,} nominals and {done.records:,} records"
-            said.append(
-                f"Disposal {done.number}: {went}, whose last hold has ended. Certificate {done.certificate_id}."
-            )
+        said += [
+            f"Disposal {done.certificate_id}, for its last hold has ended: {done.nominals:,} nominals, "
+            f"{done.records:,} records."
+            for done in disposal.finish(archive, params, table, on=now(), by=user())
+        ]
         if said and any(cut_off <= built.cut_off for built in archive.history.builds):
             print("\n".join(said))
             raise Conflict("the files of a build that is made were rewritten meanwhile: `dvc repro` again goes on")
-    return "\n".join(said) or "No disposal was waiting to be finished."
+    return "\n".join(said) or "No disposal was waiting to be completed."
 
 
 if __name__ == "__main__":

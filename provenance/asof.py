@@ -88,7 +88,9 @@ class Snapshot:
             now = self._states(name, at)
             found = {state: int((now == code).sum()) for code, state in _STATES.items()}
             if name in ("nominal", "network"):
-                found["computed_with_erased"] = int(self._is_marked(name, self._standing(name)).sum())
+                standing = self._standing(name)
+                standing = standing[self.archive.shown(name, standing, case=self.case)]
+                found["computed_with_erased"] = int(self._is_marked(name, standing).sum())
             if any(found.values()):
                 tables[name] = {state: count for state, count in found.items() if count}
         totals = {
@@ -115,8 +117,10 @@ class Snapshot:
         now = np.where(last < 0, 1, np.where(last != at, 2, 0)).astype(np.int8)
         here = np.flatnonzero(last >= 0)
         hidden = here[~self.archive.shown(table, last[here], case=self.case)]
-        whole = self._reducible(last[hidden]) if table == "link" else np.zeros(len(hidden), bool)
-        now[hidden] = np.where(whole, 2, 3)
+        now[hidden] = 3
+        if table == "link":
+            fit = hidden[self._reducible(last[hidden])]
+            now[fit[self._reduced(last[fit])["owner"].to_numpy()]] = 2
         return now
 
     def links(self, *, nominal: str | None = None, network: str | None = None, theme: str | None = None) -> pa.Table:
@@ -295,14 +299,14 @@ class Snapshot:
 
     @cached_property
     def _near_withheld(self) -> np.ndarray:
-        """Tokens of the people who were linked with, or in a record of, what is out of view."""
+        """Tokens of the people who were linked with, in a record of, or judged the same as what is out of view."""
         found = []
-        for table in ("link", "involvement"):
+        for table in ("link", "involvement", "identity"):
             index, at = self.archive.index(table), self._standing(table)
             hidden = at[~self.archive.shown(table, at, case=self.case)]
             found += [index.a[hidden], index.b[hidden]]
         near = np.unique(np.concatenate(found))
-        merged = self._identities
+        merged = identity.resolve(self._read("identity", at)).canonical.combine_chunks()  # also what is out of view
         names = pc.is_in(merged["nominal"], value_set=self._names(near))
         canonical = self.archive.vault.tokens(vault.nominal_keys(merged["canonical"].filter(names)))
         return np.union1d(near, canonical)
@@ -329,12 +333,10 @@ class Snapshot:
         shown = self.archive.shown(table, at, case=self.case)
         content = self._read(table, at[shown])
         if table == "link":
-            content = content.append_column(
-                "reduced", pa.array((~np.isin(at[shown], self._every(table))).astype(np.int64))
-            )
+            content = content.append_column("reduced", pa.array(self._is_heir(at[shown]).astype(np.int64)))
             less = at[~shown & self._reducible(at)]
             if len(less):
-                content = pa.concat_tables([content, self._reduced(less)])
+                content = pa.concat_tables([content, self._reduced(less).drop_columns(["owner"])])
         elif table in _FIGURES:
             marked = pa.array(self._is_marked(table, at[shown]))
             for name in _FIGURES[table] if not self.case else ():
@@ -343,6 +345,13 @@ class Snapshot:
                 content = content.set_column(place, name, withheld)
             content = content.append_column("computed_with_erased", marked.cast(pa.int64()))
         return content.sort_by([(name, "ascending") for name in TABLES[table].key]).combine_chunks()
+
+    def _is_heir(self, at: np.ndarray) -> np.ndarray:
+        """Which links at `at` stand in this build for others; in a later one they may stand as their own."""
+        found = self.archive.index("link").segment[at] < 0
+        if found.any():
+            found[found] = ~np.isin(at[found], self._every("link"))
+        return found
 
     def _read(self, table: str, at: np.ndarray) -> pa.Table:
         try:
@@ -353,10 +362,10 @@ class Snapshot:
             raise
 
     def _reduced(self, at: np.ndarray) -> pa.Table:
-        """Links at `at` without what is restricted, as they are to be shown."""
+        """Links at `at` without what is restricted, as they are to be shown, and in `owner` which of `at` each was."""
         order = self.archive.handling_order(self.built)
         less = propagation.reduced(self.archive, self._read("link", at), self._withheld, order)
-        return less.set_column(less.num_columns - 1, "reduced", pa.array(np.ones(less.num_rows, np.int64)))
+        return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
 
 
 _STATES = {1: "disposed", 2: "reduced", 3: "restricted"}

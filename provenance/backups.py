@@ -349,11 +349,10 @@ def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None
     try:
         merkle.check_consistency(old.size, old.root, new.size, new.root, new.consistency(old.size))
     except Tampered as error:
-        raise Tampered(f"log {folder.name} does not continue the backup's: it is another history: {error}") from error
+        raise Tampered(f"later log does not continue the backup's: it is another history: {error}") from error
     if later.size < before.size:
         raise Refused(
-            f"log {folder.name} is older than the backup: {later.size} entries, the backup's has {before.size}; "
-            "wanted a later one"
+            f"later log is not later than the backup: it has {later.size} entries, the backup's has {before.size}"
         )
     return later
 

@@ -502,8 +502,7 @@ def _name(root: Path, pinned: list[_Pin], trees: _Trees, *, on: str) -> tuple[st
             stream += [f"tag {pin.ref.removeprefix('refs/tags/')}\nfrom :2\ntagger ".encode(), ident, b"\n"]
             stream += [_data(messages.get(pin.ref, b"") + _MOVED.format(on=on).encode())]
     stream += [f"reset {_SCRATCH}\nfrom {'0' * 40}\n\ndone\n".encode()]
-    # Forced for the scratch name alone, which a crash may have left; the others only move forward.
-    pins.git(root, on, "fast-import", "--quiet", "--force", fed=b"".join(stream))
+    pins.git(root, on, "fast-import", "--quiet", fed=b"".join(stream))  # branches only move forward
     moved = [pin.ref for found in commits.values() for pin in found if pin.ref.startswith("refs/tags/")]
     return tuple(sorted(ref.removeprefix("refs/tags/") for ref in moved))
 

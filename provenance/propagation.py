@@ -2,9 +2,9 @@
 
 A row dies with any of its parents. A link that rested on other records too has an heir: the same link without the
 support, sealed under the parents that remain (R14). A support is gone as well when its record knew one of the two by an
-id that is disposed of, since it tells what that id did there. Figures of people and networks, into which what is gone was counted, are not worked out
-again: they were shown as they are, and are marked (R35). Everything here is read before a secret is destroyed; nothing
-is destroyed here.
+id that is disposed of, since it tells what that id did there. Figures of people and networks, into which what is gone
+was counted, are not worked out again: they were shown as they are, and are marked (R35). Everything here is read before
+a secret is destroyed; nothing is destroyed here.
 """
 
 from __future__ import annotations

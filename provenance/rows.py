@@ -273,16 +273,17 @@ def blank(source: Path, target: Path, dead: np.ndarray) -> str:
 
     All other rows, and every leaf, are written as they are: the same file with the same dead gives the same bytes.
     """
-    with _reading(source), pq.ParquetFile(source, page_checksum_verification=True) as file:
-        dead = np.sort(dead)
-        with durable.replacing(target) as staged:
-            with pq.ParquetWriter(staged, SEGMENT, **_form("none")) as writer:
-                for group in range(file.num_row_groups):
+    with _reading(source):
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+    dead = np.sort(dead)
+    with file, durable.replacing(target) as staged:
+        with pq.ParquetWriter(staged, SEGMENT, **_form("none")) as writer:
+            for group in range(file.num_row_groups):
+                with _reading(source):  # and no more: a disk that is full is no fault of the file that is read
                     table = _as_wanted(file.read_row_group(group), SEGMENT).combine_chunks()
-                    first, last = np.searchsorted(dead, [group * _GROUP, (group + 1) * _GROUP])
-                    writer.write_table(_blanked(table, dead[first:last] - group * _GROUP), row_group_size=_GROUP)
-            done = digest(staged)
-    return done
+                first, last = np.searchsorted(dead, [group * _GROUP, (group + 1) * _GROUP])
+                writer.write_table(_blanked(table, dead[first:last] - group * _GROUP), row_group_size=_GROUP)
+        return digest(staged)
 
 
 def _blanked(table: pa.Table, dead: np.ndarray) -> pa.Table:

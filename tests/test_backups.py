@@ -6,7 +6,9 @@ week is built. Then each backup is put back, with the master key, the log and th
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -26,7 +28,7 @@ from provenance.archive import BACKUP, Archive
 from provenance.backups import Restoration
 from provenance.cli import main
 from provenance.cli.doors import Door
-from provenance.errors import Conflict, Missing, Refused, Tampered
+from provenance.errors import Conflict, Missing, ProvenanceError, Refused, Tampered
 from provenance.keys import SigningKey
 from tests.force import HARM, PARAMS, Force, record, write_extract
 from tests.test_receiving_crash import Tree, at, full_at, laid_out, photographed, tree
@@ -92,6 +94,14 @@ class Story:
 def _request(subject: str) -> disposal.Request:
     system, _, id = subject.rpartition(" ")
     return disposal.Request("record" if system else "nominal", system, id)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_power_cut():
+    """Nothing here pulls the plug: waiting for the disk is left out, the order of the writes is not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +228,7 @@ def test_a_backup_goes_into_a_new_folder_apart_from_archive_and_keys(story, tmp_
 
 OLD_KEY = "vault does not open under this master key, and the log tells of no disposal since"
 CLOSED = r"vault was taken before 1 disposal \(ID of 2026-02-01\)\. A disposal replaces the master key"
-OLD_LOG = r"log log is older than the backup: 5 entries, the backup's has 8"
+OLD_LOG = "later log is not later than the backup: it has 7 entries, the backup's has 10"
 BEHIND = "log is older than the vault: it has 0 disposals, the vault has seen 1"
 
 # Backup, master key, log and vault of before the disposal (then) or after it (now): what opens, or why nothing does.
@@ -316,7 +326,7 @@ def test_a_restored_archive_goes_on_as_if_nothing_had_happened(story, tmp_path):
     assert force.pairs(WEEK[2]) == LATER
     folder = write_extract(tmp_path / "back", [record("R-9", "N-1", "N-2")], cut_off=NOW, mode="delta")
     returned = force.take(folder, on=NOW).returned  # the vault of before the disposal knows the name again, too
-    assert returned == 2
+    assert returned == 1
     verify.insist(verify.verify(force.archive))
     force.archive.close()
 
@@ -329,7 +339,7 @@ def test_a_log_that_names_files_which_nobody_has_is_refused_with_the_list(story,
     with pytest.raises(Refused) as refused:
         backups.put_back(story.backup["now"], tmp_path / "r", keys, log=story.backup["later"] / "log")
     assert str(refused.value).startswith(
-        "log names 8 files (builds/2026-W04.json, store/links/2026-W04.changes.parquet"
+        "log names 10 files (builds/2026-W04.json, store/links/2026-W04.changes.parquet"
     )
     assert "`dvc pull`" in str(refused.value)
     assert not (tmp_path / "r").exists()
@@ -372,7 +382,7 @@ def test_a_disposal_that_was_cut_off_is_backed_up_and_completed_on_coming_back(s
         backups.make(force.archive, tmp_path / moment / "backup", on=NOW, by="tests")
         force.archive.close()
         done = restored(tmp_path / moment / "backup", tmp_path / moment / "back", keys)
-        assert done.blanked == (0 if moment == "stage" else 9)
+        assert done.blanked == (0 if moment == "stage" else 5)
         back = at(tmp_path / moment / "back", keys)
         assert back.archive.history.disposals[0].certified
         assert back.pairs(WEEK[1]) == AFTER
@@ -451,7 +461,7 @@ def test_a_log_that_does_not_continue_the_backups_is_another_history(story, tmp_
     restored(story.backup["then"], tmp_path / "fork", keys)
     force = at(tmp_path / "fork", keys)
     for _ in range(4):
-        with pytest.raises(Tampered, match="log log does not continue the backup's: it is another history"):
+        with pytest.raises(Tampered, match="later log does not continue the backup's: it is another history"):
             backups.put_back(story.backup["now"], tmp_path / "r", story.force.keys, log=force.root / "log")
         force.archive.append(entries.Consulted(on=NOW, by="t", under="t", case="1", label="2026-W02", rows=0))
     assert force.archive.log.size > backups.opened(story.backup["now"], story.force.keys).log_size
@@ -515,7 +525,8 @@ def test_an_archive_put_back_by_hand_is_refused_to_readers_until_it_is_completed
 def test_no_stage_of_the_pipeline_builds_on_an_archive_put_back_by_hand(story, tmp_path, stage):
     root, keys = by_hand(story, tmp_path)
     (root / "week.yaml").write_text(f'cut_off: "{WEEK[2]}"\npublished_at: "{WEEK[2]}"\n')
-    subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=root, env=_environment(), capture_output=True)
+    with contextlib.chdir(root), contextlib.suppress(ProvenanceError):
+        importlib.import_module(f"pipeline.{stage}").main()
     forgotten(story, root, keys)
 
 
@@ -558,7 +569,7 @@ def test_a_crash_while_restoring_is_completed_by_restoring_again(story, tmp_path
     end = tree(desk)
     replaying = next(i for i, (_, held) in enumerate(album) if "restored.keys/.master.next" in str(list(held)))
     seen = set()
-    for moment, held in album[:replaying:5] + album[replaying:]:
+    for moment, held in album[:replaying:9] + album[replaying::2] + album[-3:]:
         laid_out(held, desk)
         root = desk / "restored"
         if (root / BACKUP).exists():
@@ -670,7 +681,7 @@ def test_the_commands_say_what_they_did(story, tmp_path):
     (tmp_path / "force.keys" / "master").write_bytes(story.master["now"])
     code, said = cli("--archive", tmp_path / "force", "backup", tmp_path / "b")
     assert code == 0
-    assert "Backed up archive force: 3" in said
+    assert "Backed up archive force: 49 files, 0.1 MB, in " in said
     assert "The keys are not in it." in said
     assert cli("--archive", tmp_path / "force", "backup", tmp_path / "b")[0] == 6
     shutil.copytree(story.keys(tmp_path, "then"), tmp_path / "r.keys")
@@ -687,7 +698,7 @@ def test_the_commands_say_what_they_did(story, tmp_path):
     code, said = cli("restore", tmp_path / "b", tmp_path / "s", "--no-later-log", "--json")
     assert code == 0
     assert json.loads(said) == {
-        "archive": "force", "made_on": json.loads(said)["made_on"], "entries": 9, "replayed": 0, "blanked": 0,
+        "archive": "force", "made_on": json.loads(said)["made_on"], "entries": 11, "replayed": 0, "blanked": 0,
         "keys_replaced": False, "disposals": [],
     }  # fmt: skip
     code, said = cli("--archive", tmp_path / "s", "verify")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ CLOSING = "N-[/]8\\"  # a backslash at the end, and a closing tag of nothing
 LONG = "PNC/" + "1234567890" * 6  # 64 characters: wider than any column of an 80-column table
 LINKED = "R-[link=x]9[/link] :boom:"
 CONDITIONS = "A1 [blink]do not[/blink] =HYPERLINK() [/]"
+
+UNTOUCHED = {
+    "disposed": 0, "reduced": 0, "restricted": 0, "computed_with_erased": 0, "tables": {}, "reasons": {},
+}  # fmt: skip
 
 WEEKS = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z")
 
@@ -172,6 +177,7 @@ def test_receive_as_json(force, said):
         "sealed": {"record": 2, "involvement": 3, "person": 0, "identity": 0, "order": 0},
         "replaced": {"record": 1, "involvement": 1, "person": 0},
         "rejected": 0,
+        "returned": 0,
         "rejects": "",
     }
 
@@ -201,11 +207,12 @@ def test_asof_as_json_is_what_the_design_promises(force):
     shown = answer(force, "asof", "2026-01-12T09:00", "--nominal", "N-1")
     assert {
         "build", "published_from", "published_to", "cut_off", "root", "verified", "disposed", "nominals", "links",
-        "networks", "caveat", "caveat_version",
+        "networks", "caveat", "caveat_version", "case",
     } <= set(shown)  # fmt: skip
     assert (shown["build"], shown["published_from"], shown["published_to"]) == ("2026-W02", WEEKS[0], WEEKS[1])
     assert shown["verified"] is True
-    assert shown["disposed"] == {}
+    assert shown["case"] == ""
+    assert shown["disposed"] == UNTOUCHED
     (link,) = shown["links"]
     assert (link["a"], link["b"], link["theme"], link["strength"]) == ("N-1", "N-2", "SOC", 150)
     first, second = link["supports"]
@@ -276,12 +283,12 @@ def test_diff_names_the_records_behind_each_change(force):
 
 def test_verify_numbers_its_steps_and_says_so(force):
     shown = done(force, "verify")
-    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 11)]
+    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 12)]
     assert "The archive verifies" in shown
     assert "Build 2026-W03 verifies" in done(force, "verify", "--build", "2026-W03")
     checked = answer(force, "verify")
     assert checked["verified"] is True
-    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 10
+    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 11
 
 
 def test_backfill_publishes_each_past_build_at_its_cut_off(extracts, tmp_path):
@@ -430,6 +437,232 @@ def test_7_a_time_that_clocks_show_twice_asks_which(force):
     result = run(force, "asof", "2026-10-25T01:30")
     assert result.exit_code == 7
     assert "say +01:00 or +00:00" in result.stderr
+
+
+# ---- disposal --------------------------------------------------------------------------------------------------------
+
+BEFORE = "2026-01-18T12:00"  # when the first build was live, with N-1 and N-2 linked by R-1 and R-2
+AUTHORITY = "MOPI review 26/0412 [bold]with brackets[/]"
+PEOPLE = ("--by", "R. Officer", "--approved-by", "S. Inspector")
+
+
+def planned(archive: Path, *subjects: str, by: str = "A. Clerk") -> tuple[Path, str]:
+    """A plan's file and what the command printed."""
+    path = archive.with_name("plan.yaml")
+    path.unlink(missing_ok=True)
+    said = ("--under", AUTHORITY, "--reason", "mopi-review", "--by", by, "--out", str(path))
+    return path, done(archive, "dispose", "plan", *subjects, *said)
+
+
+@pytest.fixture(scope="module")
+def disposed(force: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A copy of the archive of which R-2 and N-3 are disposed of, and what was printed on the way."""
+    home = tmp_path_factory.mktemp("disposed")
+    shutil.copytree(force.with_name("force.keys"), home / "force.keys")
+    archive = shutil.copytree(force, home / "force")
+    plan, shown = planned(archive, "--record", "CONNECT", "R-2", "--nominal", "N-3", "--nominal", "N-nobody")
+    said = {"plan": shown, "file": plan.read_text("utf-8"), "mode": oct(plan.stat().st_mode & 0o777)}
+    said["carry-out"] = done(archive, "dispose", "carry-out", str(plan), *PEOPLE)
+    return archive, said
+
+
+def flat(text: str) -> str:
+    """Without the folds of an 80-column page."""
+    return " ".join(text.split())
+
+
+def test_a_plan_names_each_line_with_its_rule_and_says_what_to_do_next(disposed):
+    _, said = disposed
+    shown = flat(said["plan"])
+    rule = "ordered by hand, for the reason mopi-review: a review found no reason to keep it"
+    assert f"dispose: record CONNECT R-2 {rule}" in shown
+    assert f"dispose: nominal N-3 {rule}" in shown
+    assert "nothing to do: nominal N-nobody not held: it was never received, or has been disposed of" in shown
+    assert "2 to dispose of, 0 to restrict because a case needs them, 1 that the archive does not have." in shown
+    assert "A second person reads it" in shown
+    assert max(map(len, (line for line in said["plan"].splitlines() if "carry-out" not in line))) <= 80
+    assert "id: N-3\n  outcome: dispose\n" in said["file"]
+    assert said["mode"] == "0o600"
+
+
+def test_carry_out_removes_the_plan_and_says_what_is_left_to_people(disposed):
+    archive, said = disposed
+    shown = flat(said["carry-out"])
+    assert "Disposed of: 1 nominal and 1 record, in every build." in shown
+    assert "The plan plan.yaml is removed. Remove every copy of it" in shown
+    assert "Older backups of the vault no longer open" in shown
+    assert not archive.with_name("plan.yaml").exists()
+
+
+def test_an_answer_says_what_has_gone_since_and_shows_none_of_it(disposed, force):
+    archive, _ = disposed
+    was, now = (answer(each, "asof", BEFORE, "--nominal", "N-1") for each in (force, archive))
+    (old,), (new,) = was["links"], now["links"]
+    assert (old["strength"], old["reduced"], new["strength"], new["reduced"]) == (150, 0, 100, 1)
+    assert [support["record_id"] for support in new["supports"]] == ["R-1"]
+    assert now["root"] == was["root"]
+    assert now["verified"] is True
+    assert now["disposed"] == {
+        "disposed": 3, "reduced": 1, "restricted": 0, "computed_with_erased": 3,
+        "tables": {
+            "record": {"disposed": 1}, "involvement": {"disposed": 2}, "link": {"reduced": 1},
+            "nominal": {"computed_with_erased": 2}, "network": {"computed_with_erased": 1},
+        },
+        "reasons": {"mopi-review": 4},
+    }  # fmt: skip
+    (person,) = now["nominals"]
+    assert (person["computed_with_erased"], person["strength"], person["links"]) == (1, None, None)
+
+    shown = flat(done(archive, "asof", BEFORE, "--nominal", "N-1"))
+    assert "Since then 3 rows disposed of, 1 row reduced (mopi-review 4)" in shown
+    assert "figures that counted what is out of view are not shown (-)" in shown
+    assert "N-1 SOC SOC-2026-W02-001 - - - see the records" in shown
+    assert "It rested on more when it was shown" in flat(done(archive, "explain", "N-1", "N-2", "--as-of", BEFORE))
+
+
+def test_what_is_gone_is_missing_without_a_word_of_it(disposed):
+    archive, _ = disposed
+    gone = run(archive, "asof", "2026-01-19T12:00", "--nominal", "N-3")
+    assert gone.exit_code == 5
+    assert "N-3" not in gone.stderr + gone.stdout
+
+
+def test_a_disposal_is_listed_and_its_certificate_shown_in_80_columns_as_it_was_typed(disposed):
+    archive, _ = disposed
+    (listed,) = answer(archive, "dispose", "list")["disposals"]
+    assert (listed["nominals"], listed["records"], listed["certified"]) == (1, 1, True)
+    assert (listed["by"], listed["approved_by"], listed["authority"]) == ("R. Officer", "S. Inspector", AUTHORITY)
+    shown = done(archive, "dispose", "list")
+    assert re.search(rf"^{listed['certificate']}  .*  mopi-review$", shown, re.M)
+    assert "1 nominal, 1 record; certified" in shown
+
+    page = done(archive, "certificate", listed["certificate"])
+    assert "Destroyed    1 nominal, 1 record" in page
+    assert f"Authority    {AUTHORITY}" in page
+    assert "Builds       3 builds, 2026-W02 to 2026-W04" in page
+    assert max(map(len, page.splitlines())) <= 80
+    held = answer(archive, "certificate", listed["certificate"])
+    assert [build["label"] for build in held["builds"]] == ["2026-W02", "2026-W03", "2026-W04"]
+    assert held["reduced"] == 1
+    assert not any(name in page + json.dumps(held) for name in ("N-3", "R-2"))
+
+
+def test_the_archive_verifies_after_a_disposal_and_git_has_the_certificate(disposed):
+    archive, _ = disposed
+    assert answer(archive, "verify")["verified"] is True
+    (listed,) = answer(archive, "dispose", "list")["disposals"]
+    kept = archive / "audit_reports" / "certificates" / f"{listed['certificate']}.json"
+    assert kept.exists()
+    tracked = subprocess.run(["git", "ls-files", "audit_reports"], cwd=archive, capture_output=True, text=True).stdout
+    assert kept.name in tracked
+
+
+def test_resume_has_nothing_to_do_after_a_disposal_that_came_to_its_end(disposed):
+    archive, _ = disposed
+    assert answer(archive, "dispose", "resume") == {"completed": [], "disposals": []}
+    assert "No disposal was waiting to be completed." in done(archive, "dispose", "resume")
+
+
+def test_what_comes_back_is_kept_out_until_somebody_says_why(disposed, tmp_path):
+    source, _ = disposed
+    shutil.copytree(source.with_name("force.keys"), tmp_path / "force.keys")
+    archive = shutil.copytree(source, tmp_path / "force")
+    back = write_extract(
+        tmp_path / "back",
+        [record("R-300", "N-1", "N-3", recorded_at="2026-01-27T09:00:00Z", occurred_at="2026-01-26")],
+        cut_off="2026-02-01T23:59:59Z",
+        mode="delta",
+    )
+    shown = done(archive, "receive", str(back))
+    assert "name a person or record that was disposed of: 1. Have the source corrected" in shown
+    report = (archive / "audit_reports" / "rejects" / "2026-02-01T235959Z-delta.csv").read_text()
+    assert '"nominal_id","returned","A-9"' in report
+    assert answer(archive, "receive", str(back), "--admit-returned", "a new crime")["returned"] == 0
+
+
+def test_what_a_case_needs_is_restricted_shown_for_the_case_alone_and_goes_when_the_hold_ends(copied):
+    place = ("--case", "26/0113", "--basis", "cpia-1996", "--nominal", "N-1", "--review-on", "2026-12-01")
+    who = ("--by", "D. Officer", "--under", "CPIA 1996 s.23")
+    event = ("--event", "proceedings-instituted", "2026-01-05")
+    hold = answer(copied, "hold", "add", *place, *event, *who)["hold"]
+    plan, shown = planned(copied, "--record", "CONNECT", "R-2")
+    assert "restrict: record CONNECT R-2" in shown
+    assert "but held for case 26/0113: has a held nominal in it" in flat(shown)
+    shown = flat(done(copied, "dispose", "carry-out", str(plan), *PEOPLE))
+    assert "Restricted, because a case needs them: 1 of what the plan names." in shown
+    assert "Older backups" not in shown
+    assert "Restricted in its place, because a case needs them: 1." in flat(done(copied, "dispose", "list"))
+
+    plain = answer(copied, "asof", BEFORE, "--nominal", "N-1")
+    assert (plain["disposed"]["restricted"], plain["links"][0]["strength"]) == (3, 100)
+    size = int((copied / "log" / "checkpoint").read_text().splitlines()[1])
+    shown = answer(copied, "asof", BEFORE, "--nominal", "N-1", "--case", "26/0113")
+    assert (shown["case"], shown["links"][0]["strength"]) == ("26/0113", 150)
+    assert int((copied / "log" / "checkpoint").read_text().splitlines()[1]) == size + 1  # one entry for the reading
+    page = done(copied, "explain", "N-1", "N-2", "--as-of", BEFORE, "--case", "26/0113")
+    assert "Case       26/0113: what is restricted for it is shown; this was logged" in page
+    assert "100 + 50 = 150 points" in page
+    other = run(copied, "asof", BEFORE, "--case", "26/0114")
+    assert (other.exit_code, other.stdout) == (3, "")
+    assert "Refused: no hold of that case stands" in other.stderr
+
+    done(copied, "hold", "event", hold, "acquitted", "2026-01-06", *who)
+    ended = done(copied, "hold", "release", hold, "--reason", "period-ended", *who)
+    assert "waited for it and is carried out: 1 record" in flat(ended)
+    assert run(copied, "asof", BEFORE, "--case", "26/0113").exit_code == 3
+    assert answer(copied, "asof", BEFORE, "--nominal", "N-1")["disposed"]["restricted"] == 0
+
+
+def test_a_plan_of_nothing_that_is_held_has_nothing_to_carry_out(copied):
+    plan, shown = planned(copied, "--nominal", "N-nobody")
+    assert "There is nothing to carry out." in shown
+    shown = flat(done(copied, "dispose", "carry-out", str(plan), *PEOPLE))
+    assert "Nothing in the plan is in the archive, so nothing was done." in shown
+    assert "Older backups" not in shown
+
+
+@pytest.mark.parametrize(
+    ("by", "approved_by"), [("R. Officer", "r. officer"), ("R. Officer", "A. Clerk"), ("A. Clerk", " A.Clerk ")]
+)
+def test_3_refused_without_a_second_person(copied, by, approved_by):
+    plan, _ = planned(copied, "--record", "CONNECT", "R-2")
+    result = run(copied, "dispose", "carry-out", str(plan), "--by", by, "--approved-by", approved_by)
+    assert result.exit_code == 3
+    assert "Refused: disposal needs a second person" in result.stderr
+    assert plan.exists()
+    assert answer(copied, "asof", BEFORE)["disposed"] == UNTOUCHED
+
+
+def test_a_plan_that_is_not_fit_to_carry_out(copied):
+    assert run(copied, "dispose", "plan", "--nominal", "N-1", "--under", "x", "--out", "p").exit_code == 2  # no reason
+    plan, _ = planned(copied, "--record", "CONNECT", "R-2")
+    again = run(copied, "dispose", "plan", "--nominal", "N-1", "--under", "x", "--reason", "child", "--out", str(plan))
+    assert (again.exit_code, again.stderr) == (6, "Conflict: plan file plan.yaml is there already: wanted a new name\n")
+    plan.write_text(plan.read_text().replace("R-2", "R-1"))
+    edited = run(copied, "dispose", "carry-out", str(plan), *PEOPLE)
+    assert edited.exit_code == 7
+    assert "Malformed: plan file plan.yaml is not as it was made for this archive" in edited.stderr
+    absent = run(copied, "dispose", "carry-out", "no-such-plan.yaml", *PEOPLE)
+    assert (absent.exit_code, "Missing: plan file no-such-plan.yaml is not there" in absent.stderr) == (5, True)
+    unknown = run(copied, "certificate", "0123456789abcdef")
+    assert (unknown.exit_code, "Missing: disposal 9999999999aaaaaa is not in this archive" in unknown.stderr) == (
+        5,
+        True,
+    )
+    assert answer(copied, "asof", BEFORE)["disposed"] == UNTOUCHED
+
+
+def test_4_a_certificate_that_was_altered_is_not_shown(disposed, tmp_path):
+    source, _ = disposed
+    shutil.copytree(source.with_name("force.keys"), tmp_path / "force.keys")
+    archive = shutil.copytree(source, tmp_path / "force")
+    (listed,) = answer(archive, "dispose", "list")["disposals"]
+    path = archive / "audit_reports" / "certificates" / f"{listed['certificate']}.json"
+    path.write_bytes(path.read_bytes().replace(b"payload", b"paYload", 1))
+    result = run(archive, "certificate", listed["certificate"])
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert f"Tampered: file audit_reports/certificates/{path.name} has other bytes than those" in result.stderr
+    assert run(archive, "verify").exit_code == 4
 
 
 # ---- text that tries to be more --------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import dvc.lock
 import pytest
 import yaml
 from dvc.data_cloud import DataCloud, Remote
+from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.db import ObjectDB
 from dvc_objects.fs.base import FileSystem, ObjectFileSystem
@@ -117,6 +118,14 @@ def objects(store: Path) -> dict[str, bytes]:
     return {p.relative_to(base).as_posix().replace("/", ""): p.read_bytes() for p in base.rglob("*") if p.is_file()}
 
 
+def put(store: Path, content: bytes, suffix: str = "") -> str:
+    """Place an object as DVC would; returns its name."""
+    name = hashlib.md5(content).hexdigest() + suffix
+    (store / "files" / "md5" / name[:2]).mkdir(exist_ok=True)
+    (store / "files" / "md5" / name[:2] / name[2:]).write_bytes(content)
+    return name
+
+
 def stores(home: Path) -> dict[str, Path]:
     inside = home / "force" / ".dvc" / "cache"
     return {"cache": inside if inside.exists() else home / "cache", "store": home / "store", "early": home / "early"}
@@ -192,6 +201,8 @@ def test_it_says_what_it_did_and_removes_precisely_that(home, made):
         after = held(home)[name]
         gone = before.keys() - after.keys()
         assert len(gone) == (done.cache if name == "cache" else done.remotes[name])
+        if name != "cache":  # of that, the draft is replaced by nothing
+            assert len(after) == len(before)  # each got the new form of what it had, and no more
         assert {oid: before[oid] for oid in before.keys() & after.keys()} == {
             oid: after[oid] for oid in before.keys() & after.keys()
         }
@@ -277,6 +288,23 @@ def test_what_is_rewritten_twice_follows_twice(home, made):
     assert program(home / "force", "git", "cat-file", "-p", TAGS[0]).count("A disposal moved this tag") == 2
 
 
+def test_what_only_a_reflog_remembers_goes_too(home):
+    """A commit that was taken back named another form of a file; the cache is one that others may use."""
+    root = home / "force"
+    (root / ".dvc" / "cache").rename(home / "cache")
+    configure(home, "[cache]\n    dir = ../../cache\n")
+    former = folder(home, "HEAD", "store/links")
+    listed = json.loads(objects(home / "cache")[former])
+    listed[0]["md5"] = put(home / "cache", b"as it was taken back")
+    another = put(home / "cache", json.dumps(listed).encode(), ".dir")
+    lock = root / "dvc.lock"
+    lock.write_text(lock.read_text().replace(former, another))
+    program(root, "git", "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "-a", "-m", "taken back")
+    program(root, "git", "reset", "-q", "--hard", "HEAD^")
+    assert renew(home).cache == 3 + 6 + 2
+    assert not {listed[0]["md5"], another} & objects(home / "cache").keys()
+
+
 def test_what_another_file_still_is_stays(home, made):
     """0002 and 0003 are the same bytes, hence one object; only the first is rewritten."""
     names = [f"store/received/{number:04d}/record.parquet" for number in (2, 3)]
@@ -318,6 +346,37 @@ def test_branches_and_light_tags_follow_and_a_signature_does_not(home):
     said = program(root, "git", "cat-file", "-p", "signed")
     assert "as shown\n\nA disposal moved" in said
     assert "SIGNATURE" not in said
+
+
+def test_what_git_names_is_on_the_disk_before_it_is_named(home, monkeypatch):
+    before = held(home)
+    flushed, sync, git = set(), os.fsync, pins.git
+
+    def noted(handle: int) -> None:
+        flushed.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def naming(root: Path, on: str, *arguments: str, **named) -> bytes:
+        if arguments[0] == "fast-import":
+            for name, store in stores(home).items():
+                new = objects(store).keys() - before[name].keys()
+                assert len(new) >= 4
+                for oid in new:
+                    path = store / "files" / "md5" / oid[:2] / oid[2:]
+                    assert {path.stat().st_ino, path.parent.stat().st_ino} <= flushed
+        return git(root, on, *arguments, **named)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(pins, "git", naming)
+    assert renew(home).tags == TAGS
+
+
+def test_dvc_knows_the_new_md5s_without_reading_the_files_again(home):
+    renew(home)
+    with Repo(str(home / "force")) as repo:
+        for name in REWRITTEN:
+            path = home / "force" / name
+            assert repo.state.get(str(path), repo.fs)[1].value == hashlib.md5(path.read_bytes()).hexdigest()
 
 
 # -- cut off at each step ----------------------------------------------------------------------------------------------
@@ -505,8 +564,6 @@ def test_a_lock_in_another_form_is_not_guessed_at(home):
 
 
 def test_dvc_at_work_beside_it_is_waited_for_by_nobody(home, monkeypatch):
-    from dvc.repo import Repo
-
     monkeypatch.setattr(dvc.lock, "DEFAULT_TIMEOUT", 0)
     with Repo(str(home / "force")) as other, other.lock:
         refused(home, Conflict, "^DVC is at work in this folder: wanted to be the only one")

@@ -11,20 +11,20 @@ import fnmatch
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import groupby
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import provenance
-from provenance import asof, canonical, disposal, durable, entries, verify
+from provenance import asof, disposal, keys, verify
 from provenance.archive import Archive
 from provenance.errors import Conflict, ProvenanceError, Refused
 from provenance.vault import Vault
@@ -117,7 +117,8 @@ def same_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disposal.entry_id, "__defaults__", (random.Random(1).randbytes,))
         patch.setitem(Vault.drop.__kwdefaults__, "draw", random.Random(2).randbytes)
-        patch.setattr(os, "urandom", random.Random(3).randbytes)
+        urandom, drawn = os.urandom, random.Random(3).randbytes(32)  # the master key; others draw names, in no order
+        patch.setattr(os, "urandom", lambda size: drawn if sys._getframe(1).f_globals is vars(keys) else urandom(size))
         yield
 
 
@@ -141,8 +142,18 @@ def canonical_json(value: object) -> str:
 
 
 def kept(held: Tree) -> Tree:
-    """What is neither derived nor a lock."""
-    return {name: data for name, data in held.items() if "force/index/" not in name and not name.endswith(".writer")}
+    """What is neither derived nor a lock, of the archive and its keys."""
+    ours = {name: data for name, data in held.items() if name.startswith(("force/", "force.keys/"))}
+    return {name: data for name, data in ours.items() if "force/index/" not in name and not name.endswith(".writer")}
+
+
+class Shot(NamedTuple):
+    """A photograph of the disk when a step was done, or half of its file was written."""
+
+    step: str
+    half: bool
+    nth: int  # how many steps were done before this one
+    held: Tree
 
 
 class Story:
@@ -164,18 +175,18 @@ class Story:
         held, secrets = force.archive.vault.secrets()
         self.secrets = {secrets[np.searchsorted(held, token)].tobytes() for token in subjects.tolist()}
         assert len(self.secrets) == 2
-        self.album: list[tuple[str, Tree]] = []  # the step that was just done, or that was "half" done
+        self.album: list[Shot] = []
 
         def photograph(step: str, source: Path, done: bool) -> None:
-            now = tree(self.folder)
+            now, nth = tree(self.folder), sum(not shot.half for shot in self.album)
             if done:
-                self.album.append((step, now))
+                self.album.append(Shot(step, False, nth, now))
             elif source.suffix == ".part":  # what else is renamed was durable before
                 name = source.relative_to(self.folder).as_posix()
                 torn = now.pop(name)
                 # Whoever comes after a crash is another process, and writes its own parts under another name.
                 name = name.replace(f".{os.getpid()}.part", f".{NOBODY}.part")
-                self.album.append((f"half {step}", now | {name: torn[: len(torn) // 2]}))
+                self.album.append(Shot(step, True, nth, now | {name: torn[: len(torn) // 2]}))
 
         with same_draws(), pytest.MonkeyPatch.context() as patch, watched(patch, self.folder, photograph):
             force.carry_out(self.plan, on=NOW)
@@ -216,18 +227,24 @@ class Story:
         held = {secret.tobytes() for secret in force.archive.vault.secrets()[1]}
         assert not held & self.secrets
 
-    def shots(self, place: int) -> list[tuple[str, Tree]]:
-        """The photographs of one line of the table: of each step that it stands for, done, and of the first half done."""
-        found, line = [], -1
-        for step, held in self.album:
-            bare = step.removeprefix("half ")
-            if line < 0 or not fnmatch.fnmatchcase(bare, STEPS[line][1]):
-                line += 1
-            assert fnmatch.fnmatchcase(bare, STEPS[line][1]), f"{STEPS[line]}: found {step}"
-            if line == place and (step == bare or not found):
-                found.append((step, held))
-        assert line == len(STEPS) - 1
+    def shots(self, place: int) -> list[Shot]:
+        """The photographs of one line of the table: each step that it stands for, done, and the first one half done."""
+        lines = [(line, shot) for line, shot in zip(self.lines, self.album, strict=True) if line == place]
+        return [shot for n, (_, shot) in enumerate(lines) if not (shot.half and n)]
+
+    @cached_property
+    def lines(self) -> list[int]:
+        """For each photograph its line of the table, whose lines follow one another as the steps do."""
+        found, line = [], 0
+        for shot in self.album:
+            line += not fnmatch.fnmatchcase(shot.step, STEPS[line][1])
+            assert fnmatch.fnmatchcase(shot.step, STEPS[line][1]), f"{STEPS[line]}: found {shot.step}"
+            found.append(line)
         return found
+
+    def shot(self, step: str) -> Shot:
+        """The first photograph of that step, done."""
+        return next(shot for shot in self.album if shot.step == step and not shot.half)
 
 
 @pytest.fixture(scope="module")
@@ -239,13 +256,12 @@ def story(tmp_path_factory):
 
 
 def test_the_table_lists_every_step_in_order(story):
-    """Control: the photographs are those of the table, in its order, and no other."""
-    taken = [step for place in range(len(STEPS)) for step, _ in story.shots(place) if not step.startswith("half ")]
-    assert taken == [step for step, _ in story.album if not step.startswith("half ")]
-    assert len(taken) == 46
-    assert {STEPS[place][0] for place in range(len(STEPS)) if story.shots(place)[0][0].startswith("half ")} == {
-        name for name, pattern in STEPS if not pattern.startswith("without ")
-    } - {"the master key is replaced", "the files are swapped"}  # these rename what was durable before
+    """Control: the photographs are those of the table, all of it, in its order."""
+    assert sorted(set(story.lines)) == list(range(len(STEPS)))
+    torn = {STEPS[line][0] for line, shot in zip(story.lines, story.album, strict=True) if shot.half}
+    whole = {"what is derived goes", "old shards go", "the master key is replaced", "the files are swapped"}
+    assert torn == {name for name, _ in STEPS} - whole  # these remove, or rename what was durable before
+    assert len([line for line in story.lines if STEPS[line][0] == "the files are swapped"]) == 10
 
 
 @pytest.mark.parametrize("place", range(len(STEPS)), ids=[name for name, _ in STEPS])
@@ -254,21 +270,16 @@ def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_and_is_completed(st
 
     Log, certificate, segments, vault and keys; no part of a file is left.
     """
-    for step, held in story.shots(place):
+    for step, half, _, held in story.shots(place):
         force = story.at(held, tmp_path / "f")
         done = story.is_done(force.archive)
-        assert done == (place > LOGGED or (place == LOGGED and not step.startswith("half "))), step
+        assert done == (place > LOGGED or (place == LOGGED and not half)), step
         cut_off = disposal.is_unsettled(force.archive)
-        try:
-            with provenance.open(force.root, keys=force.keys) as api:
-                for when in WEEK[:2]:
-                    said = canonical_json(api.as_of(when).answer())
-                    assert said == (story.new if done else story.old)[f"{when} None"], step
-        except Refused as error:
-            assert "wanted `provenance dispose resume` first" in str(error), step
-            assert cut_off, step
-        else:
-            assert not cut_off, step
+        refused = pytest.raises(Refused, match="`provenance dispose resume` first") if cut_off else nullcontext()
+        with refused, provenance.open(force.root, keys=force.keys) as api:
+            for when in WEEK[:2]:
+                said = canonical_json(api.as_of(when).answer())
+                assert said == (story.new if done else story.old)[f"{when} None"], step
         assert kept(tree(tmp_path / "f")) == kept(held), step  # whoever asks changes nothing
         story.complete(force)
         story.check(force, step)
@@ -277,8 +288,8 @@ def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_and_is_completed(st
 
 def test_a_disposal_that_was_not_logged_leaves_nothing(story, tmp_path):
     """What it had filed is swept by whoever writes next, and is in nobody's way: here another disposal, and a build."""
-    step, held = story.shots(LOGGED)[0]
-    assert step == "half log/checkpoint"
+    step, half, _, held = story.shots(LOGGED)[0]
+    assert (step, half) == ("log/checkpoint", True)
     for act in ("dispose", "build"):
         force = story.at(held, tmp_path / "f")
         assert len(force.archive.history.disposals) == 1
@@ -298,8 +309,7 @@ def test_a_disposal_that_was_not_logged_leaves_nothing(story, tmp_path):
 
 def test_nobody_writes_upon_secrets_that_should_be_gone(story, tmp_path):
     """What came in would be sealed under one of them, and could never be certified as gone."""
-    held = dict(story.album)["without index/figures"]
-    force = story.at(held, tmp_path / "f")
+    force = story.at(story.shot("without index/figures").held, tmp_path / "f")
     for act in (
         lambda: force.receive(record("R-20", "N-3", "N-1"), cut_off=WEEK[2], mode="delta"),
         lambda: force.build(WEEK[2]),
@@ -312,11 +322,10 @@ def test_nobody_writes_upon_secrets_that_should_be_gone(story, tmp_path):
     force.archive.close()
 
 
-@pytest.mark.parametrize("step", ["keys/master", "half log/checkpoint", "store/links/2026-W02.link.parquet"])
+@pytest.mark.parametrize("step", ["keys/master", "store/links/2026-W02.link.parquet"])
 def test_a_week_between_a_crash_and_its_completion(story, tmp_path, step):
     """Once the secrets are gone the force works on, and what is left to be done is done later."""
-    held = [held for found, held in story.album if found == step][-2 if "checkpoint" in step else -1]
-    force = story.at(held, tmp_path / "f")
+    force = story.at(story.shot(step).held, tmp_path / "f")
     assert force.archive.history.disposals[1].certified is None
     force.receive(record("R-7", "N-1", "N-5"), cut_off=WEEK[2], mode="delta")
     force.build(WEEK[2])
@@ -334,28 +343,32 @@ def test_a_week_between_a_crash_and_its_completion(story, tmp_path, step):
 
 @pytest.mark.parametrize("place", range(len(STEPS)), ids=[name for name, _ in STEPS])
 def test_a_full_disk_at_any_step(story, tmp_path, place):
-    """Half of a file is written when there is no more room; nothing is left of it, and once there is room it goes on."""
+    """Half of a file is written when no room is left; nothing stays of it, and once there is room the work goes on."""
     force = story.at(story.start, tmp_path / "f")
-    wanted, seen = [step for step, _ in story.shots(place) if not step.startswith("half ")][-1], []
-    nth = [step for step, _ in story.album if not step.startswith("half ")].index(wanted)
-    nth += len([step for step, _ in story.shots(place) if step == wanted]) - 1
+    step, _, nth, _ = story.shots(place)[-1]
+    seen = []
 
-    def full(step: str, source: Path, done: bool) -> None:
+    def full(found: str, source: Path, done: bool) -> None:
         if done:
-            seen.append(step)
+            seen.append(found)
         elif len(seen) == nth:
+            assert found == step
             if source.suffix == ".part":
                 source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left on device"), same_draws(), pytest.MonkeyPatch.context() as patch:
-        with watched(patch, tmp_path / "f", full):
-            force.carry_out(story.plan, on=NOW)
-    assert fnmatch.fnmatchcase(wanted, STEPS[place][1])
+    with (
+        pytest.raises(OSError, match="No space left on device"),
+        pytest.MonkeyPatch.context() as patch,
+        same_draws(),
+        watched(patch, tmp_path / "f", full),
+    ):
+        force.carry_out(story.plan, on=NOW)
     assert not [name for name in tree(tmp_path / "f") if name.endswith(".part")]
+    force.archive.refresh()  # as whoever asks the next question does
     assert story.is_done(force.archive) == (place > LOGGED)
     story.complete(force)
-    story.check(force, wanted)
+    story.check(force, step)
     force.archive.close()
 
 
@@ -385,9 +398,145 @@ def test_a_process_that_is_killed(story, tmp_path, step):
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder), step], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     (folder / "plan.yaml").unlink()
-    assert kept(tree(folder)) == kept(dict(reversed(story.album))[step])
+    assert kept(tree(folder)) == kept(story.shot(step).held)
     force = at(force.root, force.keys)
     assert story.is_done(force.archive)
     story.complete(force)
     story.check(force, step)
+    force.archive.close()
+
+
+# ---- others read and write meanwhile ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def at_each_step(folder: Path, ask: Callable[[str, int], None]) -> Iterator[list[str]]:
+    """`ask(step, which)` each time a step of the block is done; not within the catalogue's, for which readers wait."""
+    steps: list[str] = []
+    asking = False
+
+    def done(step: str, _: Path, is_done: bool) -> None:
+        nonlocal asking
+        if is_done and not asking and not step.startswith("index/"):
+            steps.append(step)
+            asking = True
+            ask(step, len(steps) - 1)
+            asking = False
+
+    with pytest.MonkeyPatch.context() as patch, watched(patch, folder, done):
+        yield steps
+
+
+def test_readers_at_every_moment_of_a_disposal(story, tmp_path):
+    """One that had all in memory, and for each moment one that was opened before it and had read nothing yet.
+
+    The one with a memory asks as the Python interface does: it takes in the log, and asks again when overtaken.
+    """
+    force = story.at(story.start, tmp_path / "f")
+    many = len([shot for shot in story.album if not shot.half and not shot.step.startswith("index/")])
+    cold = [Archive(force.root, force.keys) for _ in range(many)]
+    with provenance.open(force.root, keys=force.keys) as memory:
+        said: dict[str, list[bool]] = {"memory": [], "cold": []}
+
+        def ask(step: str, which: int) -> None:
+            for who, archive in (("cold", cold[which]), ("memory", memory._inner)):
+                if who == "memory":
+                    archive.refresh()
+                answers = asked(archive)
+                assert answers in (story.old, story.new), f"{who}: {step}"
+                said[who].append(answers == story.new)
+
+        assert asked(memory._inner) == story.old
+        with at_each_step(tmp_path / "f", ask) as steps:
+            force.carry_out(story.plan, on=NOW)
+        assert len(steps) == many
+        assert said["memory"] == [place > steps.index("log/checkpoint") - 1 for place in range(many)]
+        assert said["cold"] == sorted(said["cold"])
+        assert said["cold"][-1]
+        assert canonical_json(memory.as_of(WEEK[0]).answer()) == story.new[f"{WEEK[0]} None"]
+    for archive in (*cold, force.archive):
+        archive.close()
+
+
+def test_a_snapshot_whose_rows_were_not_looked_up_before_a_disposal(story, tmp_path):
+    """Its links are in files that have changed: it says so, where it once left out those that live on with less."""
+    force = story.at(story.start, tmp_path / "f")
+    with provenance.open(force.root, keys=force.keys) as api:
+        early = api.as_of(WEEK[0])
+        force.carry_out(story.plan, on=NOW)
+        with pytest.raises(asof.Overtaken, match="rows were disposed of while they were looked up: ask again"):
+            early.links(nominal="N-2")
+        late = api.as_of(WEEK[0]).links(nominal="N-2").to_pylist()
+        assert [(x["a"], x["b"], x["reduced"]) for x in late] == [("N-1", "N-2", 1), ("N-2", "N-4", 0)]
+    force.archive.close()
+
+
+def test_an_archive_verifies_at_every_moment_of_a_disposal(story, tmp_path):
+    """Or says that a disposal is under way; it accuses nobody."""
+    force = story.at(story.start, tmp_path / "f")
+    said = []
+
+    def ask(step: str, _: int) -> None:
+        with Archive(force.root, force.keys) as fresh:
+            for archive in (fresh, long_open):
+                try:
+                    verify.insist(verify.verify(archive))
+                except Conflict:
+                    said.append("Conflict")
+                except ProvenanceError as error:
+                    said.append(f"{step}: {error}")
+
+    with Archive(force.root, force.keys) as long_open, at_each_step(tmp_path / "f", ask):
+        force.carry_out(story.plan, on=NOW)
+    assert set(said) <= {"Conflict"}
+    force.archive.close()
+
+
+def test_an_archive_that_was_cut_off_in_a_disposal_verifies(story, tmp_path):
+    """What is left to be done is no fault of it."""
+    faults = []
+    for shot in story.album:
+        if shot.half or shot.step.startswith("log/tile"):
+            continue
+        force = story.at(shot.held, tmp_path / "f")
+        found = [fault for step in verify.verify(force.archive) for fault in step.faults]
+        faults += [f"{shot.nth} {shot.step}: {fault}" for fault in found]
+        force.archive.close()
+    assert faults == []
+
+
+def test_an_archive_that_is_open_verifies_after_a_disposal_by_another(story, tmp_path):
+    force = story.at(story.start, tmp_path / "f")
+    with provenance.open(force.root, keys=force.keys) as api:
+        api.verify()
+        force.carry_out(story.plan, on=NOW)
+        api.verify()
+    force.archive.close()
+
+
+def test_others_who_write_meanwhile_are_told_to_try_again(story, tmp_path):
+    """A second disposal, an extract, a build: Conflict at every step, and nothing of them is left."""
+    force = story.at(story.start, tmp_path / "f")
+    other = at(force.root, force.keys)
+    extract = write_extract(tmp_path / "more", [record("R-7", "N-1", "N-5")], cut_off=WEEK[2], mode="delta")
+
+    def ask(step: str, _: int) -> None:
+        for act in (
+            lambda: other.carry_out(story.plan, on=NOW),
+            lambda: other.finish(on=NOW),
+            lambda: other.take(extract, on=WEEK[2]),
+            lambda: other.build(WEEK[2]),
+        ):
+            with pytest.raises(Conflict, match="another process is writing to store: wanted to be the only writer"):
+                act()
+
+    with same_draws(), at_each_step(tmp_path / "f", ask) as steps:
+        force.carry_out(story.plan, on=NOW)
+    assert len(steps) > 40
+    story.check(force, "")
+    assert [outcome.again for outcome in other.carry_out(story.plan, on=NOW)] == [True]
+    assert other.take(extract, on=WEEK[2]).number == 3
+    assert ("N-1", "N-5") in (other.build(WEEK[2]), other.pairs(WEEK[2]))[1]
+    verify.insist(verify.verify(other.archive))
+    other.archive.close()
     force.archive.close()

@@ -195,9 +195,9 @@ class Model:
 
     def dispose(self, things: Set[Thing], reason: str, on: str) -> list[str]:
         """Let things go from every build; returns the labels of the builds that had a row of them."""
-        touched = []
+        touched: list[str] = []
+        near: set[str] = set()
         for build in self.builds:
-            near: set[str] = set()
             for table, rows in build.rows.items():
                 for row in rows:
                     if row.now is None or not reference.parents(table, row.now) & things:
@@ -207,6 +207,7 @@ class Model:
                     row.reason = row.reason or reason
                     if build.label not in touched:
                         touched.append(build.label)
+        for build in self.builds:  # a row that stood in several is marked in all of them
             build.near |= self._same(near)
         self.handed = [reference.never_received(extract, things) for extract in self.handed]
         self.last = {
@@ -273,18 +274,30 @@ class Model:
         mine = {hold for hold, held in self.holds.items() if held.case == case}
         return {thing for thing, restriction in self.restricted.items() if not restriction.holds & mine}
 
-    def differs(self, build: Published, withheld: Set[Thing]) -> set[tuple[str, str]]:
-        """Theme and name of everyone whose figures would be others without what is gone, or out of view."""
-        now = reference.build_tables(
-            self.seen(build.received, build.hidden | withheld), build.cut_off, build.rules, DAYS
-        )
-        without = {(row["theme"], row["nominal"]): [row[name] for name in FIGURES["nominal"]] for row in now["nominal"]}
-        return {
-            key
-            for row in build.rows["nominal"]
-            for key in [(row.said["theme"], row.said["nominal"])]
-            if [row.said[name] for name in FIGURES["nominal"]] != without.get(key)
-        }
+    def differs(self, build: Published, withheld: Set[Thing]) -> dict[tuple[str, str], tuple[list, list]]:
+        """Everyone, by theme and name, whose figures are others than those that the rows in view give; and both.
+
+        A crowd of which one is gone is a crowd no more, but it was then: it still gives that build no link.
+        """
+        links = self.links(build, withheld)
+        seen = self.seen(build.received, build.hidden | withheld)
+        now = reference.build_tables(seen, build.cut_off, build.rules, DAYS)["nominal"]
+        counted = {(row["theme"], row["nominal"]): row for row in now}
+        found = {}
+        for row in build.rows["nominal"]:
+            key = row.said["theme"], row.said["nominal"]
+            own = [link for link in links if link["theme"] == key[0] and key[1] in (link["a"], link["b"])]
+            today = {"links": len(own), "strength": sum(link["strength"] for link in own)}
+            today = dict.fromkeys(FIGURES["nominal"], 0) | counted.get(key, {}) | today
+            both = [row.said[name] for name in FIGURES["nominal"]], [today[name] for name in FIGURES["nominal"]]
+            if both[0] != both[1]:
+                found[key] = both
+        return found
+
+    def links(self, build: Published, withheld: Set[Thing]) -> list[dict[str, Any]]:
+        """The links of a build that are in view."""
+        left = (reference.without("link", link, withheld, build.rules) for link in build.living("link"))
+        return [link for link in left if link]
 
 
 def people_of(table: str, row: dict[str, Any]) -> set[str]:
@@ -580,7 +593,7 @@ class Machine(RuleBasedStateMachine):
         case = self.chance.choice(("", *CASES))
         one, other = (self.force.as_of(build.live_from, case=case) for build in (before, after))
         sides = [
-            {(link["theme"], link["a"], link["b"]): link for link in self.links(build, self.model.withheld(case))}
+            {(link["theme"], link["a"], link["b"]): link for link in self.model.links(build, self.model.withheld(case))}
             for build in (before, after)
         ]
         wanted = []
@@ -606,10 +619,6 @@ class Machine(RuleBasedStateMachine):
             ]
 
     # what must always hold
-
-    def links(self, build: Published, withheld: Set[Thing]) -> list[dict[str, Any]]:
-        left = (reference.without("link", link, withheld, build.rules) for link in build.living("link"))
-        return [link for link in left if link]
 
     def check(self) -> None:
         archive, model = self.force.archive, self.model
@@ -687,7 +696,9 @@ class Machine(RuleBasedStateMachine):
         marked: dict[str, set[str]] = {}
         for row in found["nominal"]:
             key = row["theme"], row["nominal"]
-            assert row["computed_with_erased"] or key not in differing, f"{build.label}: {key} tells of what is gone"
+            assert row["computed_with_erased"] or key not in differing, (
+                f"{build.label}: {key} tells of what is gone: {differing[key]}"
+            )
             assert not row["computed_with_erased"] or row["nominal"] in near, f"{build.label}: {key} is marked idly"
             marked.setdefault(people[key].said["network"], set()).update([key[1]] * row["computed_with_erased"])
         for row in found["network"]:

@@ -71,7 +71,7 @@ def weekly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_the_announced_week_runs_the_five_stages_in_order(weekly):
     _, (first, _, _) = weekly
     assert ran(first) == list(STAGES)
-    assert "No disposal was waiting to be finished." in first
+    assert "No disposal was waiting to be completed." in first
     assert "Received extract 1, cut off at 2026-01-11T23:59:59Z: 1 new or changed records" in first
     assert "Build 2026-W02: 1 records moved, 1 links sealed, 0 ended." in first
     assert "Build 2026-W02 is live." in first
@@ -214,3 +214,45 @@ def test_an_edited_remote_is_found_even_where_dvc_delivers_it(pinned):
     shutil.copytree(pinned.with_name("force.keys"), clone.with_name("edited.keys"))
     with provenance.open(clone) as here, pytest.raises(Tampered, match="has other bytes than those that were logged"):
         here.verify()
+
+
+@pytest.fixture(scope="module")
+def disposed(pinned: Path) -> Path:
+    """The same archive and remote elsewhere, where a person is then disposed of by `provenance dispose`."""
+    archive = shutil.copytree(pinned, pinned.parent / "disposed" / "force", symlinks=True)
+    shutil.copytree(pinned.with_name("force.keys"), archive.with_name("force.keys"))
+    shutil.copytree(pinned.parent / "remote", archive.with_name("remote"))
+    run(archive, "dvc", "remote", "modify", "--local", "store", "url", str(archive.with_name("remote")))
+    plan = str(archive.with_name("plan.yaml"))
+    said = ["--nominal", "N-3", "--under", "an order", "--reason", "source-disposal", "--by", "A", "--out", plan]
+    cli(archive, "dispose", "plan", *said)
+    cli(archive, "dispose", "carry-out", plan, "--by", "B", "--approved-by", "C")
+    return archive
+
+
+def carried(folder: Path) -> dict[str, bytes]:
+    """Sealed files, or objects of DVC, by name."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_after_a_disposal_git_has_nothing_left_to_do_and_the_rest_is_pushed_as_after_a_build(disposed):
+    assert run(disposed, "git", "status", "--porcelain") == ""
+    assert "Data and pipelines are up to date." in run(disposed, "dvc", "status")
+    assert "Data and pipelines are up to date." in run(disposed, "dvc", "repro")
+    run(disposed, "dvc", "push", "-q")
+
+
+def test_after_a_disposal_no_copy_has_what_the_files_were_and_each_build_is_pulled_as_they_are(pinned, disposed):
+    were, are = carried(pinned / "store"), carried(disposed / "store")
+    rewritten = {name for name in were if were[name] != are[name]}
+    assert any(name.startswith("links/") for name in rewritten)
+    for copies in (disposed / ".dvc" / "cache", disposed.with_name("remote")):
+        assert not {were[name] for name in rewritten} & set(carried(copies).values())
+    clone = disposed.with_name("clone")
+    run(disposed.parent, "git", "clone", "-q", str(disposed), str(clone))
+    run(clone, "dvc", "remote", "add", "--local", "-d", "store", str(disposed.with_name("remote")))
+    run(clone, "git", "checkout", "-q", "build/2026-W02")
+    run(clone, "dvc", "pull", "-q")
+    pulled = carried(clone / "store")
+    assert pulled == {name: are[name] for name in pulled}
+    assert rewritten & pulled.keys()

@@ -27,6 +27,8 @@ OTHER = SigningKey("force.example/log", Ed25519PrivateKey.from_private_bytes(byt
 DIGEST = hashlib.sha256(b"a file").hexdigest()
 NOON = "2026-11-22T12:00:00Z"
 WHO = {"on": NOON, "by": "duty analyst", "under": "weekly build instruction 4"}
+ID = "00c0ffee00c0ffee"
+TOKENS = "0000000000000007 7fffffffffffffff"
 FEED = Feed(system="NICHE", watermark=NOON, records=10, involvements=25)
 
 ACTS = [
@@ -61,6 +63,55 @@ ACTS = [
     entries.Published(**WHO, label="2026-W47.2", at=NOON),
     entries.Withdrawn(**WHO, label="2026-W53", at=NOON, reason="custody feed was last week's"),
     entries.Failed(**WHO, label="2026-W47", cut_off=NOON, reason="blocked"),
+    entries.Held(
+        **WHO,
+        hold=ID,
+        case="26/0113",
+        basis="cpia-1996",
+        nominals=entries.packed([7, 2**63 - 1]),
+        records="",
+        networks=(entries.NetworkScope(network="SOC-2026-W02-001"), entries.NetworkScope(network="CL-2026-W02-004")),
+        first_day="2026-01-31",
+        last_day="2026-02-28",
+        everything=0,
+        review_on="2027-01-22",
+        events=(
+            entries.Happening(event="proceedings-instituted", day="2026-03-02"),
+            entries.Happening(event="investigation-opened", day="2026-03-01"),
+        ),
+    ),
+    entries.Progressed(**WHO, hold=ID, events=(), review_on="2027-03-22"),
+    entries.Released(**WHO, hold=ID, earliest="", reason="decided"),
+    entries.Reviewed(**WHO, nominals="", records=TOKENS, reason="serious-harm", next_review="2031-11-22"),
+    entries.Restricted(
+        **WHO,
+        disposal=ID,
+        part=1,
+        nominals=TOKENS,
+        records="",
+        approved_by="S. Inspector",
+        reason="mopi-clear-period",
+        plan=DIGEST,
+        holds=(entries.HoldRef(hold="f" * 16), entries.HoldRef(hold=ID)),
+    ),
+    entries.Disposed(
+        **WHO,
+        disposal=ID,
+        number=1,
+        part=2,
+        parts=2,
+        nominals=TOKENS,
+        records=entries.packed([3]),
+        approved_by="S. Inspector",
+        reason="mopi-clear-period",
+        plan=DIGEST,
+        files=(),
+    ),
+    entries.Expunged(**WHO, number=1, files=(StoredFile(path="store/links/2026-W02.link.parquet", sha256=DIGEST),)),
+    entries.Certified(**WHO, number=1, certificate=DIGEST),
+    entries.Consulted(**WHO, case="26/0113", label="2026-W47", rows=12),
+    entries.Quarantined(**WHO, extract=3, rows=2),
+    entries.Restored(**WHO, backup=DIGEST, replayed=1),
 ]
 
 DOCUMENTS = (
@@ -176,6 +227,73 @@ def test_an_act_that_is_wrong_cannot_be_made(changes, message):
 def test_a_receipt_that_is_wrong_cannot_be_made(changes, message):
     with pytest.raises(Malformed, match=f"^{message}"):
         dataclasses.replace(ACTS[1], **changes)
+
+
+def act(kind: type[entries.Act]) -> entries.Act:
+    """The one act of this kind above."""
+    return next(each for each in ACTS if type(each) is kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        (entries.Held, {"hold": "C0FFEE"}, r"Held\.hold: A9AAAA, wanted 16 lowercase hexadecimal digits"),
+        (entries.Held, {"case": ""}, r"Held\.case: nothing, wanted text of one line"),
+        (entries.Held, {"first_day": "2026-02-30"}, r"Held\.first_day: 9999-99-99, wanted a day, or nothing"),
+        (entries.Held, {"review_on": ""}, r"Held\.review_on: nothing, wanted a day, YYYY-MM-DD"),
+        (entries.Held, {"everything": True}, r"Held\.everything: a bool, wanted a count"),
+        (entries.Held, {"networks": ("SOC-1",)}, r"Held\.networks: wanted a tuple of NetworkScope"),
+        (entries.Progressed, {"events": None}, r"Progressed\.events: wanted a tuple of Happening"),
+        (entries.Progressed, {"review_on": "soon"}, r"Progressed\.review_on: aaaa, wanted a day, YYYY-MM-DD"),
+        (entries.Released, {"earliest": None}, r"Released\.earliest: a NoneType, wanted a day, or nothing"),
+        (entries.Released, {"reason": "Because"}, r"Released\.reason: Aaaaaaa, wanted a code of lowercase words"),
+        (entries.Reviewed, {"records": " ".join(reversed(TOKENS.split()))}, r"Reviewed\.records: .*, ascending, with"),
+        (entries.Reviewed, {"nominals": "N-1"}, r"Reviewed\.nominals: A-9, wanted tokens of 16 hexadecimal digits"),
+        (entries.Restricted, {"holds": (ID,)}, r"Restricted\.holds: wanted a tuple of HoldRef"),
+        (
+            entries.Restricted,
+            {"holds": (entries.HoldRef(hold=ID), entries.HoldRef(hold=ID))},
+            r"Restricted\.holds: two with one hold, wanted each once",
+        ),
+        (entries.Restricted, {"nominals": TOKENS + " " + TOKENS}, r"Restricted\.nominals: .*, ascending, with"),
+        (entries.Disposed, {"nominals": TOKENS.replace(" ", "  ")}, r"Disposed\.nominals: .*, with a space between"),
+        (entries.Disposed, {"nominals": TOKENS + " 1"}, r"Disposed\.nominals: .*, wanted tokens of 16"),
+        (entries.Disposed, {"disposal": ""}, r"Disposed\.disposal: nothing, wanted 16 lowercase hexadecimal digits"),
+        (entries.Disposed, {"approved_by": ""}, r"Disposed\.approved_by: nothing, wanted text of one line"),
+        (entries.Disposed, {"plan": "plan.yaml"}, r"Disposed\.plan: aaaa\.aaaa, wanted 64 lowercase hexadecimal"),
+        (entries.Expunged, {"number": -1}, r"Expunged\.number: a int, wanted a count, 0 or more"),
+        (entries.Certified, {"certificate": ""}, r"Certified\.certificate: nothing, wanted 64 lowercase hexadecimal"),
+        (entries.Consulted, {"label": "W47"}, r"Consulted\.label: A99, wanted an ISO week"),
+        (entries.Consulted, {"rows": 1.0}, r"Consulted\.rows: a float, wanted a count"),
+        (entries.Quarantined, {"rows": "2"}, r"Quarantined\.rows: 9, wanted a count, 0 or more"),
+        (entries.Restored, {"backup": DIGEST[1:]}, r"Restored\.backup: .*, wanted 64 lowercase hexadecimal digits"),
+    ],
+)
+def test_a_disposal_or_a_hold_that_is_wrong_cannot_be_logged(kind, changes, message):
+    with pytest.raises(Malformed, match=f"^{message}"):
+        dataclasses.replace(act(kind), **changes)
+
+
+@given(st.sets(st.integers(1, 2**63 - 1), max_size=20))
+def test_tokens_are_written_in_one_way_and_come_back(tokens):
+    text = entries.packed(tokens)
+    assert entries.unpacked(text) == sorted(tokens)
+    assert entries.packed(reversed(entries.unpacked(text))) == text
+    assert dataclasses.replace(act(entries.Reviewed), records=text).records == text
+
+
+def test_the_most_tokens_of_an_entry_are_within_what_the_log_takes():
+    most = entries.packed(range(entries.TOKENS_AT_MOST))
+    entry = entries.to_bytes(dataclasses.replace(act(entries.Disposed), nominals=most, records=""))
+    assert 50_000 < len(entry) < 60_000  # of 65,535: room is left for the names, the authority and the files
+
+
+@pytest.mark.parametrize("kind", [entries.Held, entries.Reviewed, entries.Restricted, entries.Disposed])
+def test_no_act_of_a_disposal_has_room_for_a_name_or_an_id(kind):
+    """People and records are tokens: any text that is not made of them is refused (R33)."""
+    for field in ("nominals", "records"):
+        with pytest.raises(Malformed, match=rf"^{kind.__name__}\.{field}: "):
+            dataclasses.replace(act(kind), **{field: "Ada Quoxby"})
 
 
 @pytest.mark.parametrize(
