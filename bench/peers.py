@@ -2,9 +2,10 @@
 
     python -m bench.peers [--edges N --persons N --support N --weeks N] [--folder DIR]
 
-A full run takes about half an hour and 4 GB of disk, a quick one a minute: --edges 20000 --persons 6000 --support 60000
---weeks 6. With --folder the workload, the archives and the results stay there, and the next run takes the workload up
-again. The peers' columns are their own results, measured on their own day; see the README beside them.
+A full run takes about a quarter of an hour and 3 GB of disk; a quick one, a minute, with --edges 20000 --persons 6000
+--support 60000 --weeks 6. With --folder the workload, the archives and the results stay there, and the next run takes
+the workload up again. The peers' columns are their own results, on the full size and on their own day; see the README
+beside them.
 
 The disposal is measured twice: within the harness, as the peers' erasures are, and alone, by one process that opens an
 archive under DVC with a remote and plans it, and another that opens it and carries the plan out, as the two commands

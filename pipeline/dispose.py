@@ -1,4 +1,4 @@
-"""The dispose stage: disposals that were begun and cut off, or that waited for a hold which has ended, are completed."""
+"""The dispose stage: disposals that were cut off, or that waited for a hold which has ended, are completed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
     """Let every copy of the `rewritten` files (path within the archive: SHA-256 as it must be now) follow them.
 
     Takes DVC's lock, so that no push or commit runs beside it. Raises Conflict, Missing or Tampered as the module says.
-    What was committed to no remote yet waits for `dvc push`, as after a build.
+    A remote gets the new form of what it has; what it never had waits for `dvc push`, as after a build.
     """
     if not (root / ".dvc").is_dir():
         return Copies(False, (), 0, {})

@@ -321,7 +321,8 @@ def settle(archive: Archive, params: Params) -> None:
 def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str, report: Report) -> list[Outcome]:
     _certify_all(archive, on, by, report)
     done: list[Outcome] = []
-    for subjects, act in _released(archive):
+    waiting = _waiting(archive)
+    for subjects, act in _released(archive, waiting):
         said = {
             "on": on, "by": by, "under": act.under, "disposal": entry_id(), "approved_by": act.approved_by,
             "reason": act.reason, "plan": act.plan,
@@ -331,6 +332,8 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
         settle(archive, params)
         _certify_all(archive, on, by, report)
         done.append(_outcome(archive, archive.history.disposals[-1]))
+    if acts := _held_since(archive, waiting, on, by):
+        archive.append(*acts)
     return done
 
 
@@ -464,19 +467,46 @@ def _parts(subjects: Sequence[tuple[str, int]]) -> Iterable[dict[str, str]]:
         yield {f"{kind}s": entries.packed(token for what, token in part if what == kind) for kind in DISPOSABLE}
 
 
-def _released(archive: Archive) -> list[tuple[list[tuple[str, int]], entries.Restricted]]:
-    """What is restricted and no longer held, by the plan that asked for it."""
+def _waiting(archive: Archive) -> list[tuple[str, int, tuple[str, ...]]]:
+    """What is restricted, by token, and the holds that reach it now."""
     restricted = archive.history.restricted
     if not restricted:
         return []
     nominals = {t for act in restricted.values() for t in entries.unpacked(act.nominals)}
     subjects = [("nominal" if token in nominals else "record", token) for token in sorted(restricted)]
     reached = holding.holds_on(archive, *(_of(subjects, what) for what in DISPOSABLE))
-    waiting: dict[str, tuple[list[tuple[str, int]], entries.Restricted]] = {}
-    for what, token in subjects:
-        if token not in reached:
-            waiting.setdefault(restricted[token].plan, ([], restricted[token]))[0].append((what, token))
-    return [waiting[seal] for seal in sorted(waiting)]
+    return [(what, token, reached.get(token, ())) for what, token in subjects]
+
+
+def _released(
+    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]]
+) -> list[tuple[list[tuple[str, int]], entries.Restricted]]:
+    """What is restricted and no longer held, by the plan that asked for it."""
+    restricted = archive.history.restricted
+    plans: dict[str, tuple[list[tuple[str, int]], entries.Restricted]] = {}
+    for what, token, holds in waiting:
+        if not holds:
+            plans.setdefault(restricted[token].plan, ([], restricted[token]))[0].append((what, token))
+    return [plans[seal] for seal in sorted(plans)]
+
+
+def _held_since(
+    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str, by: str
+) -> list[entries.Act]:
+    """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it."""
+    more: dict[tuple[entries.Restricted, tuple[str, ...]], list[tuple[str, int]]] = {}
+    for what, token, holds in waiting:
+        act = archive.history.restricted.get(token)
+        if act and not {held.hold for held in act.holds}.issuperset(holds):
+            more.setdefault((act, holds), []).append((what, token))
+    acts: list[entries.Act] = []
+    for (act, holds), subjects in more.items():
+        said = {
+            "on": on, "by": by, "under": act.under, "disposal": act.disposal, "approved_by": act.approved_by,
+            "reason": act.reason, "plan": act.plan,
+        }  # fmt: skip
+        acts += _restricted(subjects, holds, said, first=len(acts) + 1)
+    return acts
 
 
 def _of(subjects: Iterable[tuple[str, int]], wanted: str) -> np.ndarray:

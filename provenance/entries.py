@@ -83,6 +83,7 @@ Tokens = Annotated[
     ),
 ]
 TOKENS_AT_MOST = 3_000  # in one entry, whose size the log limits
+FILES_AT_MOST = 300  # likewise
 
 
 def _ascending(values: list[str]) -> None:
@@ -364,7 +365,10 @@ class Disposed(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expunged(Act):
-    """The dead rows are gone from these files, which are otherwise as they were; their leaves stay."""
+    """The dead rows are gone from these files, which are otherwise as they were; their leaves stay.
+
+    Where there are many files, several entries under one head say it.
+    """
 
     number: Count
     files: tuple[StoredFile, ...]

@@ -31,15 +31,11 @@ def expunge(archive: Archive, number: int, *, on: str, by: str, under: str, repo
     disposal = archive.history.disposals[number - 1]
     if disposal.expunged is None:
         shutil.rmtree(_staged(archive, number), ignore_errors=True)
-        files = stage(archive, number, report)
+        staged = stage(archive, number, report)
+        files = [entries.StoredFile(path=path, sha256=sha256) for path, sha256 in staged.items()]
+        parts = [files[at : at + entries.FILES_AT_MOST] for at in range(0, len(files) or 1, entries.FILES_AT_MOST)]
         archive.append(
-            entries.Expunged(
-                on=on,
-                by=by,
-                under=under,
-                number=number,
-                files=tuple(entries.StoredFile(path=path, sha256=sha256) for path, sha256 in files.items()),
-            )
+            *(entries.Expunged(on=on, by=by, under=under, number=number, files=tuple(part)) for part in parts)
         )
     swap(archive, number, report)
     expunged = archive.history.disposals[number - 1].expunged

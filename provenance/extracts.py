@@ -83,6 +83,8 @@ class Extract:
     disposals: pa.Table
     rejects: pa.Table  # REJECTS, by file, line, column and reason; a row may be named more than once
     offered: Mapping[str, int]  # file name -> rows read, the rejected and the repeated among them
+    # The tables from which rows were kept out that speak of what was disposed of, with them; by the names above.
+    whole: Mapping[str, pa.Table] = field(default_factory=dict)
 
 
 def read(
@@ -113,8 +115,11 @@ def read(
         check.repeats()
         tell("checks", len(checks), steps)
     _check_between(checks["records"], checks["involvements"])
+    whole: dict[str, pa.Table] = {}
     if erased is not None:
+        before = {name: (check, check.bad.copy()) for name, check in checks.items()}
         _check_returns(checks, erased)
+        whole = {name: check.accepted(bad) for name, (check, bad) in before.items() if (bad != check.bad).any()}
 
     accepted = {}
     for name, check in checks.items():
@@ -130,6 +135,7 @@ def read(
         rejects=rejects.sort_by([(column, "ascending") for column in REJECTS.names]).combine_chunks(),
         offered=MappingProxyType({sheet.file: sheet.offered for sheet in sheets.values()}),
         **accepted,
+        whole=MappingProxyType(whole),
     )
 
 
@@ -594,11 +600,11 @@ class _Check:
         column = self.table.unique[-1]
         self.reject(often & several[codes], column, "repeated-id", "each id once, or the same row again")
 
-    def accepted(self) -> pa.Table:
-        """The good rows in canonical order, each once."""
+    def accepted(self, bad: np.ndarray | None = None) -> pa.Table:
+        """The good rows in canonical order, each once; or those that are not `bad`."""
         rest = [column for column in self.table.schema.names if column not in self.table.order]
         keys = [(column, "ascending") for column in (*self.table.order, *rest)]
-        rows = self.rows.filter(pa.array(~self.bad)).sort_by(keys)
+        rows = self.rows.filter(pa.array(~(self.bad if bad is None else bad))).sort_by(keys)
         if len(rows) > 1:
             same = [pc.equal(rows[column].slice(1), rows[column].slice(0, len(rows) - 1)) for column, _ in keys]
             again = np.concatenate([[False], _numpy(reduce(pc.and_, same))])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provenance import entries
@@ -100,7 +100,9 @@ class History:
                 case entries.Disposed():
                     self._dispose(act)
                 case entries.Expunged():
-                    self.disposals[act.number - 1].expunged = act
+                    disposal = self.disposals[act.number - 1]
+                    before = disposal.expunged.files if disposal.expunged else ()
+                    disposal.expunged = replace(act, files=before + act.files)
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
 

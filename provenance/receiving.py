@@ -2,7 +2,7 @@
 
 Only what is new or different is sealed. A record that changed, or whose involvements changed, is a new version of the
 record; what it replaces is marked replaced, never altered. In a full extract a record of its systems that is absent is
-withdrawn. The same extract twice is received once.
+withdrawn. The same extract twice is received once, unless the second time somebody admits what was kept out.
 
 What was disposed of does not come back unseen: rows that speak of it are kept out where the extract is read, and
 admitted only by a person who says why (R41). An order to dispose of what is not held is not kept, since it would name
@@ -64,13 +64,12 @@ def receive(
     """
     with archive.writing():
         archive.vault.lapse(on[:7], archive.master_key())
-        mark = _mark(archive, extract)
+        mark, back = _mark(archive, extract), _erased_keys(archive, extract, on)
         for earlier in archive.history.extracts:
-            if hmac.compare_digest(earlier.keyed_digest, mark):
+            if hmac.compare_digest(earlier.keyed_digest, mark) and not len(back):
                 return Receipt(earlier.extract, True, {}, {}, 0)
         _check_order(archive, extract)
         _check_rejects(extract, max_rejects_percent)
-        back = _erased_keys(archive, extract, on)
         if len(back) and not admit:
             raise Refused(
                 f"extract {extract.name} brings back {len(back)} nominals or records that were disposed of: "
@@ -168,11 +167,14 @@ def _erased_keys(archive: Archive, extract: Extract, on: str) -> pa.Array:
 
 
 def _mark(archive: Archive, extract: Extract) -> str:
-    """A keyed digest of what the extract says: recognises it again, and tells nobody without the vault anything."""
+    """A keyed digest of what the extract says: recognises it again, and tells nobody without the vault anything.
+
+    Rows that are kept out count too: an extract that was received before a disposal is the same extract after it.
+    """
     stated = [(name, s.watermark, s.records, s.involvements) for name, s in sorted(extract.systems.items())]
     plain = hashlib.sha256(f"{extract.cut_off} {extract.mode} {extract.since} {stated}".encode())
     for name in EXTRACT_TABLES:
-        table = getattr(extract, name).combine_chunks()
+        table = extract.whole.get(name, getattr(extract, name)).combine_chunks()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)

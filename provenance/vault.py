@@ -207,7 +207,7 @@ class Vault:
         """True where a name was disposed of and is still to be recognised in `month` (YYYY-MM)."""
         found = np.zeros(len(keys), bool)
         for held in (held for held in self._ring.forgotten if held.until >= month):
-            known = np.frombuffer(self._read_forgotten(held), "S32")
+            known = np.frombuffer(self._known[held.name], "S32")
             found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
         return found
 
@@ -230,7 +230,7 @@ class Vault:
             ring, kept = self._ring, []
             for held in ring.forgotten:
                 digests = set(keyed_digests(held.key, keys.to_pylist()))
-                known = self._read_forgotten(held)
+                known = self._known[held.name]
                 left = [known[at : at + 32] for at in range(0, len(known), 32) if known[at : at + 32] not in digests]
                 kept.append(self._write_forgotten(held.until, held.key, left, draw))
             new = _Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, tuple(kept))
@@ -265,7 +265,7 @@ class Vault:
         others = tuple(held for held in self._ring.forgotten if held.until != until)
         key, known = draw(SECRET), b""
         for held in same:
-            key, known = held.key, self._read_forgotten(held)
+            key, known = held.key, self._known[held.name]
         digests = [known[at : at + 32] for at in range(0, len(known), 32)] + keyed_digests(key, keys.to_pylist())
         return (*others, self._write_forgotten(until, key, digests, draw))
 
@@ -339,7 +339,9 @@ class Vault:
         self._hold(opened, ring, [_read_shard(self.folder, shard) for shard in opened.shards])
 
     def _hold(self, opened: _Ring, sealed: bytes, parts: Sequence[pa.Table]) -> None:
-        """Have this in memory: a keyring, as it is and as it lies on disk, and the shards that it names."""
+        """Have this in memory: a keyring, as it is and as it lies on disk, and what it names."""
+        # Read with the rest, or a disposal by another process could take these files away before they are asked about.
+        self._known = {held.name: self._read_forgotten(held) for held in opened.forgotten}
         self._ring, self._sealed, self._parts = opened, sealed, parts
         whole = (pa.concat_tables(parts) if parts else _SHARD.empty_table()).combine_chunks()
         tokens = whole["token"].to_numpy()

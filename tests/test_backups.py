@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import importlib
 import json
 import os
@@ -31,6 +32,7 @@ from provenance.cli.doors import Door
 from provenance.errors import Conflict, Missing, ProvenanceError, Refused, Tampered
 from provenance.keys import SigningKey
 from tests.force import HARM, PARAMS, Force, record, write_extract
+from tests.test_dvc import run
 from tests.test_receiving_crash import Tree, at, full_at, laid_out, photographed, tree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -703,3 +705,62 @@ def test_the_commands_say_what_they_did(story, tmp_path):
     }  # fmt: skip
     code, said = cli("--archive", tmp_path / "s", "verify")
     assert (code, "The archive verifies." in said) == (0, True), said
+
+
+# ---- with DVC and git ------------------------------------------------------------------------------------------------
+
+
+def objects(folder: Path) -> set[str]:
+    """MD5s of what a cache or remote of DVC holds."""
+    return {p.parent.name + p.name for p in (folder / "files" / "md5").rglob("*") if p.is_file()}
+
+
+def md5s(root: Path) -> set[str]:
+    return {hashlib.md5(p.read_bytes()).hexdigest() for p in (root / "store").rglob("*.parquet")}
+
+
+def test_copies_that_dvc_keeps_follow_a_restored_archive(tmp_path):
+    """The backup, the master key and DVC's remote are of before the disposal; the log is of the day."""
+    root, back, remote = tmp_path / "force", tmp_path / "back", tmp_path / "remote"
+    remote.mkdir()
+
+    def typed(*arguments: str | Path) -> str:
+        code, said = cli(*arguments)
+        assert code == 0, said
+        return said
+
+    typed("--archive", root, "init")
+    run(root, "dvc", "remote", "add", "-d", "store", str(remote))
+    typed("--archive", root, "receive", write_extract(tmp_path / "one", FIRST, cut_off=WEEK[0]))
+    typed("--archive", root, "build", "--published-at", WEEK[0])
+    run(root, "dvc", "push", "-q")
+    typed("--archive", root, "backup", tmp_path / "b")
+    shutil.copytree(tmp_path / "force.keys", tmp_path / "back.keys")
+    shutil.copytree(remote, tmp_path / "old")
+    plan = ("--nominal", "N-2", "--record", "CONNECT", "R-5", "--under", "t", "--reason", "mopi-review")
+    typed("--archive", root, "dispose", "plan", *plan, "--out", tmp_path / "plan")
+    typed("--archive", root, "dispose", "carry-out", tmp_path / "plan", "--by", "A", "--approved-by", "B")
+    for part in ("store/disposals", "audit_reports"):
+        shutil.copytree(root / part, tmp_path / "clone" / part)
+    shutil.rmtree(remote)
+    command = ("restore", tmp_path / "b", back, "--log", root / "log", "--files", tmp_path / "clone")
+    code, said = cli(*command)
+    assert code == 6  # the remote is not there: nothing is said to be restored, and nothing is opened
+    assert said.startswith("Conflict: DVC remote store does not do what is asked (ENOENT)")
+    assert cli("--archive", back, "asof", WEEK[0])[0] == 3
+    shutil.copytree(tmp_path / "old", remote)
+    old = md5s(tmp_path / "b")
+    assert len(objects(remote) & old) == len(old)
+    assert "Replayed from it: 1 disposals" in typed(*command)
+    stale = old - md5s(back)
+    assert md5s(back) == md5s(root)
+    assert len(stale) > 3
+    for store in (remote, back / ".dvc" / "cache"):
+        assert not objects(store) & stale
+    assert "The archive verifies." in typed("--archive", back, "verify")
+    assert run(back, "git", "status", "--short") == ""
+    assert "up to date" in run(back, "dvc", "status")
+    second = [record("R-7", "N-6", "N-7", occurred_at="2026-01-12", recorded_at="2026-01-13T09:00:00Z")]
+    typed("--archive", back, "receive", write_extract(tmp_path / "two", second, cut_off=WEEK[1], mode="delta"))
+    typed("--archive", back, "build", "--published-at", WEEK[1])
+    assert "The archive verifies." in typed("--archive", back, "verify")

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner, Result
 
-from provenance import rows
+import provenance
+from provenance import entries, rows
 from provenance.cli import COMMANDS, main
 from tests.force import record, write_extract
 
@@ -557,6 +559,20 @@ def test_the_archive_verifies_after_a_disposal_and_git_has_the_certificate(dispo
     assert kept.name in tracked
 
 
+def test_a_disposal_that_rewrites_more_files_than_one_entry_names(copied, monkeypatch):
+    """A year of weeks has more of them than an entry of the log has room for."""
+    monkeypatch.setattr(entries, "FILES_AT_MOST", 2)
+    plan, _ = planned(copied, "--record", "CONNECT", "R-2")
+    (outcome,) = json.loads(done(copied, "dispose", "carry-out", str(plan), *PEOPLE, "--json"))["disposals"]
+    with provenance.open(copied) as archive:
+        acts = [entries.from_bytes(data) for data in archive._inner.log.entries(0, archive._inner.log.size)]
+    named = [len(each.files) for each in acts if isinstance(each, entries.Expunged)]
+    assert len(named) > 1
+    assert max(named) == 2
+    assert len(answer(copied, "certificate", outcome["certificate"])["files"]) == sum(named)
+    assert answer(copied, "verify")["verified"] is True
+
+
 def test_resume_has_nothing_to_do_after_a_disposal_that_came_to_its_end(disposed):
     archive, _ = disposed
     assert answer(archive, "dispose", "resume") == {"completed": [], "disposals": []}
@@ -581,7 +597,8 @@ def test_what_comes_back_is_kept_out_until_somebody_says_why(disposed, tmp_path)
 
 
 def test_what_a_case_needs_is_restricted_shown_for_the_case_alone_and_goes_when_the_hold_ends(copied):
-    place = ("--case", "26/0113", "--basis", "cpia-1996", "--nominal", "N-1", "--review-on", "2026-12-01")
+    soon = (date.today() + timedelta(days=90)).isoformat()  # a hold's review is always ahead of the clock
+    place = ("--case", "26/0113", "--basis", "cpia-1996", "--nominal", "N-1", "--review-on", soon)
     who = ("--by", "D. Officer", "--under", "CPIA 1996 s.23")
     event = ("--event", "proceedings-instituted", "2026-01-05")
     hold = answer(copied, "hold", "add", *place, *event, *who)["hold"]
@@ -608,7 +625,7 @@ def test_what_a_case_needs_is_restricted_shown_for_the_case_alone_and_goes_when_
 
     done(copied, "hold", "event", hold, "acquitted", "2026-01-06", *who)
     ended = done(copied, "hold", "release", hold, "--reason", "period-ended", *who)
-    assert "waited for it and is carried out: 1 record" in flat(ended)
+    assert "waited for it and is carried out: 0 nominals and 1 record." in flat(ended)
     assert run(copied, "asof", BEFORE, "--case", "26/0113").exit_code == 3
     assert answer(copied, "asof", BEFORE, "--nominal", "N-1")["disposed"]["restricted"] == 0
 

@@ -7,6 +7,8 @@ tests/test_disposal_model.py MINUTES [SEED]`.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import reference
 from force import HARM, SYSTEMS, Force, write_extract
 from hypothesis import HealthCheck, Phase, settings
@@ -28,7 +31,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from reference import Handed, Thing
 from test_builds import DAYS, PEOPLE, Weeks, links_proved, plain, ruled, utc
 
-from provenance import asof, disposal, extracts, holding, receiving, vault, verify
+from provenance import asof, backups, disposal, extracts, holding, receiving, vault, verify
+from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.params import Params
 from provenance.tables import TABLES
@@ -148,9 +152,12 @@ class Model:
         accepted = reference.never_received(extract, back)
         return accepted, out
 
+    def lapse(self, on: str) -> None:
+        self.forgotten = {thing: until for thing, until in self.forgotten.items() if until >= on[:7]}
+
     def receive(self, extract: Handed, path: Path, *, admit: bool) -> int:
         """Take an extract; returns how many rows are kept out."""
-        self.forgotten = {thing: until for thing, until in self.forgotten.items() if until >= extract.cut_off[:7]}
+        self.lapse(extract.cut_off)
         accepted, out = self.accepts(extract, admit=admit)
         kept_out = self._things(extract) - self._things(accepted)
         rows = {(row["system"], row["record_id"]): row for row in accepted.rows}
@@ -347,6 +354,7 @@ class Machine(RuleBasedStateMachine):
         self.home = tempfile.TemporaryDirectory()
         self.force = Force(Path(self.home.name))
         self.model = Model()
+        self.backup: Path | None = None
         self.done = Counter[str]()
 
     @initialize(chance=st.randoms(use_true_random=True))
@@ -581,8 +589,41 @@ class Machine(RuleBasedStateMachine):
         self.check()
 
     @rule()
+    def again(self) -> None:
+        """An extract that was received before is the same extract, whatever has been disposed of since."""
+        number = self.chance.randint(1, len(self.model.originals))
+        path, size, on = self.model.originals[number - 1][0], self.force.archive.log.size, self.now()
+        read = extracts.read(path, systems=SYSTEMS, erased=receiving.erased(self.force.archive, on=on))
+        receipt = receiving.receive(self.force.archive, read, on=on, by="tests", under="a story", max_rejects_percent=5)
+        assert (receipt.number, receipt.again, self.force.archive.log.size) == (number, True, size)
+        self.model.lapse(on)
+
+    @rule()
     def reopen(self) -> None:
         self.force.reopened()
+        self.check()
+
+    @rule()
+    def back_up(self) -> None:
+        self.backup = Path(self.home.name) / f"backup-{self.force.archive.log.size}"
+        if not self.backup.exists():
+            backups.make(self.force.archive, self.backup, on=self.now(), by="tests")
+
+    @rule()
+    @precondition(lambda self: self.backup)
+    def restore(self) -> None:
+        """An old backup, with the log, the vault and the later files of the day, is the archive of the day."""
+        force, size = self.force, self.force.archive.log.size
+        into = Path(self.home.name) / f"restored-{size}"
+        shutil.copytree(force.keys, into.with_name(into.name + ".keys"))
+        force.archive.close()
+        old, force.root, force.keys = force.root, into, into.with_name(into.name + ".keys")
+        backups.put_back(self.backup, into, force.keys, log=old / "log", vault=old / "vault", files=old)
+        said = {"on": self.now(), "by": "tests", "under": "a story"}
+        restored = backups.replay(into, force.keys, USUAL, HARM, **said)
+        assert not restored.finished
+        force.archive = Archive(into, force.keys)
+        self.done["restored"] += 1
         self.check()
 
     @rule()
@@ -768,13 +809,20 @@ QUICK = settings(
 
 
 def test_any_weeks_with_disposals_and_holds_are_as_the_plain_model_says():
-    run_state_machine_as_test(Machine, settings=QUICK)
+    run(Machine, QUICK)
+
+
+def run(machine: type[Machine], how: settings) -> None:
+    """Nothing here pulls the plug, so nothing waits for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        run_state_machine_as_test(machine, settings=how)
 
 
 if __name__ == "__main__":
     ends, number = time.monotonic() + 60 * float(sys.argv[1]), int((*sys.argv, 1)[2])
     while time.monotonic() < ends:  # Hypothesis begins each run with the least it can think of, so a run has several
         long = settings(QUICK, max_examples=6, stateful_step_count=30, derandomize=False)
-        run_state_machine_as_test(seeded(number)(Machine), settings=long)
+        run(seeded(number)(Machine), long)
         print(f"seed {number} passed: {dict(SEEN)}", flush=True)
         number += 1

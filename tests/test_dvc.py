@@ -242,7 +242,7 @@ def test_after_a_disposal_git_has_nothing_left_to_do_and_the_rest_is_pushed_as_a
     run(disposed, "dvc", "push", "-q")
 
 
-def test_after_a_disposal_no_copy_has_what_the_files_were_and_each_build_is_pulled_as_they_are(pinned, disposed):
+def test_after_a_disposal_no_copy_has_what_the_files_were_and_the_build_is_pulled_as_they_are(pinned, disposed):
     were, are = carried(pinned / "store"), carried(disposed / "store")
     rewritten = {name for name in were if were[name] != are[name]}
     assert any(name.startswith("links/") for name in rewritten)
@@ -251,7 +251,7 @@ def test_after_a_disposal_no_copy_has_what_the_files_were_and_each_build_is_pull
     clone = disposed.with_name("clone")
     run(disposed.parent, "git", "clone", "-q", str(disposed), str(clone))
     run(clone, "dvc", "remote", "add", "--local", "-d", "store", str(disposed.with_name("remote")))
-    run(clone, "git", "checkout", "-q", "build/2026-W02")
+    run(clone, "git", "checkout", "-q", "build/2026-W03")
     run(clone, "dvc", "pull", "-q")
     pulled = carried(clone / "store")
     assert pulled == {name: are[name] for name in pulled}

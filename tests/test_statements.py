@@ -288,6 +288,14 @@ def test_the_most_tokens_of_an_entry_are_within_what_the_log_takes():
     assert 50_000 < len(entry) < 60_000  # of 65,535: room is left for the names, the authority and the files
 
 
+def test_the_most_files_of_an_entry_are_within_what_the_log_takes():
+    files = tuple(
+        StoredFile(path=f"store/received/{number:06d}/involvement.parquet", sha256=DIGEST)
+        for number in range(entries.FILES_AT_MOST)
+    )
+    assert len(entries.to_bytes(dataclasses.replace(act(entries.Expunged), files=files))) < 50_000
+
+
 @pytest.mark.parametrize("kind", [entries.Held, entries.Reviewed, entries.Restricted, entries.Disposed])
 def test_no_act_of_a_disposal_has_room_for_a_name_or_an_id(kind):
     """People and records are tokens: any text that is not made of them is refused (R33)."""

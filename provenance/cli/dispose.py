@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, now, progress, several, user, waiting
+from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, progress, several, user, waiting
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -117,7 +117,7 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
         made = disposal.read(archive, Path(plan))
         done = disposal.carry_out(archive, made, params, table, on=now(), by=by, approved_by=approved_by, report=report)
     durable.remove(Path(plan))
-    _keep(door)
+    keep(door)
     if as_json:
         emit_json({"disposals": [_plain(outcome) for outcome in done]})
         return
@@ -145,7 +145,7 @@ def resume(door: Door, as_json: bool) -> None:
     with door.archive() as archive, progress("Disposing") as report:
         begun = [d.first.disposal for d in archive.history.disposals if d.certified is None]
         done = disposal.finish(archive, params, table, on=now(), by=user(), report=report)
-    _keep(door)
+    keep(door)
     if as_json:
         emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done]})
         return
@@ -208,14 +208,6 @@ def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
         for line in lines
         if line["action"] == "dispose" and line["due"].isoformat() <= day
     }
-
-
-def _keep(door: Door) -> None:
-    """Let git have the log and the certificate."""
-    from provenance import pins
-
-    if (door.path / ".git").exists():
-        pins.commit(door.path, "disposal: log and certificate", on=now())
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

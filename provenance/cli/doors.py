@@ -116,6 +116,14 @@ def surroundings(params: Params, started_on: str, operator: str) -> Callable[[st
     return around
 
 
+def keep(door: Door) -> None:
+    """Let DVC have what a disposal wrote, and git the log and the certificate."""
+    from provenance import pins
+
+    if (door.path / ".git").exists():
+        pins.pin(door.path, [], "disposal: log and certificate", on=now())
+
+
 def consulted(archive: Archive, snapshot: Snapshot) -> None:
     """Log that restricted rows are about to be shown for a case, before they are (R38).
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, now, user
+from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, user
 from provenance.holds import EVENTS, REASONS, STATES
 
 if TYPE_CHECKING:
@@ -84,16 +84,20 @@ def add(
     A hold reaches what it names, the same people under other ids, and whatever shares a row with those: a person's
     records and those they are linked with, a record's people. Whatever of it falls due is restricted, not disposed of.
     """
-    from provenance import holding
+    from provenance import disposal, holding
 
-    params, _ = door.params()
+    params, table = door.params()
     with door.archive() as archive:
         placed = holding.place(
             archive, params, case=case, basis=basis, nominals=nominals, records=records, networks=networks,
             first_day=first_day, last_day=last_day, everything=everything, review_on=review_on,
             events=_happened(events), on=now(), by=by, under=under,
         )  # fmt: skip
+        # The case may read what was restricted before.
+        done = disposal.finish(archive, params, table, on=now(), by=user())
         _answer(params, placed, as_json, f"Hold {placed.id} stands.")
+    if done:
+        keep(door)
 
 
 @hold.command(cls=_WithCodes)
@@ -134,6 +138,8 @@ def release(door: Door, hold: str, reason: str, by: str, under: str, as_json: bo
     with door.archive() as archive:
         ended = holding.release(archive, params, hold, reason=reason, on=now(), by=by, under=under)
         done = disposal.finish(archive, params, table, on=now(), by=user())
+    if done:
+        keep(door)
     if as_json:
         certified = [
             {"certificate": each.certificate_id, "nominals": each.nominals, "records": each.records} for each in done

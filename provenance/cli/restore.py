@@ -43,7 +43,7 @@ def restore(
     Its keys lie in INTO.keys, or where --keys says. Whatever was disposed of since the backup is disposed of again
     before anything is shown; only a later log tells what that was. Cut off, it is completed by the same command.
     """
-    from provenance import backups
+    from provenance import backups, moments
 
     if bool(log) == no_later_log:
         raise Refused(
@@ -77,7 +77,8 @@ def restore(
             }
         )
         return
-    click.echo(f"Restored archive {before.archive} into {into}, from the backup of {before.made_on}.")
+    made = moments.london(moments.instant(before.made_on))
+    click.echo(f"Restored archive {before.archive} into {into}, from the backup of {made}.")
     click.echo(f"Its log has {done.entries:,} entries. Replayed from it: {done.replayed:,} disposals since the backup.")
     if done.closed:
         click.echo("The vault was older than the log: what was disposed of since is destroyed in it too, and the")
