@@ -326,7 +326,9 @@ class Snapshot:
     def _token(self, nominal: str) -> int:
         token = int(self.archive.vault.tokens(vault.nominal_keys(pa.array([self.canonical(nominal)], pa.string())))[0])
         if not token or token in self._withheld:
-            raise Missing("no nominal of that id is held: it was never received, or has been disposed of")
+            raise Missing(
+                "no nominal of that id is shown: it was never received, was disposed of, or is restricted for a case"
+            )
         return token
 
     def _content(self, table: str, at: np.ndarray) -> pa.Table:

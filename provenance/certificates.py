@@ -36,10 +36,10 @@ METHOD = (
 )
 CHECKED = (
     "the vault holds none of the secrets, and opens under the new master key alone",
-    "no file has a living row that rests on what was disposed of",
-    "each file that was written again has every leaf where it stood, and is otherwise as it was",
-    "each row that lives on with less opens to its leaf",
-    "no copy that DVC keeps has the files as they were",
+    "no file has a row left that rests on what was destroyed",
+    "each file that was written again has the digest of every row where it stood, and all other rows as they were",
+    "each link that is kept with less behind it opens, and agrees with its own digest",
+    "no copy that DVC keeps has the files as they were before",
 )
 
 

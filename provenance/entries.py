@@ -68,10 +68,6 @@ RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*
 Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
 DayOrNone = Annotated[str, _matching("a day, or nothing", r"(\d{4}-\d\d-\d\d)?", lambda t: t and date.fromisoformat(t))]
-LineOrNone = Annotated[
-    str,
-    _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
-]
 Id = Annotated[str, _matching("16 lowercase hexadecimal digits", r"[0-9a-f]{16}")]
 # 63-bit numbers, which JSON's readers would round; as text, four times as many go into one entry as a Value each.
 Tokens = Annotated[

@@ -96,13 +96,18 @@ class _Ring:
     @classmethod
     def opened(cls, master: bytes, sealed: bytes) -> _Ring:
         content = canonical.loads(opened_blob(master, "vault keyring", sealed))
-        return cls(
-            bytes.fromhex(content["archive"]),
-            bytes.fromhex(content["derived"]),
-            content["disposals"],
-            tuple(_Shard(s["name"], bytes.fromhex(s["key"]), s["rows"]) for s in content["shards"]),
-            tuple(_Forgotten(f["until"], f["name"], bytes.fromhex(f["key"])) for f in content["forgotten"]),
-        )
+        try:
+            return cls(
+                bytes.fromhex(content["archive"]),
+                bytes.fromhex(content["derived"]),
+                content["disposals"],
+                tuple(_Shard(s["name"], bytes.fromhex(s["key"]), s["rows"]) for s in content["shards"]),
+                tuple(_Forgotten(f["until"], f["name"], bytes.fromhex(f["key"])) for f in content["forgotten"]),
+            )
+        except KeyError:
+            raise Malformed(
+                "the vault's keyring is of another version of this program: make the archive again"
+            ) from None
 
 
 class Vault:
@@ -211,7 +216,7 @@ class Vault:
             found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
         return found
 
-    def lapse(self, month: str, master: MasterSecret, draw: Callable[[int], bytes] = os.urandom) -> bool:
+    def lapse(self, month: str, master: MasterSecret) -> bool:
         """Let what was to be recognised until before `month` (YYYY-MM) go for good; True if there was any."""
         if all(held.until >= month for held in self._ring.forgotten):
             return False
@@ -219,7 +224,7 @@ class Vault:
             self._load()
             ring = self._ring
             kept = tuple(held for held in ring.forgotten if held.until >= month)
-            new = _Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, kept)
+            new = _Ring(ring.archive, ring.derived, ring.disposals, ring.shards, kept)
             self._replace(new, master, self._parts)
         return True
 
@@ -233,7 +238,7 @@ class Vault:
                 known = self._known[held.name]
                 left = [known[at : at + 32] for at in range(0, len(known), 32) if known[at : at + 32] not in digests]
                 kept.append(self._write_forgotten(held.until, held.key, left, draw))
-            new = _Ring(ring.archive, draw(SECRET), ring.disposals, ring.shards, tuple(kept))
+            new = _Ring(ring.archive, ring.derived, ring.disposals, ring.shards, tuple(kept))
             self._replace(new, master, self._parts)
 
     def _replace(self, ring: _Ring, master: MasterSecret, parts: Sequence[pa.Table]) -> None:
