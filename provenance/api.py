@@ -64,6 +64,7 @@ class Archive:
 
     def build(self, label: str) -> Snapshot:
         """A build by its label, such as `2026-W11`, live or not. Raises Missing."""
+        self._inner.refresh()
         built = self._inner.history.build(label)
         live = [p for p in self.publications if p.label == label]
         return Snapshot(self._inner, built, live[-1] if live else None)

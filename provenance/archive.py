@@ -14,7 +14,7 @@ nothing but what is derived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -308,19 +308,37 @@ class Archive:
 
     def refresh(self) -> None:
         """Take in what others have logged since; what they disposed of is in memory no longer."""
-        self.log.refresh()
         before = getattr(self, "_seen", 0)
-        self.catalogue.refresh(self.log)
+        acts = self._logged_since(before)
         if not before:
             self.history = History()
             self.forget()
-        if before != self.log.size:
-            self.history.extend(self.catalogue.acts(_DECISIVE, before))
-            self._seen = self.log.size
+        self.history.extend(acts)
+        self._seen = self.log.size
         if not self.vault.is_current:
             self.vault = self._opened_vault()
             self.sealer = Sealer(self.vault, self.crew)
             self.forget()
+
+    def _logged_since(self, before: int) -> Sequence[entries.Act]:
+        """Decisive acts from log index `before` up to the head that is read here, and no further.
+
+        Whoever logs something meanwhile may tell the catalogue of it before it is asked here: then all is read again.
+        """
+        while True:
+            self.log.refresh()
+            size, fault, acts = self.log.size, None, ()
+            try:
+                self.catalogue.refresh(self.log)
+                if size > before:
+                    acts = self.catalogue.acts(_DECISIVE, before)
+            except Tampered as error:  # the catalogue knows more than the head that was read
+                fault = error
+            self.log.refresh()
+            if self.log.size == size:
+                if fault:
+                    raise fault
+                return acts
 
 
 def keys_beside(root: Path) -> Path:

@@ -37,6 +37,7 @@ class Snapshot:
 
     def __init__(self, archive: Archive, built: entries.Built, publication: Publication | None, case: str = "") -> None:
         self.archive, self.built, self.publication, self.case = archive, built, publication, case
+        self._seen = self._acts()
 
     def __repr__(self) -> str:
         return f"Snapshot({self.label})"
@@ -199,6 +200,7 @@ class Snapshot:
 
     def canonical(self, nominal: str) -> str:
         """Who `nominal` was judged to be in this build: another id where records were merged, else the same."""
+        self._keep_up()
         at = pc.index(self._identities["nominal"], nominal).as_py()
         return nominal if at < 0 else self._identities["canonical"][at].as_py()
 
@@ -259,6 +261,23 @@ class Snapshot:
             "caveat": self.landing_page["text"],
             "caveat_version": self.landing_page["version"],
         }
+
+    def _acts(self) -> tuple[int, ...]:
+        """How many disposals and restrictions there are, and holds that stand: on these rests what may be shown."""
+        history = self.archive.history
+        return len(history.disposals), len(history.restricted), sum(hold.stands for hold in history.holds.values())
+
+    def _keep_up(self) -> None:
+        """Take in what others have logged: a snapshot may be kept for hours, and shows nothing that has since gone.
+
+        Raises Overtaken when something has, once nothing of it is remembered here.
+        """
+        self.archive.refresh()
+        if (acts := self._acts()) != self._seen:
+            self._seen = acts
+            for name in ("disposed", "restricted_rows", "_identities", "_withheld", "_near_withheld"):
+                self.__dict__.pop(name, None)
+            raise Overtaken(f"build {self.label} was disposed of or restricted in part since: ask again")
 
     @property
     def _number(self) -> int:
@@ -332,6 +351,7 @@ class Snapshot:
         return token
 
     def _content(self, table: str, at: np.ndarray) -> pa.Table:
+        self._keep_up()
         shown = self.archive.shown(table, at, case=self.case)
         content = self._read(table, at[shown])
         if table == "link":

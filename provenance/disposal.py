@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Request:
             raise Malformed(
                 f"disposal request: a {self.what or 'nothing'}, wanted a nominal, or a record and its system"
             )
+        try:
+            (self.system + self.id).encode()
+        except UnicodeEncodeError:  # an argument in another encoding; no such id was ever received
+            raise Malformed("disposal request: an id that is not text in UTF-8") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class Plan:
     lines: tuple[Line, ...]
     stays: tuple[str, ...]  # what stays although it is near, and why
     effects: Mapping[str, Any]  # counts of rows and builds
+    seen: Mapping[str, int]  # how many extracts and reviews it takes into account
+    mark: str  # random: without it nobody could try ids against the plan's digest in the log, whatever else they hold
 
     def content(self) -> dict[str, Any]:
         """As plain values, in the form of the plan's file."""
@@ -114,6 +121,8 @@ class Plan:
             ],
             "stays": list(self.stays),
             "effects": dict(self.effects),
+            "seen": dict(self.seen),
+            "mark": self.mark,
         }
 
 
@@ -140,10 +149,11 @@ def plan(
     under: str,
     reason: str,
     rules: Mapping[Request, str] | None = None,
+    draw: Callable[[int], bytes] = os.urandom,
 ) -> Plan:
     """Decide what becomes of each request; `rules` says why one is asked for, where it is not by hand.
 
-    Raises Malformed for an unknown reason code or no request at all.
+    Raises Malformed for an unknown reason code, no request at all, or an authority that repeats a requested id.
     """
     if reason not in params.retention.disposal_reasons:
         known = ", ".join(sorted(params.retention.disposal_reasons))
@@ -151,12 +161,18 @@ def plan(
     wanted = sorted(set(requests))
     if not wanted:
         raise Malformed("disposal plan has nothing in it: wanted at least one nominal or record")
+    if any(_is_word(request.id, under) for request in wanted):
+        raise Malformed(
+            "disposal authority has an id in it that is to be disposed of: the log keeps these words for good, "
+            "wanted others"
+        )
     tokens = _tokens(archive, wanted)
     by_hand = f"ordered by hand, for the reason {reason}: {params.retention.disposal_reasons[reason]}"
     lines = tuple(_decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {})))
     going = tokens[[line.outcome == DISPOSE for line in lines]]
     stays, effects = tuple(_stays(archive, going)), _effects(archive, lines, going)
-    return Plan(archive.name, on, by, under, reason, lines, stays, effects)
+    seen = _seen(archive)
+    return Plan(archive.name, on, by, under, reason, lines, stays, effects, seen, draw(16).hex())
 
 
 def _decided(
@@ -185,14 +201,16 @@ def write(archive: Archive, made: Plan, path: Path) -> None:
     if path.exists():
         raise Conflict(f"plan file {path.name} is there already: wanted a new name")
     content = made.content() | {"seal": _seal(archive, made)}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    # Marks that turn or hide text would show the second person another id: then everything but ASCII is escaped.
+    plain = all((line.request.system + line.request.id).isprintable() for line in made.lines)
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=plain, width=100)
     durable.write(path, (_HEAD + "\n" + text).encode(), mode=0o600)
 
 
 def read(archive: Archive, path: Path) -> Plan:
     """The plan in a file. Raises Missing, or Malformed when it was edited, or is of another archive."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        content = yaml.load(path.read_text("utf-8"), Loader=yaml.CSafeLoader)
     except FileNotFoundError:
         raise Missing(f"plan file {path.name} is not there: `provenance dispose plan` makes one") from None
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -208,7 +226,7 @@ def read(archive: Archive, path: Path) -> Plan:
                 )
                 for line in content["lines"]
             ),
-            tuple(content["stays"]), content["effects"],
+            tuple(content["stays"]), content["effects"], content["seen"], content["mark"],
         )  # fmt: skip
         sound = made.content() == content and hmac.compare_digest(seal, _seal(archive, made))
     except (KeyError, TypeError, AttributeError, Malformed):
@@ -232,7 +250,7 @@ def carry_out(
     """Do what a plan says. A plan that was carried out before is only finished.
 
     Raises Refused when the approver is the one who made the plan or carries it out (R48), and Conflict when the plan
-    would come out differently now.
+    would come out differently now, or when something was since received of what it destroys, or decided to be kept.
     """
     if _same(approved_by, by) or _same(approved_by, made.made_by):
         raise Refused(
@@ -257,6 +275,11 @@ def carry_out(
             raise Conflict(
                 f"plan is out of date: {len(changed)} of its {len(asked)} lines would come out differently now, "
                 f"the first as: {changed[0].outcome}; make the plan again"
+            )
+        if since := len(_known_since(archive, made, tokens[[line.outcome == DISPOSE for line in made.lines]])):
+            raise Conflict(
+                f"plan is out of date: since it was made, something came in about {since} of its {len(asked)} lines, "
+                "or a review kept them; make the plan again"
             )
         said = {
             "on": on, "by": by, "under": made.under, "disposal": entry_id(), "approved_by": approved_by,
@@ -309,7 +332,9 @@ def settle(archive: Archive, params: Params) -> None:
         return
     waiting = archive.history.disposals[archive.vault.disposals :]
     tokens = np.array(sorted({t for d in waiting for t in d.nominals + d.records}), np.int64)
-    last = moments.instant(max(d.first.on for d in waiting)) + timedelta(days=params.retention.returns_days)
+    # What was logged before counts too: by a clock that was set back, nothing would be recognised for long enough.
+    logged = [act.on for act in (*archive.history.extracts, *archive.history.builds, *(d.first for d in waiting))]
+    last = moments.instant(max(logged)) + timedelta(days=params.retention.returns_days)
     for path in _derived(archive):
         durable.remove(path)
     archive.vault.drop(
@@ -323,8 +348,8 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
     done: list[Outcome] = []
     waiting = _waiting(archive)
     for subjects, act in _released(archive, waiting):
-        said = {
-            "on": on, "by": by, "under": act.under, "disposal": entry_id(), "approved_by": act.approved_by,
+        said = {  # by the two who decided it: whoever released the hold may be the one who approved
+            "on": on, "by": act.by, "under": act.under, "disposal": entry_id(), "approved_by": act.approved_by,
             "reason": act.reason, "plan": act.plan,
         }  # fmt: skip
         archive.sweep()
@@ -332,7 +357,7 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
         settle(archive, params)
         _certify_all(archive, on, by, report)
         done.append(_outcome(archive, archive.history.disposals[-1]))
-    if acts := _held_since(archive, waiting, on, by):
+    if acts := _held_since(archive, waiting, on):
         archive.append(*acts)
     return done
 
@@ -490,9 +515,7 @@ def _released(
     return [plans[seal] for seal in sorted(plans)]
 
 
-def _held_since(
-    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str, by: str
-) -> list[entries.Act]:
+def _held_since(archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str) -> list[entries.Act]:
     """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it."""
     more: dict[tuple[entries.Restricted, tuple[str, ...]], list[tuple[str, int]]] = {}
     for what, token, holds in waiting:
@@ -502,11 +525,28 @@ def _held_since(
     acts: list[entries.Act] = []
     for (act, holds), subjects in more.items():
         said = {
-            "on": on, "by": by, "under": act.under, "disposal": act.disposal, "approved_by": act.approved_by,
+            "on": on, "by": act.by, "under": act.under, "disposal": act.disposal, "approved_by": act.approved_by,
             "reason": act.reason, "plan": act.plan,
         }  # fmt: skip
         acts += _restricted(subjects, holds, said, first=len(acts) + 1)
     return acts
+
+
+def _seen(archive: Archive) -> dict[str, int]:
+    return {"extracts": len(archive.history.extracts), "reviews": len(archive.history.reviews)}
+
+
+def _known_since(archive: Archive, made: Plan, going: np.ndarray) -> np.ndarray:
+    """Those of `going` of which something came in after the plan was made, or which a review has kept since."""
+    found = [np.zeros(0, np.int64)]
+    for name in ("record", "involvement", "person", "identity"):
+        index = archive.index(name)
+        at = index.reached(going)
+        at = at[index.segment[at] > made.seen["extracts"]]
+        found += [index.a[at], index.b[at]]
+    for act in archive.history.reviews[made.seen["reviews"] :]:
+        found.append(np.array(entries.unpacked(act.nominals) + entries.unpacked(act.records), np.int64))
+    return np.intersect1d(going, np.concatenate(found))
 
 
 def _of(subjects: Iterable[tuple[str, int]], wanted: str) -> np.ndarray:
@@ -582,8 +622,16 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _same(one: str, other: str) -> bool:
-    def bare(name: str) -> str:
-        return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+def _is_word(id: str, text: str) -> bool:
+    return id in text and re.search(rf"(?<!\w){re.escape(id)}(?!\w)", text) is not None
 
-    return bare(one) == bare(other)
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names differ in nothing but case, spaces, dots and marks that do not show; a name of these alone is
+    anyone's."""
+
+    def bare(name: str) -> str:
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
+
+    return bare(one) == bare(other) or not bare(one) or not bare(other)

@@ -44,6 +44,10 @@ def expunge(archive: Archive, number: int, *, on: str, by: str, under: str, repo
 
 def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
     """Write each file that has dead rows again, beside the old one; the new SHA-256 by path."""
+    known, files = archive.history.files, {}
+    for file in archive.history.disposals[number - 1].first.files:  # what is dead is read from these
+        if _found(archive, file.path) != known[file.path]:
+            raise Tampered(f"file {file.path} is not as it was logged: the disposal stops before it, preserve both")
     dead = _dead(archive, number)
     tokens = np.array(sorted(_tokens(archive, number)), np.int64)
     again = [
@@ -51,7 +55,6 @@ def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
         for d in archive.history.disposals
         if rows.among(_again(archive, d.number)["token"].to_numpy(), tokens).any()
     ]
-    known, files = archive.history.files, {}
     for done, path in enumerate([*dead, *again]):
         report("Expunging", done, len(dead) + len(again))
         name = archive.relative(path)

@@ -402,6 +402,14 @@ def read(path: Path) -> Params:
         raise Malformed("\n".join(sorted(_sentence(path.name, fault) for fault in error.errors()))) from error
 
 
+def stated(text: str) -> Params:
+    """The params that a build statement carries. Raises Malformed where they are of a form that this version lacks."""
+    try:
+        return Params.model_validate_json(text)
+    except ValidationError as error:
+        raise Malformed(f"params of a build are of another form: {error.error_count()} keys differ") from error
+
+
 def _sentence(name: str, fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "(top level)"
     found = _WORDS.get(type(fault["input"]), type(fault["input"]).__name__)

@@ -21,9 +21,10 @@ from scipy.sparse.csgraph import connected_components
 from provenance import engine, rows, vault
 from provenance.archive import Archive
 from provenance.draft import LEFT_OUT, Draft
+from provenance.errors import Malformed
 from provenance.harm import HarmTable
 from provenance.history import Disposal
-from provenance.params import Params
+from provenance.params import Params, stated
 from provenance.records import THEMES
 from provenance.rows import DIED, FATES, MARKED
 from provenance.selection import Side
@@ -298,10 +299,16 @@ def _fates(archive: Archive, name: str, at: np.ndarray, fate: int, heir_of: np.n
 def _left_out(
     archive: Archive, dying: Mapping[str, np.ndarray], records: np.ndarray, params: Params, table: HarmTable
 ) -> pa.Table:
-    """By how much the last build's counts of what it left out change; none where the next build counts anew anyway."""
+    """By how much the last build's counts of what it left out change, by the rules that it counted by: the next build
+    may follow them, whatever params say meanwhile."""
     builds = archive.history.builds
-    if not builds or builds[-1].rules != Draft.rules(params, table):
+    if not builds:
         return LEFT_OUT.empty_table()
+    if builds[-1].rules != Draft.rules(params, table):
+        try:
+            params = stated(archive.stated(builds[-1]).params)
+        except Malformed:  # no build of this version can follow those rules: the next one counts anew
+            return LEFT_OUT.empty_table()
     taken = {
         name: at[archive.index(name).died[at] == 0]
         for name in ("record", "involvement", "identity")

@@ -63,7 +63,8 @@ def receive(
     Raises Malformed, Conflict or Refused, before anything is written, as the module says.
     """
     with archive.writing():
-        archive.vault.lapse(on[:7], archive.master_key())
+        # By the clock and by the extract's own time: a clock that is ahead would make the archive forget for good.
+        archive.vault.lapse(min(on, extract.cut_off)[:7], archive.master_key())
         mark, back = _mark(archive, extract), _erased_keys(archive, extract, on)
         for earlier in archive.history.extracts:
             if hmac.compare_digest(earlier.keyed_digest, mark) and not len(back):

@@ -20,6 +20,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -203,6 +205,7 @@ def test_what_a_build_at_work_has_written_is_not_backed_up(story, tmp_path):
     force = at(laid_out(story.live, tmp_path / "force"), story.keys(tmp_path))
     (force.root / "store/links/2026-W04.link.parquet").write_bytes(b"half a build")
     (force.root / "store/links/.2026-W04.link.parquet.7.part").write_bytes(b"half a file")
+    (force.root / "audit_reports/.rejects.csv.7.part").write_bytes(b"half a report")
     (force.root / "store/disposals/0001/staged").mkdir()
     (force.root / "store/disposals/0001/staged/x").write_bytes(b"left over")
     backups.make(force.archive, tmp_path / "backup", on=NOW, by="tests")
@@ -523,6 +526,23 @@ def test_an_archive_put_back_by_hand_is_refused_to_readers_until_it_is_completed
         archive.verify()
 
 
+def test_a_file_that_was_changed_since_is_not_blanked_but_preserved(story, tmp_path):
+    """Well formed, and with the right leaves, but with other boxes: what is destroyed was published, or it stays."""
+    root, keys = by_hand(story, tmp_path)
+    path = root / "store/received/0001/record.parquet"
+    table = pq.read_table(path)
+    boxes = [bytes([box[0] ^ 1]) + box[1:] for box in table["box"].to_pylist()]
+    rows.write_segment(path, rows.Sealed("record", table.set_column(5, "box", pa.array(boxes, pa.large_binary()))))
+    before = path.read_bytes()
+    with Archive(root, keys) as archive, pytest.raises(Tampered) as found:
+        disposal.finish(archive, PARAMS, HARM, on=NOW, by="tests")
+    assert (
+        str(found.value) == "file store/received/0001/record.parquet is in no form that the log has for it: preserve it"
+    )
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*part"))
+
+
 @pytest.mark.parametrize("stage", ["dispose", "receive", "link", "networks", "publish"])
 def test_no_stage_of_the_pipeline_builds_on_an_archive_put_back_by_hand(story, tmp_path, stage):
     root, keys = by_hand(story, tmp_path)
@@ -568,6 +588,8 @@ def test_a_crash_while_restoring_is_completed_by_restoring_again(story, tmp_path
     moments = [moment for moment, _ in album]
     wanted = ["within backup.json", "within link.parquet", "within keyring", "within master.next", "within checkpoint"]
     assert set(wanted) <= set(moments)
+    blanking = next(moment for moment in moments if moment.endswith(".again.part"))
+    assert moments.index("within master.next") < moments.index(blanking)  # the secrets go first
     end = tree(desk)
     replaying = next(i for i, (_, held) in enumerate(album) if "restored.keys/.master.next" in str(list(held)))
     seen = set()

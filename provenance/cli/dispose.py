@@ -73,7 +73,8 @@ def plan_(
         return
     for line in made.lines[:_LINES]:
         subject = " ".join(part for part in (line.request.what, line.request.system, line.request.id) if part)
-        _wrapped(f"{line.outcome}: {subject}", line.rule)
+        # Marks that turn or hide text would show another id than the one that goes.
+        _wrapped(f"{line.outcome}: {subject if subject.isprintable() else ascii(subject)[1:-1]}", line.rule)
     if len(made.lines) > _LINES:
         click.echo(f"and {len(made.lines) - _LINES:,} more lines in the plan.")
     for words in made.stays:
@@ -151,6 +152,8 @@ def resume(door: Door, as_json: bool) -> None:
         return
     for disposal_id in begun:
         click.echo(f"Disposal {disposal_id} had been cut off; it is complete and certified.")
+    if begun:
+        click.echo("If the plan's file is still there, remove it: it names what was disposed of.")
     for outcome in done:
         _say(outcome)
     if not begun and not done:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, user
+from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, several, user
 from provenance.holds import EVENTS, REASONS, STATES
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def release(door: Door, hold: str, reason: str, by: str, under: str, as_json: bo
     out = console()
     out.print(f"Hold {ended.id} for case {ended.case} is released.", markup=False, emoji=False)
     for each in done:
-        reached = f"{_count(each.nominals, 'nominal')} and {_count(each.records, 'record')}"
+        reached = f"{several(each.nominals, 'nominal')} and {several(each.records, 'record')}"
         out.print(f"Disposal {each.certificate_id} waited for it and is carried out: {reached}.")
     if not done:
         out.print("No disposal was waiting for it alone.")
@@ -180,7 +180,8 @@ def list_(door: Door, on: str, released_too: bool, as_json: bool) -> None:
         standing = [held for held in shown if _stands(held, day)]
         late = sum(held.review_on < day for held in standing)
         click.echo(
-            f"{_count(len(standing), 'hold')} on {day}; " + (f"{late} OVERDUE for review." if late else "none overdue.")
+            f"{several(len(standing), 'hold')} on {day}; "
+            + (f"{late} OVERDUE for review." if late else "none overdue.")
         )
         for held in shown:
             click.echo()
@@ -260,7 +261,7 @@ def _show(params: Params, held: Hold, day: str) -> None:
     lines += _until(params, held, day)
     if _stands(held, day):
         late = (date.fromisoformat(day) - date.fromisoformat(held.review_on)).days
-        lines.append(("Review", held.review_on + (f"  OVERDUE by {_count(late, 'day')}" if late > 0 else "")))
+        lines.append(("Review", held.review_on + (f"  OVERDUE by {several(late, 'day')}" if late > 0 else "")))
     lines.append(("Placed", f"{moments.london(moments.instant(held.placed_on))}, by {held.by}, under {held.under}"))
     if held.released_on:
         lines.append(("Released", moments.london(moments.instant(held.released_on))))
@@ -276,7 +277,7 @@ def _scope(held: Hold) -> str:
     if held.everything:
         return "everything in the archive"
     parts = [
-        _count(len(tokens), what) for what, tokens in (("nominal", held.nominals), ("record", held.records)) if tokens
+        several(len(tokens), what) for what, tokens in (("nominal", held.nominals), ("record", held.records)) if tokens
     ]
     if held.networks:
         parts.append(f"all who were in {' or '.join(held.networks)}")
@@ -295,7 +296,3 @@ def _until(params: Params, held: Hold, day: str) -> list[tuple[str, str]]:
         ("Release", f"from {earliest.day}" if earliest.day else f"not yet: kept until {until}"),
     ]
     return lines + [("", f"{step.words} [{step.source}]") for step in earliest.steps]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

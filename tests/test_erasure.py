@@ -1,0 +1,391 @@
+"""What was disposed of is nowhere: not in a byte of any file, not in an old copy, not to be guessed from what is left.
+
+The archive is made, pushed and disposed of through the command line, as a force would, with git, DVC and a remote. Then
+every byte is searched, unpacked and opened with whatever key there is; copies from before are put beside today's keys;
+and every guess is tried on every digest. Each search is made before the disposal too, when it must find.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from provenance import asof, sealing, verify
+from provenance.archive import Archive
+from provenance.cli import main
+from provenance.errors import Tampered
+from provenance.keys import MasterKey
+from provenance.tables import TABLES
+from provenance.vault import nominal_keys, record_keys
+from tests.force import record, write_extract
+from tests.test_no_plaintext import COMMITTED, layers
+
+WEEK = ["2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z"]
+GOING, GONE_RECORD, EARLIER = "ZQGOING-7731", "ZQRECORD-4402", "ZQEARLIER-4401"
+STAY = [f"ZQSTAYS-{n:04}" for n in range(7)]
+NAME, BORN, PLACE, EASTING = "Zebedee Quillfeather", "1911-11-13", "E01999731", "771133"
+WORDS = (GOING, GONE_RECORD, NAME, BORN, PLACE, EASTING, "Dougal", "Zqauthority")  # of what goes, and of nothing else
+
+
+def crimes() -> list[list[dict]]:
+    """Three weeks. The nominal that goes is in four records, the record that goes behind three links in two themes."""
+    said = {"place": PLACE, "conditions": "Zqcondition: ask Dougal", "easting": EASTING, "themes": "SOC;CL"}
+    return [
+        [
+            record(EARLIER, GOING, STAY[0]),
+            record(GONE_RECORD, STAY[0], STAY[1], STAY[2], **said),
+            record("ZQRECORD-1", STAY[0], STAY[1]),
+            record("ZQRECORD-2", GOING, f"{STAY[2]}:victim"),
+            record("ZQRECORD-3", GOING, STAY[3], STAY[4]),
+        ],
+        [
+            record("ZQRECORD-4", GOING, STAY[5], recorded_at="2026-01-13T12:00:00Z"),
+            record("ZQRECORD-5", STAY[2], STAY[6], recorded_at="2026-01-13T12:00:00Z"),
+        ],
+        [record("ZQRECORD-6", STAY[0], STAY[6], recorded_at="2026-01-20T12:00:00Z")],
+    ]
+
+
+def lay(inbox: Path) -> list[Path]:
+    nominals = [{"nominal_id": GOING, "name": NAME, "born": BORN, "sex": "M"}]
+    nominals += [{"nominal_id": person, "name": f"Staying {person[-4:]}"} for person in STAY]
+    merge = {"from_nominal": STAY[5], "into_nominal": STAY[6], "evidence": "prints", "by": "DI", "at": WEEK[0]}
+    order = {"what": "record", "system": "CONNECT", "id": GONE_RECORD, "authority": "Zqauthority", "at": WEEK[0]}
+    first, *later = crimes()
+    tables = {"nominals": nominals, "merges": [merge], "disposals": [order]}
+    return [write_extract(inbox / "0", first, cut_off=WEEK[0], **tables)] + [
+        write_extract(inbox / str(n), rows, cut_off=WEEK[n], mode="delta") for n, rows in enumerate(later, start=1)
+    ]
+
+
+# ---- the archive -----------------------------------------------------------------------------------------------------
+
+
+class House:
+    """A folder in which everything is: archive, keys, remote, home, temporary files; and what was said on the way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root, self.keys = folder, folder / "archive", folder / "archive.keys"
+        self.said: dict[str, str] = {}
+        for name in ("home", "tmp", "site", "remote", "archive"):
+            (folder / name).mkdir(parents=True)
+        self.weeks = lay(folder / "inbox")
+
+    def run(self, *arguments: str) -> str:
+        done = CliRunner().invoke(main, ["--archive", str(self.root), *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        self.said[f"{len(self.said)} {' '.join(arguments[:2])}"] = done.output
+        return done.stdout
+
+    def dvc(self, *arguments: str, folder: Path | None = None) -> None:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        done = subprocess.run(command, cwd=folder or self.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        self.said[f"{len(self.said)} dvc {arguments[0]}"] = done.stdout + done.stderr
+
+    def week(self, n: int) -> None:
+        self.run("receive", str(self.weeks[n]))
+        self.run("build", "--cut-off", WEEK[n], "--published-at", WEEK[n])
+
+    def planned(self, *what: str) -> str:
+        said = ("--under", "a board", "--reason", "mopi-review", "--by", "A", "--out", str(self.folder / "plan.yaml"))
+        return self.run("dispose", "plan", *what, *said)
+
+    def carried_out(self) -> str:
+        """The certificate's id."""
+        plan = str(self.folder / "plan.yaml")
+        said = self.run("dispose", "carry-out", plan, "--by", "A", "--approved-by", "B", "--json")
+        return json.loads(said)["disposals"][0]["certificate"]
+
+    def copied(self, name: str) -> Path:
+        """Everything as it is now, put aside: archive with vault and DVC's cache, keys, remote."""
+        aside = self.folder.parent / name
+        for part in ("archive", "archive.keys", "remote"):
+            shutil.copytree(self.folder / part, aside / part, symlinks=True)
+        return aside
+
+
+class Known:
+    """What can be known of what is to go, by whoever has all the keys, while it is there."""
+
+    def __init__(self, house: House) -> None:
+        with Archive(house.root, house.keys) as archive:
+            self.tokens = archive.vault.tokens(subjects()).tolist()
+            held, secrets = archive.vault.secrets()
+            self.secrets = [secrets[np.searchsorted(held, token)].tobytes() for token in self.tokens]
+            self.sealed, self.rows = {}, {}  # per table: rows that rest on it as they lie on disk, and what they say
+            for name in TABLES:
+                index = archive.index(name)
+                self.sealed[name] = index.rows(index.reached(np.sort(self.tokens))).combine_chunks()
+                found = archive.sealer.entries(name, self.sealed[name]).to_pylist() if len(self.sealed[name]) else []
+                self.rows[name] = [entry[32:] for entry in found]
+            self.archive_secret = archive.vault.archive_secret
+
+
+def subjects() -> pa.Array:
+    records = record_keys(pa.array(["CONNECT"]), pa.array([GONE_RECORD]))
+    return pa.concat_arrays([nominal_keys(pa.array([GOING])), records])
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Iterator[House]:
+    """Two weeks, with a disposal between them; pushed, put aside; then the disposal of these tests; then a week."""
+    made = House(tmp_path_factory.mktemp("erasure") / "house")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(made.folder / "home"))
+        patch.setenv("TMPDIR", str(made.folder / "tmp"))
+        patch.setenv("DVC_SITE_CACHE_DIR", str(made.folder / "site"))
+        patch.setattr("tempfile.tempdir", str(made.folder / "tmp"))
+        made.run("init", "--name", "force")
+        made.dvc("remote", "add", "-d", "store", "../remote")
+        made.week(0)
+        made.planned("--record", "CONNECT", EARLIER)
+        made.carried_out()  # what it left to be worked out again names the nominal that goes now
+        made.week(1)
+        made.dvc("push", "--all-tags")
+        made.planned("--nominal", GOING, "--record", "CONNECT", GONE_RECORD)
+        made.plan = (made.folder / "plan.yaml").read_bytes()
+        made.known, made.before = Known(made), searched(made)
+        made.aside = made.copied("aside")
+        made.certificate = made.carried_out()
+        made.after = searched(made)
+        made.run("certificate", made.certificate)
+        made.run("dispose", "list")
+        made.run("verify")
+        made.week(2)
+        made.dvc("push", "--all-tags")
+        made.later = searched(made)
+        yield made
+
+
+# ---- the search ------------------------------------------------------------------------------------------------------
+
+
+def unpacked(house: House) -> Iterator[tuple[str, bytes]]:
+    """Every file but the extracts, as it is and unpacked; every object of git; and what today's keys open."""
+    inbox = house.folder / "inbox"
+    for path in sorted(house.folder.rglob("*")):
+        if not path.is_file() or inbox in path.parents:
+            continue
+        name = path.relative_to(house.folder).as_posix()
+        for layer, data in layers(path):
+            yield f"{name}, {layer}", data
+        if path.read_bytes()[:4] == b"PAR1":
+            yield from ((f"{name}, {what}", data) for what, data in numbers(path))
+        elif path.suffix == ".json" and b'"payload"' in path.read_bytes():
+            yield f"{name}, payload", base64.b64decode(json.loads(path.read_bytes())["payload"])
+    yield from objects(house.root)
+    yield from opened(house)
+
+
+def numbers(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The columns of numbers, as the eight bytes of each, however they were packed; and the boxes, whole."""
+    for field, column in zip((table := pq.read_table(path)).schema, table.columns, strict=True):
+        flat = column.combine_chunks()
+        flat = flat.flatten() if pa.types.is_list(field.type) else flat
+        if pa.types.is_int64(flat.type):
+            yield f"numbers of {field.name}", b"".join(value.to_bytes(8, "little") for value in flat.to_pylist())
+
+
+def objects(repository: Path) -> Iterator[tuple[str, bytes]]:
+    """Every object of git, reachable or not, unpacked."""
+    said = subprocess.run(
+        [*COMMITTED, "cat-file", "--batch-all-objects", "--batch", "--unordered"],
+        cwd=repository, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    at = 0
+    while at < len(said):
+        end = said.index(b"\n", at)
+        name, kind, size = said[at:end].decode().split(" ")
+        data = said[end + 1 : end + 1 + int(size)]
+        yield f"git {kind} {name}", data
+        if data[:2] == b'{"' and b'"payload"' in data:
+            yield f"git {kind} {name}, payload", base64.b64decode(json.loads(data)["payload"])
+        at = end + 2 + int(size)
+
+
+def opened(house: House) -> Iterator[tuple[str, bytes]]:
+    """What the keys of today open: the vault, what is derived, and every row that is not dead."""
+    with Archive(house.root, house.keys) as archive:
+        held = archive.vault
+        yield (
+            "opened keyring",
+            sealing.opened_blob(
+                MasterKey.open(house.keys / "master").bytes,
+                "vault keyring",
+                (house.root / "vault/keyring").read_bytes(),
+            ),
+        )
+        yield "opened secrets", held.secrets()[1].tobytes()
+        yield "opened tokens", held.secrets()[0].tobytes()
+        yield "opened names", "\n".join(held.keys(held.secrets()[0][1:]).to_pylist()).encode()
+        figures = house.root / "index" / "figures"
+        for build in range(len(archive.history.builds) + 1) if figures.exists() else ():
+            for secret in (held.derived_secret, held.archive_secret):
+                try:
+                    yield "opened figures", sealing.opened_blob(secret, f"figures {build}", figures.read_bytes())
+                except Tampered:
+                    continue
+        for name in TABLES:
+            index = archive.index(name)
+            alive = index.rows(np.flatnonzero(index.died == 0))
+            if alive.num_rows:
+                yield f"opened rows of {name}", b"\n".join(archive.sealer.entries(name, alive).to_pylist())
+
+
+def written(text: str) -> Iterator[bytes]:
+    """A word in each form in which a file could hold it."""
+    data = text.encode()
+    for shift in range(3):  # base64 of it at any place of a longer text
+        yield base64.b64encode(bytes(shift) + data)[4 if shift else 0 : -4]
+    yield from (data, text.encode("utf-16-le"), data.hex().encode())
+
+
+def forms(house: House) -> dict[str, list[bytes]]:
+    """What is searched for, by what it is."""
+    known = house.known
+    found = {f"word {word}": [form.lower() for form in written(word)] for word in WORDS}
+    for n, secret in enumerate(known.secrets):
+        found[f"secret {n}"] = [secret, secret.hex().encode(), base64.b64encode(secret)[:-1]]
+    for n, token in enumerate(known.tokens):
+        eight = token.to_bytes(8, "little")
+        found[f"token {n}"] = [eight, eight[::-1], f"{token:016x}".encode(), str(token).encode()]
+    for name, sealed in known.sealed.items():
+        for n, box in enumerate(sealed["box"].to_pylist()):
+            found[f"box {name} {n}"] = [box[:48], box[-48:]]
+    return found
+
+
+def searched(house: House) -> dict[str, set[str]]:
+    """The places in which each thing is found, by its name; a name without places was found nowhere."""
+    wanted = forms(house)
+    found: dict[str, set[str]] = {name: set() for name in wanted}
+    for place, data in unpacked(house):
+        low = data.lower()
+        for name, each in wanted.items():
+            if any(form in (low if name.startswith("word") else data) for form in each):
+                found[name].add(place)
+    return found
+
+
+def places(found: dict[str, set[str]], kind: str) -> list[set[str]]:
+    return [where for name, where in found.items() if name.startswith(kind)]
+
+
+# ---- forensic --------------------------------------------------------------------------------------------------------
+
+
+def test_before_the_disposal_the_search_finds_each_thing_where_it_may_be(house):
+    """Control: words in what the keys open, and in the plan; secrets in the vault; tokens and boxes in the segments."""
+    for name, found in house.before.items():
+        assert found, name
+    plan = {place for where in places(house.before, "word") for place in where if place.startswith("plan.yaml")}
+    assert plan
+    for where in places(house.before, "word"):
+        assert {place.split(" ")[0] for place in where} <= {"opened", "plan.yaml,"}
+    for where in places(house.before, "secret"):
+        assert where == {"opened secrets"}
+    for where in places(house.before, "token"):
+        stored = {place.split(",")[0] for place in where}
+        assert "opened tokens" in stored
+        assert {place for place in stored if place.startswith("archive/store/received/")}
+        assert {place for place in stored if place.startswith("archive/.dvc/cache/")}
+        assert {place for place in stored if place.startswith("remote/")}
+    assert any(
+        "archive/store/disposals/0001/again.parquet" in p for where in places(house.before, "token") for p in where
+    )
+    assert len(places(house.before, "box")) > 20
+    for where in places(house.before, "box"):
+        assert {place.split("/")[0] for place in where if "/" in place} >= {"archive", "remote"}
+        assert any(".dvc/cache" in place for place in where)
+
+
+@pytest.mark.parametrize("when", ["after", "later"])
+def test_afterwards_nothing_of_it_is_anywhere(house, when):
+    """Nor a week and a push later. Its token stands in the log's own entries, and tells nothing to anybody."""
+    found = getattr(house, when)
+    for name, where in found.items():
+        if not name.startswith("token"):
+            assert where == set(), name
+    for where in places(found, "token"):
+        assert where
+        for place in where:
+            assert re.match(r"archive/log/tile/entries/|archive/index/catalogue\.sqlite,|git blob ", place), place
+
+
+def test_the_git_objects_that_have_a_token_are_the_logs_own_entries(house):
+    blobs = {place for where in places(house.later, "token") for place in where if place.startswith("git blob")}
+    assert blobs
+    held = dict(objects(house.root))
+    for blob in blobs:
+        assert b'"act":"Disposed"' in held[blob]
+
+
+def test_the_search_looked_everywhere(house):
+    looked = " ".join(place for place, _ in unpacked(house))
+    for wanted in (
+        "archive/store/disposals/0002/fates.parquet, column segment", "archive/.dvc/cache/files/md5/",
+        "archive/.dvc/tmp", "remote/files/md5/", "archive/index/catalogue.sqlite", "archive/vault/keyring", ".shard", ".forgotten",
+        "archive.keys/master", "archive/audit_reports/certificates/", "json, payload", "git blob", "git tree",
+        "git commit", "git tag", "opened keyring", "opened rows of link", "opened figures", "site/",
+    ):  # fmt: skip
+        assert wanted in looked, wanted
+
+
+def test_a_full_git_and_dvc_clean_up_brings_nothing_to_light(house):
+    """Packed, reflogs and all: nothing was only out of reach."""
+    subprocess.run([*COMMITTED, "gc", "-q", "--prune=now"], cwd=house.root, check=True, capture_output=True)
+    for name, where in searched(house).items():
+        assert where == set() or name.startswith("token"), name
+
+
+def test_no_command_after_the_plan_says_a_word_of_it(house):
+    """What they print may end in a log of the machine. The plan itself was printed for the person who made it."""
+    commands = {name: said for name, said in house.said.items() if "dispose plan" not in name}
+    assert sum("carry-out" in name for name in commands) == 2
+    assert any(GOING in said for said in house.said.values())
+    for (name, said), word in ((item, word) for item in commands.items() for word in WORDS):
+        assert word not in said, name
+
+
+def test_nothing_is_left_lying_about(house):
+    """No plan, no half of a file, nothing in the temporary folder, and no file of the vault but those it names."""
+    left = [path for path in house.folder.rglob("*") if path.is_file() and "inbox" not in path.parts]
+    assert not [path for path in left if path.suffix == ".part" or path.name.startswith("plan.yaml")]
+    assert not [path for path in (house.folder / "tmp").rglob("*") if path.is_file() and path.stat().st_size]
+    assert [path.name for path in house.keys.iterdir() if "next" in path.name] == []
+    with Archive(house.root, house.keys) as archive:
+        names = {path.name for path in (house.root / "vault").iterdir() if path.name != ".writer"}
+        assert names == set(archive.vault.files)
+        assert archive.unlogged() == []
+
+
+def test_what_stays_is_all_there(house):
+    """Leaves and roots as they were published, other people's rows, and the links that live on with less."""
+    with (
+        Archive(house.root, house.keys) as archive,
+        Archive(house.aside / "archive", house.aside / "archive.keys") as old,
+    ):
+        verify.insist(verify.verify(archive))
+        assert [built.tables for built in archive.history.builds[:2]] == [built.tables for built in old.history.builds]
+        for name, sealed in house.known.sealed.items():
+            now = {leaf.tobytes() for leaf in archive.index(name).leaf}
+            assert set(sealed["leaf"].to_pylist()) <= now, name
+        links = asof.as_of(archive, WEEK[1]).links(theme="SOC").to_pylist()
+        assert [(x["a"], x["b"], x["reduced"]) for x in links] == [
+            (STAY[0], STAY[1], 1),
+            (STAY[2], STAY[6], 0),
+            (STAY[3], STAY[4], 0),
+        ]
