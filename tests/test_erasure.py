@@ -157,7 +157,8 @@ def house(tmp_path_factory) -> Iterator[House]:
         made.dvc("push", "--all-tags")
         made.planned("--nominal", GOING, "--record", "CONNECT", GONE_RECORD)
         made.plan = (made.folder / "plan.yaml").read_bytes()
-        made.known, made.before = Known(made), searched(made)
+        made.known = Known(made)
+        made.before = searched(made)
         made.aside = made.copied("aside")
         made.certificate = made.carried_out()
         made.after = searched(made)
@@ -245,20 +246,22 @@ def opened(house: House) -> Iterator[tuple[str, bytes]]:
                 yield f"opened rows of {name}", b"\n".join(archive.sealer.entries(name, alive).to_pylist())
 
 
-def written(text: str) -> Iterator[bytes]:
-    """A word in each form in which a file could hold it."""
-    data = text.encode()
-    for shift in range(3):  # base64 of it at any place of a longer text
-        yield base64.b64encode(bytes(shift) + data)[4 if shift else 0 : -4]
-    yield from (data, text.encode("utf-16-le"), data.hex().encode())
+def coded(data: bytes) -> Iterator[bytes]:
+    """Base64 of it, as it stands within that of any longer text; without the characters that its neighbours share."""
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + data)
+        yield whole[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
 
 
 def forms(house: House) -> dict[str, list[bytes]]:
     """What is searched for, by what it is."""
     known = house.known
-    found = {f"word {word}": [form.lower() for form in written(word)] for word in WORDS}
+    found = {}
+    for word in WORDS:
+        plain = [word.encode(), word.lower().encode(), word.upper().encode(), word.encode("utf-16-le")]
+        found[f"word {word}"] = [*plain, word.encode().hex().encode(), *coded(word.encode())]
     for n, secret in enumerate(known.secrets):
-        found[f"secret {n}"] = [secret, secret.hex().encode(), base64.b64encode(secret)[:-1]]
+        found[f"secret {n}"] = [secret, secret.hex().encode(), *coded(secret)]
     for n, token in enumerate(known.tokens):
         eight = token.to_bytes(8, "little")
         found[f"token {n}"] = [eight, eight[::-1], f"{token:016x}".encode(), str(token).encode()]
@@ -273,9 +276,8 @@ def searched(house: House) -> dict[str, set[str]]:
     wanted = forms(house)
     found: dict[str, set[str]] = {name: set() for name in wanted}
     for place, data in unpacked(house):
-        low = data.lower()
         for name, each in wanted.items():
-            if any(form in (low if name.startswith("word") else data) for form in each):
+            if any(form in data for form in each):
                 found[name].add(place)
     return found
 
@@ -337,7 +339,8 @@ def test_the_search_looked_everywhere(house):
     looked = " ".join(place for place, _ in unpacked(house))
     for wanted in (
         "archive/store/disposals/0002/fates.parquet, column segment", "archive/.dvc/cache/files/md5/",
-        "archive/.dvc/tmp", "remote/files/md5/", "archive/index/catalogue.sqlite", "archive/vault/keyring", ".shard", ".forgotten",
+        "archive/.dvc/tmp", "remote/files/md5/", "archive/index/catalogue.sqlite", "archive/vault/keyring", ".shard",
+        ".forgotten",
         "archive.keys/master", "archive/audit_reports/certificates/", "json, payload", "git blob", "git tree",
         "git commit", "git tag", "opened keyring", "opened rows of link", "opened figures", "site/",
     ):  # fmt: skip
@@ -389,3 +392,141 @@ def test_what_stays_is_all_there(house):
             (STAY[2], STAY[6], 0),
             (STAY[3], STAY[4], 0),
         ]
+
+
+# ---- old copies ------------------------------------------------------------------------------------------------------
+
+
+class Keys:
+    """All that is secret today, and what of it could stand for a secret that is gone."""
+
+    def __init__(self, house: House) -> None:
+        self.master = MasterKey.open(house.keys / "master").bytes
+        self.vault = Vault(house.root / "vault", self.master)
+        ring = canonical.loads(
+            sealing.opened_blob(self.master, "vault keyring", (house.root / "vault" / "keyring").read_bytes())
+        )
+        self.ring = {bytes.fromhex(key) for key in re.findall(r'"([0-9a-f]{64})"', json.dumps(ring))}
+        self.every = {self.master, *self.ring, *(secret.tobytes() for secret in self.vault.secrets()[1])}
+
+
+@pytest.fixture(scope="module")
+def today(house) -> Keys:
+    return Keys(house)
+
+
+def dead_and_living(house: House, table: str) -> tuple[pa.Table, pa.Table]:
+    """Rows of a copy of the files from before: those that rest on what is gone, and the others."""
+    with Archive(house.aside / "archive", house.aside / "archive.keys") as old:
+        index = old.index(table)
+        dead = index.reached(np.sort(house.known.tokens))
+        others = np.setdiff1d(np.flatnonzero(index.died == 0), dead)
+        return index.rows(dead).combine_chunks(), index.rows(others).combine_chunks()
+
+
+def test_the_copies_from_before_open_with_the_keys_from_before(house):
+    """Control: all that is tried below would succeed with what was destroyed."""
+    with Archive(house.aside / "archive", house.aside / "archive.keys") as old:
+        for table in TABLES:
+            dead, living = dead_and_living(house, table)
+            assert len(old.sealer.open(table, dead)) == len(dead)
+            assert len(old.sealer.open(table, living)) == len(living)
+        assert GOING in asof.as_of(old, WEEK[1]).nominals()["nominal"].to_pylist()
+        assert sum(len(dead_and_living(house, table)[0]) for table in TABLES) > 20
+
+
+def test_an_old_vault_and_todays_master_key(house, today):
+    with pytest.raises(Tampered, match="the vault's keyring does not open: the master key is another one"):
+        Vault(house.aside / "archive" / "vault", today.master)
+    old = MasterKey.open(house.aside / "archive.keys" / "master").bytes
+    with pytest.raises(Tampered, match="the vault's keyring does not open: the master key is another one"):
+        Vault(house.root / "vault", old)
+
+
+def test_an_old_vault_and_every_key_that_there_is_today(house, today):
+    """Neither its keyring, nor a shard of it that held what is gone, nor what it recognised, nor the figures put away.
+
+    A shard in which nothing died is the same file today.
+    """
+    old, labels = house.aside / "archive", 0
+    blobs = [("vault keyring", old / "vault" / "keyring")]
+    blobs += [(f"vault shard {path.stem}", path) for path in sorted((old / "vault").glob("*.shard"))]
+    blobs += [(f"vault forgotten {path.stem}", path) for path in sorted((old / "vault").glob("*.forgotten"))]
+    blobs += [(f"figures {build}", old / "index" / "figures") for build in (1, 2)]
+    assert {label.split(" ")[1] for label, _ in blobs} >= {"keyring", "shard", "forgotten", "1", "2"}
+    for label, path in blobs:
+        same = house.root / path.relative_to(old)
+        if same.exists() and same.read_bytes() == path.read_bytes():
+            continue
+        labels += 1
+        for key in today.every:
+            with pytest.raises(Tampered, match="does not open: the key is another one"):
+                sealing.opened_blob(key, label, path.read_bytes())
+    assert labels >= 4
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_old_segments_and_todays_vault(house, today, table):
+    """No row that rested on what is gone opens, whatever is put in the place of the lost secret; all others do."""
+    dead, living = dead_and_living(house, table)
+    with Archive(house.root, house.keys) as archive:
+        assert len(archive.sealer.open(table, living)) == len(living)
+        for at in range(len(dead)):
+            with pytest.raises(Missing, match="the vault no longer holds [12] of the secrets that these rows need"):
+                archive.sealer.open(table, dead.slice(at, 1))
+    tokens, secrets = today.vault.secrets()
+    held = dict(zip(tokens.tolist(), (secret.tobytes() for secret in secrets), strict=True))
+    owners, counts = parents_of(dead)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    stand_ins = [b"", bytes(32), *today.ring]
+    for at, (leaf, box) in enumerate(zip(dead["leaf"].to_pylist(), dead["box"].to_pylist(), strict=True)):
+        parents = owners[starts[at] : starts[at + 1]].tolist()
+        assert set(parents) & set(house.known.tokens)
+        guesses = [b"".join(held.get(parent, instead) for parent in parents) for instead in stand_ins]
+        guesses += [b"".join(hashlib.sha256(b"%d" % p).digest() if p not in held else held[p] for p in parents)]
+        for z in guesses:
+            with pytest.raises(Tampered, match="does not open to its leaf"):
+                sealing.open_batch(table, [z], [leaf], [box])
+
+
+def test_an_old_archive_beside_todays_vault_and_keys(house, tmp_path):
+    """Its log is older than the vault. It answers about nobody who is gone, and the rows of the others open."""
+    shutil.copytree(house.aside / "archive", tmp_path / "force")
+    shutil.rmtree(tmp_path / "force" / "vault")
+    shutil.copytree(house.root / "vault", tmp_path / "force" / "vault")
+    with Archive(tmp_path / "force", house.keys) as archive:
+        snapshot = asof.as_of(archive, WEEK[1])
+        for ask in (snapshot.answer, snapshot.links, lambda: snapshot.explain(GOING, STAY[2])):
+            with pytest.raises(Missing):
+                ask()
+        with pytest.raises(Missing, match="no nominal of that id is held"):
+            snapshot.links(nominal=GOING)
+        found = [fault for step in verify.verify(archive) for fault in step.faults]
+        assert any("the vault lacks 2 secrets that rows of table record need" in fault for fault in found)
+    again = tmp_path / "force" / "store" / "disposals" / "0001" / "again.parquet"
+    tokens = pq.read_table(again)["token"].to_numpy()
+    named = np.intersect1d(tokens, house.known.tokens)
+    assert len(named) == 1  # the earlier disposal had it work the nominal out again
+    with Archive(house.root, house.keys) as archive, pytest.raises(Missing, match="no name for 1 of 1 tokens"):
+        archive.vault.keys(named)
+
+
+def test_an_old_clone_and_an_old_remote_beside_todays_vault_and_keys(house, tmp_path):
+    """What git and DVC gave a colleague before: the same, and no more."""
+    clone = tmp_path / "clone"
+    subprocess.run([*COMMITTED, "clone", "-q", str(house.aside / "archive"), str(clone)], check=True)
+    config = clone / ".dvc" / "config"
+    config.write_text(config.read_text().replace("../../remote", str(house.aside / "remote")))
+    house.dvc("pull", "-q", folder=clone)
+    shutil.copytree(house.root / "vault", clone / "vault")
+    with Archive(clone, house.keys) as archive:
+        for table in TABLES:
+            dead, living = dead_and_living(house, table)
+            index = archive.index(table)
+            at = index.reached(np.sort(house.known.tokens))
+            assert sorted(leaf.tobytes() for leaf in index.leaf[at]) == sorted(dead["leaf"].to_pylist())
+            for one in at.tolist():
+                with pytest.raises(Missing, match="the vault no longer holds"):
+                    archive.sealer.open(table, index.rows(np.array([one])))
+            others = np.setdiff1d(np.flatnonzero(index.died == 0), at)
+            assert len(archive.sealer.open(table, index.rows(others))) == len(living)
