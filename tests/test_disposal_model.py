@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -226,7 +226,7 @@ class Model:
             kept_out |= things
         self.known -= things
         self.gone |= things
-        month = utc(moment(on) + timedelta(days=USUAL.retention.returns_days))[:7]
+        month = utc(datetime.fromisoformat(on) + timedelta(days=USUAL.retention.returns_days))[:7]
         for thing in things:
             self.forgotten[thing] = month
             self.restricted.pop(thing, None)
@@ -314,12 +314,6 @@ def people_of(table: str, row: dict[str, Any]) -> set[str]:
     return {thing for thing in reference.parents(table, row) if isinstance(thing, str)} if table != "person" else set()
 
 
-def moment(instant: str) -> Any:
-    from datetime import datetime
-
-    return datetime.fromisoformat(instant)
-
-
 def key_of(thing: Thing) -> str:
     return f"n\x1f{thing}" if isinstance(thing, str) else "r\x1f" + "\x1f".join(thing)
 
@@ -362,6 +356,8 @@ class Machine(RuleBasedStateMachine):
         self.chance, self.sources = chance, Sources(chance)
         self.receive()
         self.build()
+        if chance.random() < 0.5:
+            self.hold()
 
     def teardown(self) -> None:
         try:
@@ -466,6 +462,9 @@ class Machine(RuleBasedStateMachine):
             things.append("never heard of")
         if model.restricted and self.chance.random() < 0.3:
             things += self.some(model.restricted, 1)
+        held = set().union(*(held.named for held in model.holds.values())) & model.known
+        if held and self.chance.random() < 0.5:
+            things += self.some(held, 1)
         self.carry_out(things)
 
     @rule()
@@ -544,7 +543,7 @@ class Machine(RuleBasedStateMachine):
             some_networks = {chance.choice(networks)}
         if 0.6 < scope < 0.8:
             first = utc(self.sources.now - timedelta(days=chance.choice((90, 20, 10))))
-            days = (first[:10], utc(moment(first) + timedelta(days=2))[:10])
+            days = (first[:10], utc(datetime.fromisoformat(first) + timedelta(days=2))[:10])
         everything = not (named or some_networks or days)
         case, on = chance.choice(CASES), self.now()
         placed = holding.place(

@@ -378,6 +378,14 @@ def test_figures_tell_of_a_merged_id_although_it_gave_no_link(force):
     assert force.as_of(AFTER[1]).nominals(nominal="ANN")["records"].to_pylist() == [1]
 
 
+def test_figures_tell_of_a_record_that_gave_no_link_and_knew_somebody_by_another_id(force):
+    week(force, 0, record("R-1", "ANN", "BOB"), record("R-4", "ANN-2"), merges=[merged("ANN-2", "ANN")])
+    force.dispose("CONNECT R-4", on=AFTER[0])
+    assert strengths(force, AFTER[0]) == {"ANN": None, "BOB": 100}
+    week(force, 1)
+    assert force.as_of(AFTER[1]).nominals(nominal="ANN")["records"].to_pylist() == [1]
+
+
 def test_the_id_in_the_middle_of_a_chain_goes_and_its_ends_part(force):
     """ANN-3 was judged to be ANN-2, and she to be ANN. Nobody said that ANN-3 is ANN."""
     week(
@@ -551,6 +559,7 @@ def test_after_the_days_that_params_set_nobody_knows_it_again(force, tmp_path):
     assert PARAMS.retention.returns_days == 365
     week(force, 0, record("R-1", "ANN", "BOB"))
     force.dispose("ANN", on=AFTER[0])
+    week(force, 1)
     for day, kept_out in (("2027-01-31", 1), ("2027-02-01", 0)):
         back = write_extract(
             tmp_path / day, [record(f"R-{day}", "ANN", "BOB")], cut_off=f"{day}T12:00:00Z", mode="delta"
