@@ -145,10 +145,17 @@ class History:
     @property
     def files(self) -> Mapping[str, str]:
         """Every stored file that the log names, with the SHA-256 that it has for it last."""
+        return self._files(self.disposals)
+
+    @property
+    def files_at_rest(self) -> Mapping[str, str]:
+        """The same, with the SHA-256 from before a disposal that is logged as expunging and is not yet certified."""
+        return self._files([disposal for disposal in self.disposals if disposal.certified])
+
+    def _files(self, expunged: Sequence[Disposal]) -> Mapping[str, str]:
         named: dict[str, str] = {}
-        acts = [*self.extracts, *self.builds]
-        for disposal in self.disposals:
-            acts += [disposal.first] + ([disposal.expunged] if disposal.expunged else [])
+        acts = [*self.extracts, *self.builds, *(disposal.first for disposal in self.disposals)]
+        acts += [disposal.expunged for disposal in expunged if disposal.expunged]
         for act in acts:
             named.update({file.path: file.sha256 for file in act.files})
         return named

@@ -46,6 +46,8 @@ class Step:
 
 def verify(archive: Archive, *, label: str | None = None, report: Report = lambda *_: None) -> list[Step]:
     """Check the whole archive, or what one build rests on (steps 1 to 3, 5, 6, and its own files and rows)."""
+    archive.refresh()
+    archive.forget()  # what is on disk is to be looked at, and not what is in memory
     builds = [archive.history.build(label)] if label else list(archive.history.builds)
     return [
         _step(1, "log entries", lambda: _log(archive)),
@@ -111,7 +113,7 @@ def _order(archive: Archive) -> Iterator[str]:
 
 
 def _files(archive: Archive, builds: list[entries.Built] | None, report: Report) -> Iterator[str]:
-    named = dict(archive.history.files)
+    named, at_rest = dict(archive.history.files), archive.history.files_at_rest
     if builds is not None:
         own = {file.path for built in builds for file in built.files}
         named = {path: sha256 for path, sha256 in named.items() if path in own}
@@ -121,26 +123,35 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
         if not path.exists():
             yield f"file {name} is not there"
         else:
-            yield "" if rows.digest(path) == sha256 else f"file {name} has other bytes than those that were logged"
+            # While a disposal is at work, or was cut off, a file is as it was or as it is to be.
+            known = {sha256, at_rest.get(name)}
+            yield "" if rows.digest(path) in known else f"file {name} has other bytes than those that were logged"
     if builds is None:
         unlogged = archive.unlogged()
-        begun = {_begun(archive, path) for path in unlogged if path.parent.parent.name != "received"}
+        begun = {_begun(archive, path) for path in unlogged if path.parent.parent.name not in _NUMBERED}
         for path in unlogged:
             if _begun(archive, path) is None or len(begun) > 1:
                 yield f"file {archive.relative(path)} is in the archive and the log does not know it"
     report("Files", len(named), len(named))
 
 
-def _begun(archive: Archive, path: Path) -> str | None:
-    """Which extract or build, at work or cut off, would have written this file that the log does not know; or None.
+_NUMBERED = {
+    "received": (*SOURCE_TABLES, "changes"),
+    "disposals": ("fates", "again", "left_out", "link"),
+}
 
-    Nothing reads such a file, and the next build writes over it or removes it. There is one writer, so there is one
-    such build and one such extract at most, and it comes after all that the log knows.
+
+def _begun(archive: Archive, path: Path) -> str | None:
+    """Which extract, build or disposal, at work or cut off, would have written this file that the log does not know; or
+    None.
+
+    Nothing reads such a file, and the next one writes over it or removes it. There is one writer, so there is one such
+    of each at most, and it comes after all that the log knows.
     """
-    if path.parent.parent.name == "received":
-        name = path.parent.name
-        known = path.suffix == ".part" or path.stem in (*SOURCE_TABLES, "changes")
-        return name if known and name == f"{len(archive.history.extracts) + 1:04d}" else None
+    if path.parent.parent.name in _NUMBERED:
+        name, known = path.parent.name, path.suffix == ".part" or path.stem in _NUMBERED[path.parent.parent.name]
+        held = archive.history.disposals if path.parent.parent.name == "disposals" else archive.history.extracts
+        return name if known and name == f"{len(held) + 1:04d}" else None
     label = re.fullmatch(r"\.?(\d{4}-W(?:0[1-9]|[1-4]\d|5[0-3]))(\.\d+)?\..+", path.name)
     if not label:
         return None
@@ -210,7 +221,8 @@ def _vault(archive: Archive) -> Iterator[str]:
 
 def _disposals(archive: Archive) -> Iterator[str]:
     """Those that are certified; one that was cut off is no fault, and `provenance dispose list` says so."""
-    gone = np.array([t for d in archive.history.disposals for t in d.nominals + d.records], np.int64)
+    done = archive.history.disposals[: archive.vault.disposals]
+    gone = np.array([t for d in done for t in d.nominals + d.records], np.int64)
     held = int(archive.vault.retained(gone).sum())
     yield f"the vault still holds {held} secrets that the log disposed of" if held else ""
     for name in TABLES:

@@ -277,6 +277,17 @@ class Model:
         shared += [reference.parents("link", row) for build in self.builds for row in build.living("link")]
         return reference.reached(named, same, shared) & self.known
 
+    def released(self) -> dict[str, set[Thing]]:
+        """What no hold keeps any more, by plan; of the rest, takes note of holds that have come to reach it."""
+        waiting: dict[str, set[Thing]] = {}
+        for thing, restriction in self.restricted.items():
+            holds = self.holding(thing)
+            if not holds:
+                waiting.setdefault(restriction.plan, set()).add(thing)
+            elif holds - restriction.holds:
+                restriction.holds = holds
+        return waiting
+
     def withheld(self, case: str = "") -> set[Thing]:
         mine = {hold for hold, held in self.holds.items() if held.case == case}
         return {thing for thing, restriction in self.restricted.items() if not restriction.holds & mine}
@@ -570,14 +581,7 @@ class Machine(RuleBasedStateMachine):
     def finish(self) -> None:
         """What waited for a hold goes when the last one ends, by the plan that asked for it."""
         model, archive = self.model, self.force.archive
-        waiting: dict[str, set[Thing]] = {}
-        for thing, restriction in model.restricted.items():
-            holds = model.holding(thing)
-            if not holds:
-                waiting.setdefault(restriction.plan, set()).add(thing)
-            elif holds - restriction.holds:
-                restriction.holds = holds
-        before = len(archive.history.disposals)
+        waiting, before = model.released(), len(archive.history.disposals)
         done = disposal.finish(archive, USUAL, HARM, on=self.now(), by="officer")
         assert len(done) == len(waiting)
         for place in range(before, len(archive.history.disposals)):
@@ -621,6 +625,7 @@ class Machine(RuleBasedStateMachine):
         said = {"on": self.now(), "by": "tests", "under": "a story"}
         restored = backups.replay(into, force.keys, USUAL, HARM, **said)
         assert not restored.finished
+        assert not self.model.released()  # but for what another hold has come to reach, which was said now
         force.archive = Archive(into, force.keys)
         self.done["restored"] += 1
         self.check()
