@@ -125,7 +125,9 @@ class Catalogue:
             return f"{self._name} cannot be read"
         finally:
             self.close()
-        if held != list(log.entries(0, len(held))):
+        if len(held) > log.size:  # another process has logged meanwhile, and caught up
+            log.refresh()
+        if held != list(log.entries(0, min(len(held), log.size))):
             return f"{self._name} says other things than the log"
         return ""
 

@@ -616,8 +616,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.backup)
     def restore(self) -> None:
         """An old backup, with the log, the vault and the later files of the day, is the archive of the day."""
-        force, size = self.force, self.force.archive.log.size
-        into = Path(self.home.name) / f"restored-{size}"
+        force, into = self.force, Path(self.home.name) / f"restored-{self.done['restored']}"
         shutil.copytree(force.keys, into.with_name(into.name + ".keys"))
         force.archive.close()
         old, force.root, force.keys = force.root, into, into.with_name(into.name + ".keys")
