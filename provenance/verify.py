@@ -17,6 +17,7 @@ were shown, which only a witness or an earlier notice can tell.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ class Step:
 
 def verify(archive: Archive, *, label: str | None = None, report: Report = lambda *_: None) -> list[Step]:
     """Check the whole archive, or what one build rests on (steps 1 to 3, 5, 6, and its own files and rows)."""
-    archive.refresh()
+    with contextlib.suppress(ProvenanceError):  # step 1 says what is wrong
+        archive.refresh()
     archive.forget()  # what is on disk is to be looked at, and not what is in memory
     builds = [archive.history.build(label)] if label else list(archive.history.builds)
     return [
