@@ -2,19 +2,19 @@
 
 Each judgement is dated, attributed and reversible, and rests on evidence: a name and a birth date alone are refused
 (R17). A split undoes a merge and blocks that merge from then on. What was refused or blocked is listed, never dropped
-in silence. A circle of merges names no one and is Malformed.
+in silence. Of a circle of merges the last one is blocked, since a circle names no one.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance.errors import Malformed, shape
 from provenance.records import MERGES, SPLIT
 
 CANONICAL = pa.schema([("nominal", pa.string()), ("canonical", pa.string())])
@@ -25,6 +25,7 @@ BLOCKED = pa.schema(
 NO_EVIDENCE = "no-evidence"  # empty, or nothing but words for a name and a birth date
 SPLIT_BEFORE = "split-before"  # a person judged these two to be different people
 ALREADY_MERGED = "already-merged"  # into someone else; that judgement is split first, so that no merge ends unseen
+CLOSES_A_CIRCLE = "closes-a-circle"  # `into_nominal` stands, through earlier merges, for `from_nominal` itself
 
 # What is left of "same name and DOB 1990-01-31" once these words, figures and signs are gone is no evidence. A rule of
 # thumb: it cannot tell a name from a reason, so a person still has to read what was written.
@@ -51,11 +52,12 @@ def resolve(merges: pa.Table) -> Identities:
     """The identities after all of `merges` (schema MERGES), taken in the order of `at`, then of their content.
 
     A merge holds until a split of its `from_nominal`; the same merge, in either direction, is blocked from then on. The
-    same merge again changes nothing. Chains are followed to their end. Raises Malformed on a circle.
+    same merge again changes nothing. Chains are followed to their end.
     """
     # Judgements are acts of people: thousands, not millions, and each may depend on the one before. So this walks them;
     # only the chains, which the records multiply, are followed in bulk.
     into: dict[str, str] = {}
+    stood_for: Counter[str] = Counter()  # how many were merged into each: a circle closes at one of these only
     split: set[frozenset[str]] = set()
     blocked: list[tuple[str, str, str, str]] = []
     ordered = merges.select(MERGES.names).sort_by([(name, "ascending") for name in _ORDER])
@@ -64,15 +66,21 @@ def resolve(merges: pa.Table) -> Identities:
     ):
         if target == SPLIT:
             if source in into:
-                split.add(frozenset((source, into.pop(source))))
+                target = into.pop(source)
+                stood_for[target] -= 1
+                split.add(frozenset((source, target)))
         elif not is_evidence(evidence):
             blocked.append((source, target, at, NO_EVIDENCE))
         elif frozenset((source, target)) in split:
             blocked.append((source, target, at, SPLIT_BEFORE))
         elif into.get(source, target) != target:
             blocked.append((source, target, at, ALREADY_MERGED))
-        else:
-            into[source] = target
+        elif source not in into:
+            if source == target or (stood_for[source] and _end(into, target) == source):
+                blocked.append((source, target, at, CLOSES_A_CIRCLE))
+            else:
+                into[source] = target
+                stood_for[target] += 1
     columns = list(zip(*blocked, strict=True)) or [[]] * len(BLOCKED)
     return Identities(_follow(into), pa.table([pa.array(column, pa.string()) for column in columns], schema=BLOCKED))
 
@@ -85,6 +93,12 @@ def is_evidence(text: str) -> bool:
     return bool(set(re.findall(r"[^\W\d_]+", text.casefold())) - _NAME_AND_BIRTH)
 
 
+def _end(into: dict[str, str], nominal: str) -> str:
+    while nominal in into:
+        nominal = into[nominal]
+    return nominal
+
+
 def _follow(into: dict[str, str]) -> pa.Table:
     """Pointer jumping: each round halves every chain, so n merges need at most log2(n) + 1 rounds."""
     names = pa.array(sorted(set(into) | set(into.values())), pa.string())
@@ -94,10 +108,5 @@ def _follow(into: dict[str, str]) -> pa.Table:
     end = step
     for _ in range(len(names).bit_length() + 1):
         end = end[end]
-    moved = np.zeros(len(names), dtype=bool)
-    moved[sources] = True
-    if moved[end].any():  # an end that moves on is no end
-        circle = names[int(np.flatnonzero(moved[end])[0])].as_py()
-        raise Malformed(f"merges form a circle: found {shape(circle)} merged into itself, wanted one at the end")
-    order = np.flatnonzero(moved)
+    order = np.sort(sources)
     return pa.table([names.take(order), names.take(end[order])], schema=CANONICAL)

@@ -889,7 +889,6 @@ def test_an_order_of_a_source_is_carried_out_by_people_and_is_then_gone_itself(f
     assert counts(force, AFTER[0])["order"] == {"disposed": 1}
 
 
-@pytest.mark.xfail(raises=Malformed, strict=True, reason="a circle that a disposal leaves stops it, and any build")
 def test_judgements_that_were_no_circle_with_somebody_are_none_without_them(force):
     """ANN was judged to be ZED, later to be BOB, which was blocked, and BOB to be ANN; ZED goes. Of a circle the last
     judgement is to be blocked: a disposal, and the weeks to come, must not fail for what the sources said in order."""
