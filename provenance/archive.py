@@ -83,6 +83,7 @@ class Archive:
         Vault.create(root / "vault", MasterKey.open(keys / "master").bytes)
         log = Log.create(root / "log", origin=name, key=signing)
         vkey = str(signing.verifier)
+        durable.write(root / "log" / "policy", f"log {signing.verifier}\nquorum none\n".encode())
         log.append([entries.Founded(on=on, by=by, under=under, archive=name, format=FORMAT, vkey=vkey)], key=signing)
         durable.write(root / "archive.json", canonical.dumps({"archive": name, "format": FORMAT, "vkey": vkey}) + b"\n")
         return cls(root, keys)
@@ -133,6 +134,10 @@ class Archive:
     def signing_key(self) -> SigningKey:
         """The key that signs the log's heads and the build statements."""
         return SigningKey.open(self.keys / "log.pem", name=self.name)
+
+    def signers(self) -> tuple[Verifier, ...]:
+        """Every key that has signed the log, in order of time."""
+        return (self.vkey,)
 
     def relative(self, path: Path) -> str:
         """A file's name within the archive, as the log writes it."""
@@ -249,7 +254,7 @@ class Archive:
         return self.root / "store" / stage / f"{label}.changes.parquet"
 
     def disposal_file(self, number: int, name: str) -> Path:
-        """Where a disposal says what it reached (`fates`, `again`, `left_out`), or holds the heirs of a table."""
+        """Where a disposal says what it reached (`fates`, `again`, `gaps`, `left_out`) or holds a table's heirs."""
         return self.root / "store" / "disposals" / f"{number:04d}" / f"{name}.parquet"
 
     def unlogged(self) -> list[Path]:

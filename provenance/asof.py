@@ -80,7 +80,7 @@ class Snapshot:
         tables: dict[str, dict[str, int]] = {}
         reasons: dict[str, int] = {}
         for name in TABLES:
-            index, at = self.archive.index(name), self._every(name)
+            index, at = self.archive.index(name), self.positions(name)
             numbers, counts = np.unique(index.died[at], return_counts=True)
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
                 if number:
@@ -91,7 +91,7 @@ class Snapshot:
             if name in ("nominal", "network"):
                 standing = self._standing(name)
                 standing = standing[self.archive.shown(name, standing, case=self.case)]
-                found["computed_with_erased"] = int(self._is_marked(name, standing).sum())
+                found["computed_with_erased"] = int(self.is_marked(name, standing).sum())
             if any(found.values()):
                 tables[name] = {state: count for state, count in found.items() if count}
         totals = {
@@ -106,7 +106,7 @@ class Snapshot:
         return sum(
             int((self.archive.shown(name, at, case=self.case) & ~self.archive.shown(name, at)).sum())
             for name in TABLES
-            for at in [self._every(name)]
+            for at in [self.positions(name)]
         )
 
     def _states(self, table: str, at: np.ndarray) -> np.ndarray:
@@ -132,7 +132,7 @@ class Snapshot:
         index = self.archive.index("link")
         at = self._standing("link", theme)
         if nominal is not None:
-            token = self._token(nominal)
+            token = self.token(nominal)
             at = at[(index.a[at] == token) | (index.b[at] == token)]
         if network is not None:
             members = self.nominals(network=network)
@@ -149,7 +149,7 @@ class Snapshot:
         """
         at = self._standing("nominal", theme or (_theme_of(network) if network else None))
         if nominal is not None:
-            at = at[self.archive.index("nominal").a[at] == self._token(nominal)]
+            at = at[self.archive.index("nominal").a[at] == self.token(nominal)]
         content = self._content("nominal", at)
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
@@ -175,7 +175,7 @@ class Snapshot:
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
         """The links between two people, one per theme, each with every record behind it. Raises Missing without any."""
-        one, other = self._token(a), self._token(b)
+        one, other = self.token(a), self.token(b)
         index, at = self.archive.index("link"), self._standing("link")
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
         found = self._content("link", at[pair]).to_pylist()
@@ -200,7 +200,7 @@ class Snapshot:
 
     def canonical(self, nominal: str) -> str:
         """Who `nominal` was judged to be in this build: another id where records were merged, else the same."""
-        self._keep_up()
+        self.keep_up()
         at = pc.index(self._identities["nominal"], nominal).as_py()
         return nominal if at < 0 else self._identities["canonical"][at].as_py()
 
@@ -267,7 +267,7 @@ class Snapshot:
         history = self.archive.history
         return len(history.disposals), len(history.restricted), sum(hold.stands for hold in history.holds.values())
 
-    def _keep_up(self) -> None:
+    def keep_up(self) -> None:
         """Take in what others have logged: a snapshot may be kept for hours, and shows nothing that has since gone.
 
         Raises Overtaken when something has, once nothing of it is remembered here.
@@ -287,14 +287,14 @@ class Snapshot:
     def _identities(self) -> pa.Table:
         return identity.resolve(self._content("identity", self._standing("identity"))).canonical.combine_chunks()
 
-    def _every(self, table: str) -> np.ndarray:
+    def positions(self, table: str) -> np.ndarray:
         """Positions of the rows that the build had, the dead among them."""
         return self.archive.index(table).standing(self._number)
 
     def _standing(self, table: str, theme: str | None = None) -> np.ndarray:
         """Positions of the rows that may still be read, a dead row's heir in its place."""
         index = self.archive.index(table)
-        at = index.living(self._every(table))
+        at = index.living(self.positions(table))
         return at if theme is None else at[index.theme[at] == _code(theme)]
 
     def _reducible(self, at: np.ndarray) -> np.ndarray:
@@ -306,15 +306,20 @@ class Snapshot:
     def _withheld(self) -> np.ndarray:
         return self.archive.withheld(self.case)
 
-    def _is_marked(self, table: str, at: np.ndarray) -> np.ndarray:
-        """Which figures were computed with what is gone, or is out of view."""
+    def is_marked(self, table: str, at: np.ndarray) -> np.ndarray:
+        """Which figures (of `nominal` or `network`) were computed with what is gone, or is out of view."""
         # A row that stands on in a later build was worked out again for it, without what was gone by then.
         after = np.array([0, *(disposal.after for disposal in self.archive.history.disposals)])
         index = self.archive.index(table)
-        found = after[index.marked[at]] >= self._number
-        if len(self._withheld):
-            found |= rows.among(index.a[at], self._near_withheld) if table == "nominal" else self._holds_withheld(at)
-        return found
+        return (after[index.marked[at]] >= self._number) | self.is_near_withheld(table, at)
+
+    def is_near_withheld(self, table: str, at: np.ndarray) -> np.ndarray:
+        """Which figures (of `nominal` or `network`) would tell of what is restricted and is not for this case."""
+        if not len(self._withheld):
+            return np.zeros(len(at), bool)
+        if table == "nominal":
+            return rows.among(self.archive.index(table).a[at], self._near_withheld)
+        return self._holds_withheld(at)
 
     @cached_property
     def _near_withheld(self) -> np.ndarray:
@@ -342,7 +347,8 @@ class Snapshot:
         network = self.archive.sealer.open("network", self.archive.index("network").rows(at))["network"]
         return pc.is_in(network, value_set=pc.unique(ids)).to_numpy(zero_copy_only=False)
 
-    def _token(self, nominal: str) -> int:
+    def token(self, nominal: str) -> int:
+        """What stands for whoever `nominal` was judged to be. Raises Missing where nobody of that id is shown."""
         token = int(self.archive.vault.tokens(vault.nominal_keys(pa.array([self.canonical(nominal)], pa.string())))[0])
         if not token or token in self._withheld:
             raise Missing(
@@ -351,7 +357,7 @@ class Snapshot:
         return token
 
     def _content(self, table: str, at: np.ndarray) -> pa.Table:
-        self._keep_up()
+        self.keep_up()
         shown = self.archive.shown(table, at, case=self.case)
         content = self._read(table, at[shown])
         if table == "link":
@@ -360,24 +366,33 @@ class Snapshot:
             if len(less):
                 content = pa.concat_tables([content, self._reduced(less).drop_columns(["owner"])])
         elif table in _FIGURES:
-            marked = pa.array(self._is_marked(table, at[shown]))
-            for name in _FIGURES[table] if not self.case else ():
+            marked = self.is_marked(table, at[shown])
+            # A case is shown what was computed with what is gone, and not what is restricted for another case.
+            hidden = pa.array(self.is_near_withheld(table, at[shown]) if self.case else marked)
+            for name in _FIGURES[table]:
                 place = content.column_names.index(name)
-                withheld = pc.if_else(marked, pa.scalar(None, pa.int64()), content[name].combine_chunks())
+                withheld = pc.if_else(hidden, pa.scalar(None, pa.int64()), content[name].combine_chunks())
                 content = content.set_column(place, name, withheld)
-            content = content.append_column("computed_with_erased", marked.cast(pa.int64()))
+            content = content.append_column("computed_with_erased", pa.array(marked.astype(np.int64)))
         return content.sort_by([(name, "ascending") for name in TABLES[table].key]).combine_chunks()
 
     def _is_heir(self, at: np.ndarray) -> np.ndarray:
         """Which links at `at` stand in this build for others; in a later one they may stand as their own."""
         found = self.archive.index("link").segment[at] < 0
         if found.any():
-            found[found] = ~np.isin(at[found], self._every("link"))
+            found[found] = ~np.isin(at[found], self.positions("link"))
         return found
 
+    def entries(self, table: str, at: np.ndarray) -> pa.Array:
+        """Salt and row of each at `at`, as its leaf was made from. Whether they may be shown is the caller's to ask."""
+        return self._unsealed(self.archive.sealer.entries, table, at)
+
     def _read(self, table: str, at: np.ndarray) -> pa.Table:
+        return self._unsealed(self.archive.sealer.open, table, at)
+
+    def _unsealed(self, opener: Callable[[str, pa.Table], _T], table: str, at: np.ndarray) -> _T:
         try:
-            return self.archive.sealer.open(table, self.archive.index(table).rows(at))
+            return opener(table, self.archive.index(table).rows(at))
         except (Missing, Tampered):
             if self.archive.is_overtaken():
                 raise Overtaken(f"build {self.label} was disposed of in part while it was read: ask again") from None

@@ -95,13 +95,17 @@ class Catalogue:
 
     def acts(self, kinds: Iterable[str], start: int = 0) -> Sequence[entries.Act]:
         """Acts of these kinds from log index `start` on, in log order."""
+        return [act for _, act in self.placed(kinds, start)]
+
+    def placed(self, kinds: Iterable[str], start: int = 0) -> Sequence[tuple[int, entries.Act]]:
+        """The same, each with its place in the log."""
         with Session(self._open()) as session:
             found = session.exec(
-                select(LoggedAct.body)
+                select(LoggedAct.index, LoggedAct.body)
                 .where(LoggedAct.kind.in_(list(kinds)), LoggedAct.index >= start)
                 .order_by(LoggedAct.index)
             ).all()
-        return [entries.from_bytes(body) for body in found]
+        return [(index, entries.from_bytes(body)) for index, body in found]
 
     def place(self, kind: str, label: str) -> int | None:
         """Where in the log the act of this kind and label stands, the last one if there are several."""

@@ -458,6 +458,7 @@ def _disposed(
     files = {
         archive.disposal_file(number, "fates"): lambda path: rows.write_fates(path, found.fates),
         archive.disposal_file(number, "again"): lambda path: rows.write_table(path, found.again),
+        archive.disposal_file(number, "gaps"): lambda path: rows.write_table(path, found.gaps),
         archive.disposal_file(number, "left_out"): lambda path: rows.write_table(path, found.left_out),
     }
     if found.heirs.rows.num_rows:

@@ -189,6 +189,14 @@ class Founded(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rekeyed(Act):
+    """Another key signs what is logged from here on; this entry is the last act under the one before."""
+
+    vkey: Text
+    reason: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Received(Act):
     """An extract came in and its good rows were kept."""
 
@@ -419,7 +427,7 @@ class Unknown:
 ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
-        Founded, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released, Reviewed,
+        Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released, Reviewed,
         Restricted, Disposed, Expunged, Certified, Consulted, Quarantined, Restored,
     )
 }  # fmt: skip

@@ -50,11 +50,7 @@ def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
             raise Tampered(f"file {file.path} is not as it was logged: the disposal stops before it, preserve both")
     dead = _dead(archive, number)
     tokens = np.array(sorted(_tokens(archive, number)), np.int64)
-    again = [
-        archive.disposal_file(d.number, "again")
-        for d in archive.history.disposals
-        if rows.among(_again(archive, d.number)["token"].to_numpy(), tokens).any()
-    ]
+    again = [path for path in _lists(archive) if rows.among(_list(path)["token"].to_numpy(), tokens).any()]
     for done, path in enumerate([*dead, *again]):
         report("Expunging", done, len(dead) + len(again))
         name = archive.relative(path)
@@ -68,7 +64,7 @@ def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
 def _write_again(target: Path, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
     if dead is not None:
         return rows.blank(path, target, dead.rows)
-    held = rows.read_table(path, propagation.AGAIN)
+    held = _list(path)
     return rows.write_table(target, held.filter(pa.array(~rows.among(held["token"].to_numpy(), tokens))))
 
 
@@ -156,29 +152,33 @@ def check(archive: Archive, number: int, report: Report) -> None:
     for name in TABLES:
         if len(archive.index(name).reached(tokens)):
             raise Tampered(f"table {name} has living rows that rest on what was disposed of")
-    for each in archive.history.disposals:
-        if rows.among(_again(archive, each.number)["token"].to_numpy(), tokens).any():
-            raise Tampered(f"disposal {each.number} still names what disposal {number} destroyed")
+    for path in _lists(archive):
+        if rows.among(_list(path)["token"].to_numpy(), tokens).any():
+            raise Tampered(f"file {archive.relative(path)} still names what disposal {number} destroyed")
     heirs = np.flatnonzero((archive.index("link").segment == -number) & (archive.index("link").died == 0))
     archive.sealer.open("link", archive.index("link").rows(heirs))
     report("Checking", len(disposal.expunged.files), len(disposal.expunged.files))
 
 
 def roots_of(archive: Archive, number: int) -> tuple[str, str]:
-    """RFC 6962 roots over the leaves of the rows that died, and over leaf and heir's leaf together of those that live
-    on with less; both in byte order, hexadecimal.
-    """
-    holes, heirs = [np.zeros((0, 32), np.uint8)], np.zeros((0, 64), np.uint8)
-    for name in TABLES:
-        index = archive.index(name)
-        at = np.flatnonzero(index.died == number)
-        holes.append(index.leaf[at])
-        if name == "link":
-            less = at[index.heir[at] >= 0]
-            heirs = np.concatenate([index.leaf[less], index.leaf[index.heir[less]]], axis=1)
-    leaves = np.sort(rows.as_keys(np.concatenate(holes)))
-    pairs = sorted(pair.tobytes() for pair in heirs)
-    return merkle.root(leaves.view(np.uint8)).hex(), merkle.root(b"".join(map(merkle.leaf_hash, pairs))).hex()
+    """RFC 6962 roots over `holes` and over the leaf hashes of `heirs`, hexadecimal."""
+    pairs = b"".join(map(merkle.leaf_hash, heirs(archive, number)))
+    return merkle.root(holes(archive, number)).hex(), merkle.root(pairs).hex()
+
+
+def holes(archive: Archive, number: int) -> np.ndarray:
+    """Leaves of the rows that died by a disposal, (n, 32) uint8, in byte order."""
+    found = [archive.index(name).leaf[archive.index(name).died == number] for name in TABLES]
+    leaves = np.sort(rows.as_keys(np.concatenate(found)))
+    return np.ascontiguousarray(leaves).view(np.uint8).reshape(-1, 32)
+
+
+def heirs(archive: Archive, number: int) -> list[bytes]:
+    """Leaf and heir's leaf together, 64 bytes, of each row that lives on with less; in byte order."""
+    index = archive.index("link")
+    less = np.flatnonzero((index.died == number) & (index.heir >= 0))
+    pairs = np.concatenate([index.leaf[less], index.leaf[index.heir[less]]], axis=1)
+    return sorted(pair.tobytes() for pair in pairs)
 
 
 def _check_segment(archive: Archive, table: str, segment: int, path: Path, number: int, tokens: np.ndarray) -> None:
@@ -226,8 +226,16 @@ def _tokens(archive: Archive, number: int) -> list[int]:
     return disposal.nominals + disposal.records
 
 
-def _again(archive: Archive, number: int) -> pa.Table:
-    return rows.read_table(archive.disposal_file(number, "again"), propagation.AGAIN)
+def _lists(archive: Archive) -> list[Path]:
+    """The files in which disposals name tokens of who and what lives on, for as long as it does."""
+    return [archive.disposal_file(d.number, name) for d in archive.history.disposals for name in _NAMING]
+
+
+def _list(path: Path) -> pa.Table:
+    return rows.read_table(path, _NAMING[path.stem])
+
+
+_NAMING = {"again": propagation.AGAIN, "gaps": propagation.GAPS}
 
 
 def _beside(archive: Archive, number: int, path: Path) -> Path:

@@ -159,13 +159,21 @@ class Log:
             except Malformed as error:
                 raise Malformed(f"log entry is no act: entry {index}: {error}") from error
 
-    def inclusion(self, index: int) -> list[bytes]:
-        """The path from entry `index` to this head's root; see `merkle.root_from_path`."""
-        return merkle.inclusion_path(index, self.size, self._node)
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """The path from entry `index` to the root of the first `size` entries (None: all), see `merkle.root_from_path`.
 
-    def consistency(self, old: int) -> list[bytes]:
-        """The path from the head of `old` entries to this one; see `merkle.check_consistency`."""
-        return merkle.consistency_path(old, self.size, self._node)
+        `size` may be that of an earlier head, which somebody outside has.
+        """
+        return merkle.inclusion_path(index, self._within(size), self._node)
+
+    def consistency(self, old: int, size: int | None = None) -> list[bytes]:
+        """The path from the head of `old` entries to that of `size` (None: this one), see `merkle.check_consistency`."""
+        return merkle.consistency_path(old, self._within(size), self._node)
+
+    def _within(self, size: int | None) -> int:
+        if size is not None and not 0 <= size <= self.size:
+            raise Malformed(f"log head of {size} entries: wanted one of at most {self.size}, which the log has")
+        return self.size if size is None else size
 
     def root_at(self, size: int) -> bytes:
         """The root over the first `size` entries. Raises Tampered naming the tile that does not verify."""

@@ -82,7 +82,7 @@ class Verifier:
         if self.kind == COSIGNATURE:
             if len(signature) != 8 + 64 or signature[0] >> 7:
                 raise Tampered(f"signature does not verify: by {self.name}, not in the form of a cosignature")
-            message = f"cosignature/v1\ntime {cosigned_at(signature)}\n".encode() + text
+            message = _cosigned(text, cosigned_at(signature))
             signature = signature[8:]
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
@@ -206,6 +206,31 @@ def opened_checkpoint(data: bytes, log: Verifier, *witnesses: Verifier) -> tuple
     if checkpoint.origin != log.name:
         raise Tampered(f"checkpoint: origin {checkpoint.origin}, wanted the log's own, {log.name}")
     return checkpoint, [signature for verifier, signature in opened if verifier != log]
+
+
+def cosign(checkpoint: bytes, key: Signer, at: int) -> Signature:
+    """A witness's line under a signed checkpoint: at `at`, seconds since 1970, it knew no larger head of that log.
+
+    cosignature/v1 (c2sp.org/tlog-cosignature); the line is by `cosigner(key.verifier)`. Whether the head deserves it
+    was for the caller to find out. Raises Malformed when it is no signed checkpoint.
+    """
+    if not 0 <= at < 2**63:
+        raise Malformed(f"cosignature: time {at}, wanted 0 <= time < 2**63")
+    text = Note.parse(checkpoint).text
+    Checkpoint.parse(text)
+    signature = key.sign(_cosigned(text.encode(), at))
+    verifier = cosigner(key.verifier)
+    return Signature(verifier.name, verifier.key_id, at.to_bytes(8, "big") + signature)
+
+
+def cosigner(verifier: Verifier) -> Verifier:
+    """The same public key under the same name, for cosignatures: another type, so another hash in its vkey."""
+    return Verifier(verifier.name, verifier.public, COSIGNATURE)
+
+
+def _cosigned(text: bytes, at: int) -> bytes:
+    """What a cosignature of that time is over."""
+    return f"cosignature/v1\ntime {at}\n".encode() + text
 
 
 def encode_base64(data: bytes) -> str:

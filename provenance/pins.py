@@ -22,6 +22,7 @@ COMMITTED = (  # what git holds of an archive
 )  # fmt: skip
 # The log and the statements answer for themselves; week.yaml is edited to announce a build.
 _SETTINGS = tuple(name for name in COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
+_SETTINGS += ("log/policy", "log/tsa")
 _IGNORED = """\
 # Secrets and what is derived never enter git; DVC carries the sealed rows.
 /vault/

@@ -31,6 +31,9 @@ from provenance.selection import Side
 from provenance.tables import SUPPORTS, TABLES
 
 AGAIN = pa.schema([("token", pa.int64()), ("person", pa.bool_())])
+# Whose links died, by the token of each end that lives on: once the rows are blank, nothing else tells which leaves
+# belong under a person's `links_root`.
+GAPS = pa.schema([("token", pa.int64()), ("theme", pa.int8()), ("segment", pa.int32()), ("row", pa.int32())])
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -41,6 +44,7 @@ class Reach:
     fates: pa.Table  # rows.FATES
     heirs: rows.Sealed  # links that live on with less
     again: pa.Table  # AGAIN: the people and records that the next build works out again
+    gaps: pa.Table  # GAPS
     left_out: pa.Table  # LEFT_OUT: by how much the last build's counts change; may be below zero
 
 
@@ -59,6 +63,7 @@ def reach(archive: Archive, tokens: np.ndarray, params: Params, table: HarmTable
         pa.concat_tables(fates),
         heirs,
         pa.table([pa.array(both), pa.array(np.arange(len(both)) < len(people))], schema=AGAIN),
+        _gaps(archive, dying["link"], tokens),
         _left_out(archive, dying, reached, params, table),
     )
 
@@ -70,6 +75,15 @@ def to_work_out_again(archive: Archive, disposals: Sequence[Disposal]) -> tuple[
     person = whole["person"].to_numpy()
     tokens = whole["token"].to_numpy()
     return np.unique(tokens[person]), np.unique(tokens[~person])
+
+
+def gaps(archive: Archive, token: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the links of a nominal that died by a disposal, whatever build had them, and the theme of each."""
+    tables = [rows.read_table(archive.disposal_file(d.number, "gaps"), GAPS) for d in archive.history.disposals]
+    found = pa.concat_tables([GAPS.empty_table(), *tables])
+    mine = found.filter(pc.equal(found["token"], token)).combine_chunks()
+    at = archive.index("link").positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
+    return at, mine["theme"].to_numpy()
 
 
 def reduced(archive: Archive, links: pa.Table, away: np.ndarray, handling_order: Sequence[str]) -> pa.Table:
@@ -163,6 +177,16 @@ def _handling_orders(archive: Archive, at: np.ndarray) -> list[tuple[str, ...]]:
     }
     fallback = archive.handling_order(archive.history.builds[-1])
     return [order_of[number] or fallback for number in first.tolist()]
+
+
+def _gaps(archive: Archive, dying: np.ndarray, tokens: np.ndarray) -> pa.Table:
+    index = archive.index("link")
+    ends, at = np.concatenate([index.a[dying], index.b[dying]]), np.tile(dying, 2)
+    stay = ~rows.among(ends, tokens)
+    ends, at = ends[stay], at[stay]
+    order = np.lexsort((index.row[at], index.segment[at], ends))
+    at = at[order]
+    return pa.table([ends[order], index.theme[at], index.segment[at], index.row[at]], schema=GAPS)
 
 
 class _Groups:

@@ -17,15 +17,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
     "doors": """api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof cli.explain
-                cli.diff cli.verify cli.hold cli.review cli.dispose cli.certificate cli.backup cli.restore cli
-                cli.__main__""",
-    "answers": "asof verify",
+                cli.diff cli.verify cli.hold cli.review cli.dispose cli.certificate cli.checkpoint cli.witness cli.timestamp
+                cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
+    "answers": "asof proving verify",
     "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
-               reviewing expunging disposal backups""",
-    "keeping": "durable keys vault crew rows log catalogue archive",
-    "rules": """merkle notes sealing params harm tables grading identity retention links engine networks entries holds
-                statements certificates history extracts""",
+               reviewing expunging disposal backups rekeying witnessing stamping publicising""",
+    "keeping": "durable keys vault crew rows log heads catalogue archive",
+    "rules": """merkle notes policies proofs sealing params harm tables grading identity retention links engine networks
+                entries holds statements certificates history extracts notices stamps steps packs""",
     "words": "errors canonical moments records",
+    "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }
 PLACE = {
     module: (row, column)

@@ -69,7 +69,7 @@ STEPS = (
     ("the catalogue takes it in", "index/catalogue.sha256"),
 )
 LOGGED = 2  # the place of the step from which on there is no way back
-FILED = {"fates.parquet", "again.parquet", "left_out.parquet", "link.parquet"}
+FILED = {"fates.parquet", "again.parquet", "gaps.parquet", "left_out.parquet", "link.parquet"}
 NOBODY = 2**22 + 1  # one more than Linux gives to any process
 
 

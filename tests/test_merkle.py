@@ -63,6 +63,18 @@ def test_each_inclusion_path_is_the_definition_s_and_no_other_will_do(size):
                 merkle.root_from_path(LEAVES[index], index, size, wrong)
 
 
+@pytest.mark.parametrize("size", range(65))
+def test_a_tree_in_memory_gives_the_same_root_and_paths(size):
+    tree = merkle.Tree(b"".join(LEAVES[:size]))
+    assert (tree.size, tree.root) == (size, root_of(size))
+    assert [tree.path(index) for index in range(size)] == [
+        merkle.inclusion_path(index, size, read) for index in range(size)
+    ]
+    for outside in (-1, size):
+        with pytest.raises(Malformed, match="inclusion path: index"):
+            tree.path(outside)
+
+
 @pytest.mark.parametrize("new", range(1, 65))
 def test_each_consistency_path_is_the_definition_s_and_no_other_will_do(new):
     for old in range(1, new + 1):

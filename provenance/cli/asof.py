@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, waiting
+from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, now, progress, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,11 +20,19 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.option("--nominal", metavar="N", help="One person and their links.")
 @click.option("--network", metavar="ID", help="One network, its members and the links between them.")
 @click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
+@click.option("--proof", metavar="FOLDER", help="Write the answer with its proof, for an outsider, to a new FOLDER.")
 @case
 @as_json
 @click.pass_obj
 def asof(
-    door: Door, when: str, nominal: str | None, network: str | None, theme: str | None, case: str, as_json: bool
+    door: Door,
+    when: str,
+    nominal: str | None,
+    network: str | None,
+    theme: str | None,
+    proof: str | None,
+    case: str,
+    as_json: bool,
 ) -> None:
     """What the dashboard showed at WHEN.
 
@@ -49,6 +58,8 @@ def asof(
         with waiting("Reading the build and checking its roots"):
             snapshot, answer = asof.whole(ask)
         consulted(archive, snapshot)
+        if proof:
+            answer["proof"] = _prove(snapshot, when, Path(proof), nominal, network, theme)
         failed = [f for f in archive.history.failures if snapshot.built.cut_off < f.cut_off <= _latest(snapshot, when)]
         answer["failed_since"] = [{"build": f.label, "cut_off": f.cut_off, "reason": f.reason} for f in failed]
         if as_json:
@@ -60,8 +71,36 @@ def asof(
             _links(out, answer["links"])
             if nominal is None:
                 _networks(out, answer["networks"])
+            if proof:
+                _proved(out, Path(proof), answer["proof"])
             out.print("[dim]--json lists everything; `provenance explain A B --as-of WHEN` shows the records.[/dim]")
         insist(answer)
+
+
+def _prove(
+    snapshot: Any, when: str, folder: Path, nominal: str | None, network: str | None, theme: str | None
+) -> dict[str, Any]:
+    import dataclasses
+
+    from provenance import asof, moments, proving
+
+    moment = "" if moments.is_date(when) else moments.utc(moments.parse(when))
+    subject = {"nominal": nominal or "", "network": network or "", "theme": theme or ""}
+    with progress("Proving") as report:
+        made = asof.whole(lambda: proving.prove(snapshot, folder, as_of=moment, on=now(), report=report, **subject))
+    return {"folder": str(folder), **dataclasses.asdict(made)}
+
+
+def _proved(out: Console, folder: Path, made: dict[str, Any]) -> None:
+    """What was written, for the person who will hand it over."""
+    withheld = f" and {made['withheld']:,} as bare digests" if made["withheld"] else ""
+    complete = f"\nComplete   all links of this nominal in {', '.join(made['complete'])}" if made["complete"] else ""
+    signed = ", ".join(made["cosigned"]) or "nobody outside the force"
+    enough = "" if made["quorum_met"] else " (fewer than the policy wants)"
+    out.print(f"Proof      {folder}", markup=False)
+    out.print(f"Rows       {made['shown']:,} shown{withheld}{complete}")
+    out.print(f"Head       {made['head']:,} entries of the log; signed outside by {signed}{enough}", markup=False)
+    out.print("Whoever receives it opens verify.html in it, or runs verify.py; READ-ME-FIRST.txt says how.\n")
 
 
 def _latest(snapshot: Any, when: str) -> str:

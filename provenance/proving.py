@@ -1,0 +1,434 @@
+"""An answer, with all that an outsider needs to check it: the pack.
+
+A folder of plain files in published formats: the rows as they were hashed, each with its path to the root of its table;
+the build's log entry, its proof and its signed statement; the head that they are under, with what witnesses and
+time-stamps say of it; and two programs that check all of that without this software. docs/reference.md lists the files.
+
+What may not be shown is in it as a bare digest, which keeps its place: disposed of (its certificate accounts for it),
+living on with less (the certificate pairs old and new), restricted for a case, or figures that would tell what is gone.
+For one nominal the pack proves that no link is left out: the nominal's row carries the root over all of their links.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, propagation, rows, vault
+from provenance.asof import Snapshot
+from provenance.entries import Certified, Founded, Published, Rekeyed, Withdrawn
+from provenance.errors import Conflict, Tampered
+from provenance.notes import Checkpoint, encode_base64
+from provenance.policies import Opened, Policy
+from provenance.proofs import AddCheckpoint, Proof
+from provenance.records import THEMES
+from provenance.tables import TABLES
+
+FORMAT = "provenance-pack/1"
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a pack holds."""
+
+    shown: int  # rows
+    withheld: int
+    complete: tuple[str, ...]  # themes in which it proves that no link of the nominal is left out
+    head: int  # entries of the log under the head that everything in it is under
+    cosigned: tuple[str, ...]  # witnesses who signed that head
+    quorum_met: bool
+
+
+def prove(
+    snapshot: Snapshot,
+    folder: Path,
+    *,
+    as_of: str,
+    on: str,
+    nominal: str = "",
+    network: str = "",
+    theme: str = "",
+    report: Report = lambda *_: None,
+) -> Made:
+    """Write the pack of an answer into a new folder: what is there is whole.
+
+    Raises Conflict where the folder is there already, and as the answer itself does.
+    """
+    if folder.exists():
+        raise Conflict(f"folder {folder.name} is there already: wanted a new name for the pack")
+    chosen = _Chosen(snapshot, nominal, network, theme)
+    staged = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    try:
+        made = _Pack(snapshot, staged, report).write(chosen, as_of, on)
+        staged.rename(folder)
+        durable.sync_folder(folder.resolve().parent)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    return made
+
+
+class _Chosen:
+    """Which rows an answer is about, by table: positions in the index of what the build's root is over."""
+
+    def __init__(self, snapshot: Snapshot, nominal: str, network: str, theme: str) -> None:
+        self.snapshot, self.archive = snapshot, snapshot.archive
+        self.person = snapshot.canonical(nominal) if nominal else ""  # another id where records were merged
+        self.question = {
+            "nominal": nominal, "person": self.person, "network": network, "theme": theme, "case": snapshot.case,
+        }  # fmt: skip
+        people = snapshot.nominals(nominal=nominal or None, network=network or None, theme=theme or None)
+        self._links(nominal, network, theme)
+        self.people = self._at("nominal", vault.nominal_keys(people["nominal"].combine_chunks()), people["theme"])
+        near = snapshot.is_near_withheld("nominal", self.people) if nominal else np.zeros(len(self.people), bool)
+        # Of these themes the pack does not prove that it is complete: it would tell of what is restricted.
+        self.guarded = np.unique(self.archive.index("nominal").theme[self.people[near]])
+        self.networks = self._networks(network, theme, people["network"], whole=not (nominal or network))
+
+    def _links(self, nominal: str, network: str, theme: str) -> None:
+        """`links`, positions of the build's own rows; `last`, of what is left of each (itself where it lives, -1 where
+        nothing is); `themes`, the code of each.
+        """
+        snapshot, index = self.snapshot, self.archive.index("link")
+        every = snapshot.positions("link")
+        last = every.copy()
+        while len(dead := np.flatnonzero((last >= 0) & (index.died[last] > 0))):
+            last[dead] = index.heir[last[dead]]
+        themes = np.where(last >= 0, index.theme[last], 0)
+        wanted = last >= 0
+        if nominal:
+            token = snapshot.token(nominal)
+            wanted &= (index.a[last] == token) | (index.b[last] == token)
+            gone, of = propagation.gaps(self.archive, token)
+            mine = np.isin(gone, every)
+            place = np.searchsorted(every, gone[mine])
+            wanted[place], themes[place] = True, of[mine]
+        elif network:
+            members = snapshot.nominals(network=network)["nominal"].combine_chunks()
+            tokens = self.archive.vault.tokens(vault.nominal_keys(members))
+            wanted &= rows.among(index.a[last], tokens) & rows.among(index.b[last], tokens)
+            theme = theme or network.split("-")[0]
+        elif not theme:
+            wanted[:] = True
+        if theme:
+            wanted &= themes == THEMES.index(theme) + 1
+        self.links, self.last, self.themes = every[wanted], last[wanted], themes[wanted]
+
+    def _at(self, table: str, keys: pa.Array, themes: pa.ChunkedArray | None) -> np.ndarray:
+        index, at = self.archive.index(table), self.snapshot.positions(table)
+        tokens = self.archive.vault.tokens(keys)
+        found = at[rows.among(index.a[at], tokens) & (index.died[at] == 0)]
+        if themes is None:
+            return found
+        wanted = set(zip(tokens.tolist(), (THEMES.index(t) + 1 for t in themes.to_pylist()), strict=True))
+        mine = zip(index.a[found].tolist(), index.theme[found].tolist(), strict=True)
+        return found[[pair in wanted for pair in mine]]
+
+    def _networks(self, network: str, theme: str, named: pa.ChunkedArray, *, whole: bool) -> np.ndarray:
+        index, at = self.archive.index("network"), self.snapshot.positions("network")
+        if whole:
+            return at if not theme else at[index.theme[at] == THEMES.index(theme) + 1]
+        ids = self.archive.sealer.open("network", index.rows(at))["network"]
+        return at[pc.is_in(ids, value_set=pc.unique(named)).to_numpy(zero_copy_only=False)]
+
+    def records(self, contents: Iterable[bytes]) -> np.ndarray:
+        """Positions of the records that these links (rows as text) name."""
+        shown = canonical.table(pa.array(list(contents), pa.large_binary()), TABLES["link"].columns)
+        supports, _ = propagation.unfolded(shown)
+        named = supports.group_by(["system", "record_id"]).aggregate([])
+        at = self._at("record", vault.record_keys(named["system"], named["record_id"]), None)
+        return at[self.archive.shown("record", at, case=self.snapshot.case)]
+
+
+class _Pack:
+    """The files of one pack, written into a folder that is not its own yet."""
+
+    def __init__(self, snapshot: Snapshot, folder: Path, report: Report) -> None:
+        self.snapshot, self.archive, self.folder, self.report = snapshot, snapshot.archive, folder, report
+        self._holes, self._pairs = cache(self._all_holes), cache(self._all_pairs)
+        self.disposals: set[int] = set()  # whose certificates are wanted
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, chosen: _Chosen, as_of: str, on: str) -> Made:
+        snapshot, archive = self.snapshot, self.archive
+        contents = self._links(chosen)
+        self._figures("nominal", chosen.people, whole=bool(chosen.person))
+        self._figures("network", chosen.networks, whole=False)
+        self._rows("record", chosen.records(contents))
+        complete, incomplete = self._complete(chosen)
+        self.report("Gathering the proofs", 0, 1)
+        indexes = self._indexes()
+        head, opened = self._head(
+            max(indexes["keys"] + indexes["certified"] + [indexes["built"], indexes["published"]])
+        )
+        if indexes["ended"] >= opened.checkpoint.size:
+            indexes["ended"] = -1
+        self._log(indexes, head, opened.checkpoint.size)
+        self._published_heads(head, opened.checkpoint, indexes["built"])
+        publication, handling, conditions = snapshot.publication, *self._handling(contents)
+        self._write(
+            "pack.json",
+            canonical.dumps(
+                {
+                    "format": FORMAT,
+                    "archive": archive.name,
+                    "build": snapshot.label,
+                    "number": snapshot.built.number,
+                    "as_of": as_of,
+                    "published_from": publication.start if publication else "",
+                    "published_to": publication.end if publication and indexes["ended"] >= 0 else "",
+                    "cut_off": snapshot.built.cut_off,
+                    "root": snapshot.root,
+                    "question": chosen.question,
+                    "handling": handling,
+                    "conditions": conditions,
+                    "caveat": snapshot.landing_page["text"],
+                    "caveat_version": snapshot.landing_page["version"],
+                    "made_on": on,
+                    "disposed": dict(snapshot.disposed),
+                    "entries": indexes,
+                    "complete": complete,
+                    "incomplete": incomplete,
+                }
+            ),
+        )
+        self.lines.sort(key=lambda line: (line["table"], line["index"]))
+        self._write("rows.jsonl", b"".join(canonical.dumps(line) + b"\n" for line in self.lines))
+        self._write("statement.json", archive.statement(snapshot.label).read_bytes())
+        for name in ("verify.html", "verify.py", "READ-ME-FIRST.txt"):
+            self._write(name, resources.files("provenance.standalone").joinpath(name).read_bytes())
+        snapshot.keep_up()  # last: what went meanwhile must not be in it
+        self._sums()
+        self.report("Gathering the proofs", 1, 1)
+        withheld = sum("withheld" in line for line in self.lines)
+        return Made(
+            len(self.lines) - withheld, withheld, tuple(item["theme"] for item in complete), opened.checkpoint.size,
+            tuple(name for name, *_ in opened.cosigned), opened.quorum_met,
+        )  # fmt: skip
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "wb") as handle:
+            handle.write(data)
+
+    def _sums(self) -> None:
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file())
+        sums = [f"{rows.digest(path)}  {path.relative_to(self.folder).as_posix()}\n" for path in files]
+        self._write("SHA256SUMS", "".join(sorted(sums, key=lambda line: line[66:])).encode())
+
+    def _lines(self, table: str, at: np.ndarray) -> list[dict[str, Any]]:
+        """A line per row, with its place and path in the table's tree and nothing of the row yet."""
+        self.report(f"Rows: {table}", 0, 1)
+        index, every = self.archive.index(table), self.snapshot.positions(table)
+        order = np.argsort(rows.as_keys(index.leaf[every]), kind="stable")
+        tree = merkle.Tree(np.ascontiguousarray(index.leaf[every[order]]))
+        rank = np.empty(len(every), np.int64)
+        rank[order] = np.arange(len(every))
+        lines = [{"table": table, **_place(tree, place)} for place in rank[np.searchsorted(every, at)].tolist()]
+        self.lines += lines
+        self.report(f"Rows: {table}", 1, 1)
+        return lines
+
+    def _rows(self, table: str, at: np.ndarray) -> list[bytes]:
+        """Rows that may be shown."""
+        shown = [entry.as_py() for entry in self.snapshot.entries(table, at)] if len(at) else []
+        for line, entry in zip(self._lines(table, at), shown, strict=True):
+            line["entry"] = encode_base64(entry)
+        return [entry[merkle.DIGEST :] for entry in shown]
+
+    def _figures(self, table: str, at: np.ndarray, *, whole: bool) -> None:
+        """Rows whose figures may tell of what is gone (R35).
+
+        They are shown to a case; with `whole`, since without them nothing proves that an answer is complete, to anyone
+        whom they tell of nothing restricted, and marked.
+        """
+        marked, snapshot = self.snapshot.is_marked(table, at), self.snapshot
+        hidden = snapshot.is_near_withheld(table, at) if whole or snapshot.case else marked
+        self._rows(table, at[~hidden & ~marked])
+        start = len(self.lines)
+        self._rows(table, at[~hidden & marked])
+        for line in self.lines[start:]:
+            line["computed_with_erased"] = True
+        self._bare(table, at[hidden], "figures")
+
+    def _bare(self, table: str, at: np.ndarray, why: str) -> list[dict[str, Any]]:
+        lines, leaves = self._lines(table, at), self.archive.index(table).leaf[at]
+        for line, leaf in zip(lines, leaves, strict=True):
+            line.update(leaf=leaf.tobytes().hex(), withheld=why)
+        return lines
+
+    def _links(self, chosen: _Chosen) -> list[bytes]:
+        """The links, as rows or as bare leaves; returns the rows that are shown."""
+        at, last = chosen.links, chosen.last
+        present = last >= 0
+        shown = np.zeros(len(at), bool)
+        shown[present] = self.archive.shown("link", last[present], case=self.snapshot.case)
+        same = last == at
+        told = ~np.isin(chosen.themes, chosen.guarded)  # or a bare leaf would tell what the figures may not
+        contents = self._rows("link", at[same & shown])
+        self._bare("link", at[told & present & ~shown], "restricted")
+        contents += self._reduced(at[~same & shown], last[~same & shown])
+        self._bare("link", at[~same & present & ~shown], "restricted")
+        gone = at[~present]
+        for line, number in zip(
+            self._bare("link", gone, "disposed"), self.archive.index("link").died[gone], strict=True
+        ):
+            holes, tree = self._holes(int(number))
+            line.update(disposal=self._disposal(int(number)), hole=_place(tree, holes[bytes.fromhex(line["leaf"])]))
+        return contents
+
+    def _reduced(self, at: np.ndarray, last: np.ndarray) -> list[bytes]:
+        """Links that live on with less: what they are now, and for each time the certificate's pair of leaves."""
+        index = self.archive.index("link")
+        left = [entry.as_py() for entry in self.snapshot.entries("link", last)] if len(last) else []
+        for line, place, entry in zip(self._bare("link", at, "reduced"), at.tolist(), left, strict=True):
+            steps = []
+            while index.died[place]:
+                heir, number = int(index.heir[place]), int(index.died[place])
+                pairs, tree = self._pairs(number)
+                old, new = (index.leaf[at].tobytes() for at in (place, heir))
+                steps.append({"disposal": self._disposal(number), "leaf": new.hex(), **_place(tree, pairs[old + new])})
+                place = heir
+            line.update(heirs=steps, entry=encode_base64(entry))
+        return [entry[merkle.DIGEST :] for entry in left]
+
+    def _all_holes(self, number: int) -> tuple[dict[bytes, int], merkle.Tree]:
+        leaves = expunging.holes(self.archive, number)
+        return {leaf.tobytes(): place for place, leaf in enumerate(leaves)}, merkle.Tree(leaves)
+
+    def _all_pairs(self, number: int) -> tuple[dict[bytes, int], merkle.Tree]:
+        pairs = expunging.heirs(self.archive, number)
+        return {pair: at for at, pair in enumerate(pairs)}, merkle.Tree(b"".join(map(merkle.leaf_hash, pairs)))
+
+    def _disposal(self, number: int) -> str:
+        """Its id; the pack will hold its certificate. Raises Conflict while it has none."""
+        act = self.archive.history.disposals[number - 1]
+        if act.certified is None:
+            raise Conflict(
+                f"disposal {act.first.disposal} has no certificate yet: wanted `provenance dispose resume` first"
+            )
+        self.disposals.add(number)
+        return act.first.disposal
+
+    def _complete(self, chosen: _Chosen) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+        """Per theme the leaves of all links of the nominal asked about, or why that they are all is not proved."""
+        if not chosen.person:
+            return [], []
+        complete, incomplete = [], []
+        people, link = self.archive.index("nominal"), self.archive.index("link")
+        for code, theme in enumerate(THEMES, start=1):
+            if chosen.question["theme"] not in ("", theme):
+                continue
+            row = chosen.people[people.theme[chosen.people] == code]
+            if not len(row):
+                incomplete.append({"theme": theme, "why": _NO_ROW})
+            elif code in chosen.guarded:
+                incomplete.append({"theme": theme, "why": _FIGURES})
+            else:
+                leaves = np.sort(rows.as_keys(link.leaf[chosen.links[chosen.themes == code]]))
+                whole = np.ascontiguousarray(leaves).view(np.uint8).reshape(-1, 32)
+                said = canonical.loads(self.snapshot.entries("nominal", row)[0].as_py()[merkle.DIGEST :])["links_root"]
+                if merkle.root(whole).hex() != said:
+                    raise Tampered(
+                        f"links of the nominal in build {self.snapshot.label}, theme {theme}, have root "
+                        f"{merkle.root(whole).hex()}: their row says {said}; see `provenance verify`"
+                    )
+                leaf = people.leaf[row[0]].tobytes().hex()
+                complete.append({"theme": theme, "nominal": leaf, "links": [leaf.tobytes().hex() for leaf in whole]})
+        return complete, incomplete
+
+    def _handling(self, contents: Iterable[bytes]) -> tuple[str, str]:
+        """The strictest handling code of the links that are shown, and all conditions (R13)."""
+        order = ("", *self.archive.handling_order(self.snapshot.built))  # "": ungraded, as a crime is
+        shown = [canonical.loads(content) for content in contents]
+        strictest = max((link["handling"] for link in shown), key=order.index, default="")
+        conditions = {s["conditions"] for link in shown for s in link["supports"] if s["conditions"]}
+        return strictest, "; ".join(sorted(conditions))
+
+    def _indexes(self) -> dict[str, Any]:
+        """Where in the log the acts stand that the pack rests on."""
+        archive, label, publication = self.archive, self.snapshot.label, self.snapshot.publication
+        acts = archive.catalogue.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
+        published = ended = -1
+        for at, act in acts:
+            if publication is None or not isinstance(act, Published | Withdrawn):
+                continue
+            if isinstance(act, Published) and (act.label, act.at) == (label, publication.start):
+                published = at
+            elif published >= 0 and ended < 0 and act.at == publication.end:
+                ended = at
+        return {
+            "keys": [at for at, act in acts if isinstance(act, Founded | Rekeyed)],
+            "built": archive.catalogue.place("Built", label),
+            "published": published,
+            "ended": ended,
+            "certified": [at for at, act in acts if isinstance(act, Certified) and act.number in self.disposals],
+        }
+
+    def _head(self, last: int) -> tuple[bytes, Opened]:
+        """The head that everything is under: the latest that enough witnesses have signed, else the one of now."""
+        archive, kept = self.archive, heads.Heads(self.archive.root / "log" / "heads")
+        policy = Policy.parse((archive.root / "log" / "policy").read_bytes())
+        note = archive.log.checkpoint
+        for size in sorted(kept.sizes(), reverse=True):
+            if size > last and policy.witnesses and policy.open(kept.read(size)).quorum_met:
+                note = kept.read(size)
+                break
+        else:
+            size = archive.log.size
+            kept.keep(note, archive.signers())
+            note = kept.read(size)  # what witnesses there are have perhaps signed it already
+        self._write("policy", bytes(policy))
+        self._write("checkpoint", note)
+        self._write("head", heads.bare(note, archive.signers()))
+        for name, stamp in kept.stamps(size).items():
+            self._write(f"stamps/{name}.tsr", stamp)
+            self._write(f"stamps/{name}.pem", (archive.root / "log" / "tsa" / f"{name}.pem").read_bytes())
+        return note, policy.open(note)
+
+    def _log(self, indexes: dict[str, Any], head: bytes, size: int) -> None:
+        """Each entry with its proof, and the certificates."""
+        log = self.archive.log
+        wanted = [*indexes["keys"], *indexes["certified"], indexes["built"], indexes["published"], indexes["ended"]]
+        for index in sorted(set(wanted) - {-1}):
+            self._write(f"log/{index}.entry", next(log.entries(index, index + 1)))
+            self._write(f"log/{index}.tlog-proof", bytes(Proof(index, tuple(log.inclusion(index, size)), head)))
+        for number in sorted(self.disposals):
+            act = self.archive.history.disposals[number - 1].first
+            disposal.certificate(self.archive, act.disposal)  # raises unless it is the one that was logged
+            path = disposal.certificate_path(self.archive, act.disposal)
+            self._write(f"certificates/{act.disposal}.json", path.read_bytes())
+
+    def _published_heads(self, head: bytes, checkpoint: Checkpoint, built: int) -> None:
+        """The lines of the weekly notices that commit to this build, each with the way from it to the pack's head."""
+        path = self.archive.root / "audit_reports" / "heads.txt"
+        lines = notices.parse_series(path.read_bytes()) if path.exists() else ()
+        said = [line for line in lines if built < line.size <= checkpoint.size]
+        for size in sorted({line.size for line in said}):
+            body = AddCheckpoint(size, tuple(self.archive.log.consistency(size, checkpoint.size)), head)
+            self._write(f"heads/{size}.add-checkpoint", bytes(body))
+        self._write("heads.txt", "".join(f"{line}\n" for line in said).encode())
+
+
+def _place(tree: merkle.Tree, index: int) -> dict[str, Any]:
+    return {"index": index, "path": list(map(encode_base64, tree.path(index)))}
+
+
+_NO_ROW = "the build has no row of this nominal in this theme; that there is none cannot be proved"
+_FIGURES = (
+    "the proof would tell of something that is restricted for a case, and what rests on that is not in this pack; the "
+    "case itself can have it"
+)
