@@ -1,11 +1,12 @@
-# `make demo` and `make test` each set up everything they need in .venv and do their work; nothing else is touched.
+# `make demo` and `make test` each set up everything they need in .venv and do their work. Run by root on Debian,
+# `make test` also installs the programs that it is judged by (tests/judges/install.sh); nothing else is touched.
 # Wanted on the machine: python3.11 or later with venv, git, make.
 
 PY   ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v) 2>/dev/null)))
 VENV := .venv
 BIN  := $(VENV)/bin
 
-.PHONY: demo test bench lock lint
+.PHONY: demo test judges bench lock lint
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -18,14 +19,18 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: $(VENV)/.ready
 	@$(BIN)/python -m pipeline.demo demo
 
-test: $(VENV)/.ready lint
+test: $(VENV)/.ready lint judges
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+judges:
+	@sh tests/judges/install.sh
 
 lint: $(VENV)/.ready
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench.million
+	$(BIN)/python -m bench.log
 	$(BIN)/python -m bench.peers
 
 # Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).

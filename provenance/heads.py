@@ -131,6 +131,8 @@ def faults(log: Log, vkeys: Sequence[Verifier], policy: Policy) -> Iterator[str]
     """
     kept = Heads(log.folder / "heads")
     sizes = set(kept.sizes())
+    if max(sizes, default=0) > log.size:  # perhaps the log has grown, and was shown, since `log` read its head
+        log = Log.open(log.folder, vkey=log.vkey)
     for name in sorted(kept._names(), key=lambda name: (len(name), name)):
         stamp = _STAMP.fullmatch(name)
         if (stamp and int(stamp[1]) in sizes and (kept.folder / name).is_file()) or _WORK.fullmatch(name):

@@ -148,22 +148,19 @@ def _placed(series: Sequence[Notice]) -> Iterator[Finding]:
 def _gaps(series: Sequence[Notice], built: frozenset[str]) -> Iterator[Finding]:
     """Runs of weeks without a head, between the first week and the last, whatever the order of the lines."""
     weeks = sorted({notice.week for notice in series})
-    had = {label.partition(".")[0] for label in built}
+    had = sorted({label.partition(".")[0] for label in built})
     for before, after in itertools.pairwise(weeks):
-        missing = []
-        monday = _monday(before) + timedelta(weeks=1)
-        while monday < _monday(after):
-            year, week, _ = monday.isocalendar()
-            missing.append(f"{year}-W{week:02d}")
-            monday += timedelta(weeks=1)
-        if not missing:
+        first, last = _monday(before) + timedelta(weeks=1), _monday(after) - timedelta(weeks=1)
+        if first > last:
             continue
-        span = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]} ({len(missing)} weeks)"
+        span = _week(first)
+        if last > first:
+            span += f" to {_week(last)} ({(last - first).days // 7 + 1} weeks)"
         words = f"no head for {span}, between {before} and {after}"
-        if built:
-            also = [week for week in missing if week in had]
+        if had:
+            also = [week for week in had if before < week < after]
             words += f"; the log has a build of {', '.join(also)}" if also else "; the log has no build of then either"
-        yield Finding("gap", missing[0], words)
+        yield Finding("gap", _week(first), words)
 
 
 def _contradicting(series: Sequence[Notice]) -> Iterator[Finding]:
@@ -195,3 +192,8 @@ def _contradicting(series: Sequence[Notice]) -> Iterator[Finding]:
 
 def _monday(week: str) -> date:
     return date.fromisocalendar(int(week[:4]), int(week[6:8]), 1)
+
+
+def _week(monday: date) -> str:
+    year, week, _ = monday.isocalendar()
+    return f"{year:04d}-W{week:02d}"

@@ -157,6 +157,7 @@ class _Pack:
 
     def __init__(self, snapshot: Snapshot, folder: Path, report: Report) -> None:
         self.snapshot, self.archive, self.folder, self.report = snapshot, snapshot.archive, folder, report
+        self._tree = cache(self._whole_tree)
         self._holes, self._pairs = cache(self._all_holes), cache(self._all_pairs)
         self.disposals: set[int] = set()  # whose certificates are wanted
         self.lines: list[dict[str, Any]] = []
@@ -231,16 +232,24 @@ class _Pack:
 
     def _lines(self, table: str, at: np.ndarray) -> list[dict[str, Any]]:
         """A line per row, with its place and path in the table's tree and nothing of the row yet."""
-        self.report(f"Rows: {table}", 0, 1)
+        if not len(at):
+            return []
+        rank, tree = self._tree(table)
+        places = rank[np.searchsorted(self.snapshot.positions(table), at)].tolist()
+        lines = [{"table": table, **_place(tree, place)} for place in places]
+        self.lines += lines
+        return lines
+
+    def _whole_tree(self, table: str) -> tuple[np.ndarray, merkle.Tree]:
+        """The tree of a table, and for each of the build's rows in index order its place in it."""
+        self.report(f"Tree of table {table}", 0, 1)
         index, every = self.archive.index(table), self.snapshot.positions(table)
         order = np.argsort(rows.as_keys(index.leaf[every]), kind="stable")
-        tree = merkle.Tree(np.ascontiguousarray(index.leaf[every[order]]))
         rank = np.empty(len(every), np.int64)
         rank[order] = np.arange(len(every))
-        lines = [{"table": table, **_place(tree, place)} for place in rank[np.searchsorted(every, at)].tolist()]
-        self.lines += lines
-        self.report(f"Rows: {table}", 1, 1)
-        return lines
+        tree = merkle.Tree(np.ascontiguousarray(index.leaf[every[order]]))
+        self.report(f"Tree of table {table}", 1, 1)
+        return rank, tree
 
     def _rows(self, table: str, at: np.ndarray) -> list[bytes]:
         """Rows that may be shown."""

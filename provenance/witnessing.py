@@ -78,13 +78,12 @@ class Shown(NamedTuple):
 
 
 def request(archive: Logged, *, old: int | None = None) -> bytes:
-    """The text to mail to a witness: the present head, and that it continues the head of `old` entries.
+    """The text to mail to a witness: the head that is open here, and that it continues the head of `old` entries.
 
     Without `old`, from the last size that a witness of the policy has cosigned, 0 when none has. The head is kept as
     shown before this returns. Raises Malformed when `old` is more than the log has.
     """
     log = archive.log
-    log.refresh()
     if old is None:
         old = max(last_cosigned(archive).values(), default=0)
     if old > log.size:
@@ -283,7 +282,7 @@ def _witness_s(folder: Path) -> Path:
 
 
 def _vkey(folder: Path) -> Verifier:
-    return Verifier.parse((folder / "vkey").read_text("utf-8").removesuffix("\n"))
+    return Verifier.parse((folder / "vkey").read_bytes().decode("utf-8", "replace").removesuffix("\n"))
 
 
 def _key(folder: Path) -> SigningKey:
@@ -418,7 +417,7 @@ def _unfolded(lines: Sequence[str]) -> list[str]:
             unfolded.append([word])
         else:
             unfolded[-1].append(word)
-    return [" ".join([*words[:2], "".join(words[2:])]) for words in unfolded]
+    return [" ".join(words[:2] + ["".join(words[2:])] * (len(words) > 2)) for words in unfolded]
 
 
 def _text(lines: Sequence[str]) -> bytes:

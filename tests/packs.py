@@ -406,7 +406,7 @@ class Story:
             "format": "provenance-pack/1", "archive": ORIGIN, "build": BUILD, "number": 2,
             "as_of": AS_OF if self.live else "", "published_from": "2026-11-23T06:00:00Z" if self.live else "",
             "published_to": "2026-11-30T06:00:00Z" if self.live else "", "cut_off": "2026-11-22T23:59:59Z",
-            "root": Tree([leaf_hash(canonical(t)) for t in tables]).hash().hex(), "question": self.question,
+            "root": Tree([leaf_hash(canonical(t)) for t in tables]).hash().hex(), "question": {"person": self.question["nominal"], **self.question},
             "handling": "C", "conditions": self.texts("not to be copied"), "caveat": self.texts(CAVEAT),
             "caveat_version": "v3", "made_on": "2026-12-01T09:00:00Z",
             "disposed": {"disposed": 6, "reduced": 2, "restricted": 3, "computed_with_erased": 2, "tables": {},

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provenance import durable, entries, heads, notes
 from provenance.errors import Malformed, Missing, Tampered
@@ -242,6 +244,31 @@ def test_each_spoilt_folder_is_told_in_a_sentence(log, spoil, fault):
     told = [one for one in found(log) if one]
     assert len(told) == 1
     assert re.match(f"head that was shown: {fault}", told[0]), told
+
+
+@given(st.binary(max_size=200))
+def test_whatever_lies_in_the_folder_is_told_in_a_sentence(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "log"
+    if not folder.exists():
+        Log.create(folder, origin=KEY.verifier.name, key=KEY)
+        (folder / "heads").mkdir()
+    (folder / "heads" / "0").write_bytes(data)
+    told = found(Log.open(folder, vkey=KEY.verifier))
+    assert len(told) == 1
+    assert told[0].startswith("head that was shown: log/heads/0: ")
+
+
+def test_a_head_that_was_shown_since_the_log_was_opened_is_no_fault(log):
+    """Control: one that the log on disk does not have either, is."""
+    before = Log.open(log.folder, vkey=KEY.verifier)
+    log.append(list(log.acts(0, 1)), key=KEY)
+    Heads(log.folder / "heads").keep(log.checkpoint, VKEYS)
+    assert before.size == 10
+    assert found(before) == [""] * 4
+    (log.folder / "heads" / "12").write_bytes(_other(log, 12))
+    assert [fault for fault in found(before) if fault] == [
+        "head that was shown: log/heads/12: log was rolled back: 11 entries, wanted the 12 that were shown"
+    ]
 
 
 def test_a_line_of_nobody_we_know_is_no_fault_and_a_lock_neither(log):

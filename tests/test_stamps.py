@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -441,7 +442,7 @@ def test_a_stamp_is_judged_kept_and_judged_again(archive, authority):
     assert (archive.root / "log" / "heads" / "1.acme.tsr").read_bytes() == raw
     assert list(stamping.faults(archive)) == ["", ""]
     kept = heads.bare((archive.root / "log" / "heads" / "1").read_bytes(), archive.signers())
-    assert authority.agrees(kept, raw)
+    assert authority.agrees(kept, raw, archive.root / "log" / "tsa" / "acme.pem")
 
 
 def test_a_cosignature_that_comes_later_changes_nothing(archive, authority):
@@ -549,7 +550,7 @@ def test_the_round_by_file(archive, authority, tmp_path):
     assert str(query) in run(archive, "timestamp", "request", "--out", query).stdout.replace("\n", "")
     response.write_bytes(authority.answer(query.read_bytes()))
     added = run(archive, "timestamp", "add", "acme", response)
-    assert "The head of 1 entries was there by " in added.stdout
+    assert "The log's head of size 1 was there by " in added.stdout
     (told,) = json.loads(run(archive, "timestamp", "list", "--json").stdout)
     assert told["at"] == Stamp.parse(response.read_bytes()).at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (told["size"], told["authority"], told["verified"]) == (1, "acme", True)
@@ -590,7 +591,7 @@ def served(authority, monkeypatch):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", asked
     server.shutdown()
     server.server_close()
@@ -624,6 +625,34 @@ def test_an_answer_that_is_none(archive, authority, served, path, code, message)
     assert stamping.listed(archive) == []
 
 
+def test_an_address_that_nobody_vouches_for_is_not_asked(archive, authority, served, tmp_path):
+    """https://, and a certificate that no root of this machine issued."""
+    certificate, key = issued("localhost")
+    (tmp_path / "server.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + pem((certificate, key))
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        done = run(archive, "timestamp", "fetch", "acme", f"https://127.0.0.1:{server.server_port}/tsa")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.exit_code == 6
+    assert done.stderr == "Conflict: time-stamping authority cannot be reached: SSLCertVerificationError\n"
+    assert asked == []
+
+
 def test_nobody_there_and_no_address(archive, authority, served):
     stamping.trust(archive, "acme", authority.pem)
     done = run(archive, "timestamp", "fetch", "acme", "http://127.0.0.1:9")
@@ -638,10 +667,6 @@ def test_a_key_of_the_log_that_is_not_the_archive_s_does_not_make_a_head(archive
     stamping.trust(archive, "acme", authority.pem)
     stamping.add(archive, "acme", authority.answer(stamping.request(archive).body))
     path = archive.root / "log" / "heads" / "1"
-    forged = SigningKey("force", load_or_make())
+    forged = SigningKey("force", Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35))))
     path.write_bytes(bytes(Note.signed(Note.parse(path.read_bytes()).text, forged)))
     assert [fault.split(":")[0] for fault in stamping.faults(archive)] == ["time stamp log/heads/1.acme.tsr", ""]
-
-
-def load_or_make() -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(bytes(range(3, 35)))

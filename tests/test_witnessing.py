@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provenance import entries, heads, merkle, notes, witnessing
+from provenance import entries, heads, notes, witnessing
 from provenance.cli import witness as cli
 from provenance.cli.doors import Door
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
@@ -118,7 +118,7 @@ def test_two_witnesses_cosign_as_the_log_grows(archive, folder, tmp_path):
     assert witnessing.last_cosigned(archive) == {"w0": 5, "w1": 3}
     body = witnessing.request(archive)
     assert AddCheckpoint.parse(body).old == 5
-    with pytest.raises(witnessing.OutOfStep, match="from 5 entries, wanted 3$") as told:
+    with pytest.raises(witnessing.OutOfStep, match=r"from 5 entries, wanted 3$") as told:
         witnessing.sign(other, body, at=AT + 3)
     with pytest.raises(Conflict, match=r"it has seen 3 entries; ask again with `provenance witness request --old 3`$"):
         witnessing.add(archive, b"%d\n" % told.value.size)
@@ -156,23 +156,29 @@ def test_a_whole_cosigned_head_is_an_answer_too(archive, folder):
 def test_a_request_asks_for_no_more_than_the_log_has(archive):
     with pytest.raises(Malformed, match=r"^request to a witness: from 4 entries, wanted at most the 3 of the log$"):
         witnessing.request(archive, old=4)
+    with pytest.raises(Malformed, match=r"^consistency path: from -1 to 3 leaves"):
+        witnessing.request(archive, old=-1)
     assert archive.heads.sizes() == []
+
+
+def _bent(line: bytes) -> bytes:
+    return line[:-20] + (b"B" if line[-20:-19] == b"A" else b"A") + line[-19:]
 
 
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
-        (lambda note, line: str(notes.cosign(note, PCC, AT)).encode(), Refused, r"answer has no line of a known witness: "
-            r"it is by pcc\.example/witness, wanted ethics\.example/witness$"),
+        (lambda note, line: str(notes.cosign(note, PCC, AT)).encode(), Refused,
+            r"answer has no line of a known witness: it is by pcc\.example/witness, wanted ethics\.example/witness$"),
         (lambda note, line: note, Refused, "answer has no line of a known witness: it is by force"),
         (lambda note, line: b"thank you\n", Malformed, "answer of a witness: no signature line"),
         (lambda note, line: b"", Malformed, "answer of a witness: no signature line"),
         (lambda note, line: b"07\n", Malformed, "answer of a witness: no signature line"),
-        (lambda note, line: "— ethics.example/witness AAAA\n".encode(), Malformed, "signed note: a signature of 3 bytes"),
+        (lambda note, line: "— w.example AAAA\n".encode(), Malformed, "signed note: a signature of 3 bytes"),
         (lambda note, line: "— ethics.example/witness\n".encode(), Malformed, "signed note: a signature line without"),
-        (lambda note, line: line[:-6] + b"AAA=\n", Tampered, "signature does not verify: by ethics.example/witness, over "
-            r"no head that was shown \(sizes 3\)$"),
-        (lambda note, line: line + line[:-6] + b"AAA=\n", Tampered, "signature does not verify: by ethics"),
+        (lambda note, line: _bent(line), Tampered,
+            r"signature does not verify: by ethics\.example/witness, over no head that was shown \(sizes 3\)$"),
+        (lambda note, line: line + _bent(line), Tampered, "signature does not verify: by ethics"),
         (lambda note, line: b"x" * 4_000_001, Malformed, "text from a mail: 4000001 bytes, wanted at most 4000000$"),
     ],
 )  # fmt: skip
@@ -191,8 +197,8 @@ def test_an_answer_over_another_history_is_told_as_that(archive):
     head = cosigned(TREE.head(9), ETHICS)
     with pytest.raises(
         Tampered,
-        match=rf"^ethics\.example/witness cosigned a head that this log has not shown: force\.example/log, 9 entries, root "
-        rf"{TREE.root(9).hex()}; stop",
+        match=rf"^ethics\.example/witness cosigned a head that this log has not shown: force\.example/log, 9 entries, "
+        rf"root {TREE.root(9).hex()}; stop",
     ):
         witnessing.add(archive, head)
     assert archive.heads.read(3) == archive.log.checkpoint
@@ -200,7 +206,7 @@ def test_an_answer_over_another_history_is_told_as_that(archive):
 
 def test_without_a_witness_in_the_policy_no_answer_is_taken(archive, folder):
     line = witnessing.sign(folder, witnessing.request(archive), at=AT)
-    with pytest.raises(Refused, match="wanted one that log/policy names, which has none$"):
+    with pytest.raises(Refused, match=r"wanted one that log/policy names, which has none$"):
         witnessing.add(archive, line)
 
 
@@ -243,7 +249,7 @@ def _resigned(size: int, root: bytes) -> bytes:
         (asked(8, 9), witnessing.OutOfStep, "request does not start where this witness is: from 8 entries, wanted 7$"),
         (asked(0, 9, FORK), witnessing.OutOfStep, "request does not start where this witness is: from 0 entries, want"),
         (asked(7, 9, by=STRANGER), Refused, r"log is not served here: other\.example/log"),
-        (asked(7, 9, by=SUCCESSOR), Refused, r"head is signed by no key that is served here for force\.example/log: want"),
+        (asked(7, 9, by=SUCCESSOR), Refused, r"head is signed by no key that is served here for force\.example/log: "),
         (asked(7, 9).replace(b"\n9\n", b"\n8\n"), Tampered, r"signature does not verify: by force\.example/log"),
         (bytes(AddCheckpoint(7, (), bytes(Note.signed(Note.parse(TREE.head(9)).text, KEY, KEY)))), Tampered,
             "checkpoint: 2 signatures by the log"),
@@ -396,6 +402,19 @@ def test_a_witness_whose_memory_is_spoilt_does_not_sign_what_is_not_so(seven):
     )
     with pytest.raises(Tampered, match=r"^head that was cosigned last is another log's"):
         witnessing.sign(seven, asked(7, 9), at=AT + 2)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_lies_in_a_witness_s_memory_it_is_tampered_with_or_malformed(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "spoilt"
+    if not folder.exists():
+        founded(folder)
+    for path in (folder / "heads" / _memory(), folder / "logs", folder / "vkey"):
+        held = path.read_bytes()
+        path.write_bytes(data)
+        with pytest.raises((Tampered, Malformed, Refused)):
+            witnessing.sign(folder, asked(0, 7), at=AT)
+        path.write_bytes(held)
 
 
 def test_a_witness_s_key_is_the_one_it_is_known_by(seven, tmp_path):
@@ -603,10 +622,10 @@ def test_an_answer_above_the_quoted_request(archive, folder):
     assert witnessing.add(archive, mail.encode()) == [(3, "w0", AT, False)]
 
 
-def test_what_is_strictly_a_request_is_taken_as_it_is(folder):
+def test_what_is_strictly_a_request_is_taken_as_it_is(tmp_path):
     """A log may be called `>quoted`, and have an extension with blanks at its end: only a failed reading is mended."""
     quoted = SigningKey(">quoted", KEY._private)
-    witnessing.trust(folder, str(quoted.verifier))
+    folder = founded(tmp_path / "w", quoted)
     head = Checkpoint(">quoted", 1, TREE.root(1), ("> an extension  ",))
     note = bytes(Note.signed(head.text, quoted))
     line = witnessing.sign(folder, bytes(AddCheckpoint(0, (), note)), at=AT)
@@ -615,7 +634,7 @@ def test_what_is_strictly_a_request_is_taken_as_it_is(folder):
 
 _HOSTILE = st.binary(max_size=200) | st.lists(
     st.sampled_from([
-        "old 0", "old 3", "", "> ", "—", "— ", "force.example/log", "7", "A" * 43 + "=", *asked(0, 7).decode().split("\n"),
+        "old 0", "old 3", "", "> ", "—", "— ", "force.example/log", "7", "A" * 44, *asked(0, 7).decode().split("\n"),
     ]),
     max_size=20,
 ).map(lambda lines: "\n".join(lines).encode())  # fmt: skip
@@ -663,7 +682,7 @@ class Desk:
         done = CliRunner().invoke(cli.witness, words, obj=Door("/nowhere", None), input=fed)
         if done.exception:
             raise done.exception
-        for line in done.output.splitlines():
+        for line in done.output.splitlines() if "--json" not in words else ():
             assert len(line) <= 80 or "+" in line or line.startswith("—"), line
         return done.stdout, done.stderr
 
@@ -682,7 +701,7 @@ def test_the_commands_from_end_to_end(archive, tmp_path, monkeypatch):
     assert body == bytes(AddCheckpoint(0, (), archive.log.checkpoint)).decode()
     assert told == "This asks to cosign 3 log entries, from 0 on.\n"
     line, told = desk.types("sign", str(home), "-", fed=body.encode())
-    assert told == "ethics.example/witness cosigned at 14 November 2023, 22:13:20 GMT. Mail the line back.\n"
+    assert told == "ethics.example/witness cosigned at 14 November 2023, 22:13:20 GMT.\nMail the answer back.\n"
     said, _ = desk.types("add", "-", fed=line.encode())
     assert said == (
         "w0 cosigned 3 log entries at 14 November 2023, 22:13:20 GMT.\n"
@@ -698,7 +717,7 @@ def test_the_commands_from_end_to_end(archive, tmp_path, monkeypatch):
         said
         == "This asks to cosign 4 log entries, from 2 on.\nw0 last cosigned 3 log entries: ask them with --old 3.\n"
     )
-    with pytest.raises(witnessing.OutOfStep):
+    with pytest.raises(Conflict, match=r"^request does not start where this witness is: from 2 entries, wanted 3$"):
         desk.types("sign", str(home), str(out), "--out", str(answer))
     assert answer.read_bytes() == b"3\n"
     with pytest.raises(Conflict, match="it has seen 3 entries"):
@@ -743,4 +762,3 @@ def test_a_witness_with_a_clock_from_nowhere_does_not_break_the_list(archive, mo
     assert "at a time that is none (9223372036854775807 s)" in desk.types("add", "-", fed=line)[0]
     assert "a time that is none" in desk.types("list")[0].replace("\n", " ")
     assert json.loads(desk.types("list", "--json")[0])["heads"][0]["cosigned"][0]["at"] == ""
-    assert merkle.EMPTY_ROOT != archive.log.root

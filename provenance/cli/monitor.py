@@ -88,6 +88,7 @@ def _described(
 def _show(
     published: Sequence[Notice], found: Sequence[Finding], log: Log | None, opened: Opened | None, policy: str | None
 ) -> None:
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -106,12 +107,14 @@ def _show(
     out.print(grid)
     out.print()
     for finding in found:
-        out.print(f"{notices.KINDS[finding.kind].upper()}", style="bold red")
-        out.print(f"  {finding.words}", markup=False, emoji=False, soft_wrap=False)
+        out.print(notices.KINDS[finding.kind].upper(), style="bold red")
+        out.print(Padding(Text(finding.words), (0, 0, 0, 2), expand=False))
     if found:
         out.print()
     count = several(len(published), "published head")
-    out.print(f"{count} {'do NOT hold together' if found else 'hold together' if len(published) > 1 else 'is right'}.")
+    out.print(
+        f"{count} {'do NOT hold together' if found else 'hold together' if len(published) > 1 else 'is in order'}."
+    )
     for line in _relied_on(log, opened, policy):
         out.print(line, markup=False, emoji=False)
 

@@ -44,7 +44,7 @@ def request(door: Door, out: str | None, as_json: bool) -> None:
     if as_json:
         emit_json({"size": asked.size, "file": str(path)})
         return
-    click.echo(f"Request for the head of {asked.size:,} entries: {path}")
+    click.echo(f"Request for the log's head of size {asked.size:,}: {path}")
     click.echo("Send it to the authority, then: provenance timestamp add NAME RESPONSE")
 
 
@@ -54,7 +54,10 @@ def request(door: Door, out: str | None, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def add(door: Door, name: str, file: str, as_json: bool) -> None:
-    """Take in FILE, the response of authority NAME, once it is judged good."""
+    """Keep a response of authority NAME.
+
+    FILE is judged first: by the authority's certificates, and for one of the heads that were shown to someone.
+    """
     from provenance import stamping
 
     with door.archive() as archive:
@@ -68,9 +71,10 @@ def add(door: Door, name: str, file: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def authority(door: Door, name: str, pem: str, as_json: bool) -> None:
-    """Judge the stamps of authority NAME by the certificates in PEM.
+    """Say by which certificates to judge NAME.
 
-    The file has its whole chain, up to the root. Certificates that are there already stay: the older stamps need them.
+    PEM is a file that has the authority's whole chain, up to the root. Certificates that are there already stay: the
+    older stamps need them.
     """
     from provenance import stamping
 
@@ -89,7 +93,7 @@ def authority(door: Door, name: str, pem: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def fetch(door: Door, name: str, url: str, as_json: bool) -> None:
-    """Have the log's head stamped by authority NAME at URL.
+    """Have the log's head stamped by NAME at URL.
 
     What leaves the machine is a digest of the head, and nothing else.
     """
@@ -104,7 +108,10 @@ def fetch(door: Door, name: str, url: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def list_(door: Door, as_json: bool) -> None:
-    """Every stamp that is kept, judged again; exit code 4 if one fails."""
+    """Show every stamp, judged again.
+
+    Exit code 4 when one does not verify.
+    """
     from provenance import stamping
     from provenance.errors import Tampered
 
@@ -115,7 +122,7 @@ def list_(door: Door, as_json: bool) -> None:
     elif not held:
         click.echo("No head of the log has been time-stamped yet.")
     for each in () if as_json else held:
-        click.echo(f"{each.size:>9,} entries  {each.label or '-':<10}  {each.authority}: {stamping.described(each)}")
+        click.echo(f"size {each.size:>9,}  {each.label or '-':<10}  {each.authority}: {stamping.described(each)}")
     if wrong := sum(bool(each.fault) for each in held):
         raise Tampered(f"time stamps do not verify: {wrong} of {len(held)}, listed above")
 
@@ -152,7 +159,7 @@ def _kept(door: Door, stamped: Stamped, as_json: bool) -> None:
     if as_json:
         emit_json(_described(stamped))
         return
-    click.echo(f"The head of {stamped.size:,} entries was {stamping.described(stamped)},")
+    click.echo(f"The log's head of size {stamped.size:,} was {stamping.described(stamped)},")
     click.echo(f"says authority {stamped.authority}: log/heads/{stamped.size}.{stamped.authority}.tsr")
 
 

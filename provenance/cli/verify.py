@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pack", required=False, metavar="[PACK]")
 @click.option("--build", "label", default=None, metavar="LABEL", help="Only what this build rests on.")
-@click.option("--head", metavar="LINE", help="For a PACK: the line of a published weekly notice.")
+@click.option("--published", metavar="LINE", help="For a PACK: the line of a weekly notice.")
 @click.option("--policy", metavar="FILE", help="For a PACK: the log's keys and witnesses, as you have them.")
 @as_json
 @click.pass_obj
 def verify(
-    door: Door, pack: str | None, label: str | None, head: str | None, policy: str | None, as_json: bool
+    door: Door, pack: str | None, label: str | None, published: str | None, policy: str | None, as_json: bool
 ) -> None:
     """Check every stored byte against the log; exit code 4 when something differs.
 
     With PACK, a folder that `asof --proof` wrote: check that instead. No archive is needed for it.
     """
     if pack is None:
-        if head or policy:
-            raise click.UsageError("--head and --policy are for checking a PACK.")
+        if published or policy:
+            raise click.UsageError("--published and --policy are for checking a PACK.")
         _archive(door, label, as_json)
     else:
         if label:
             raise click.UsageError("--build is for checking the archive, and not a PACK.")
-        _pack(Path(pack), head, policy, as_json)
+        _pack(Path(pack), published, policy, as_json)
 
 
 def _archive(door: Door, label: str | None, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def _archive(door: Door, label: str | None, as_json: bool) -> None:
         raise Tampered(f"archive does not verify: {faults} fault(s), listed above")
 
 
-def _pack(folder: Path, head: str | None, policy: str | None, as_json: bool) -> None:
+def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool) -> None:
     from provenance import packs
     from provenance.errors import Missing, Tampered
 
@@ -71,7 +71,7 @@ def _pack(folder: Path, head: str | None, policy: str | None, as_json: bool) -> 
     if brought and not brought.is_file():
         raise Missing(f"policy file {brought.name} is not there")
     with waiting("Checking the pack"):
-        found = packs.check(folder, policy=brought.read_bytes() if brought else None, published=head)
+        found = packs.check(folder, policy=brought.read_bytes() if brought else None, published=published)
     faults = sum(len(step.faults) for step in found.steps)
     if as_json:
         said = {"relied_on": found.relied_on, "proved": found.proved, "not_proved": found.not_proved}

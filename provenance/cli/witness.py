@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from provenance.cli.doors import Door, as_json, console, emit_json, now, several
+from provenance.errors import Conflict
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -37,14 +38,18 @@ def witness() -> None:
 
 @witness.command()
 @click.option(
-    "--old", type=click.IntRange(0), metavar="SIZE",
+    "--old", type=int, metavar="SIZE",
     help="How many entries the witness has seen (default: the most that one of log/policy has cosigned).",
 )  # fmt: skip
 @_out
 @as_json
 @click.pass_obj
 def request(door: Door, old: int | None, out: str, as_json: bool) -> None:
-    """Write what a witness is asked: the log's head, and that it continues the head they saw."""
+    """Write a text that asks a witness to cosign the head.
+
+    It holds the log's head, and the digests which show that the head continues the one they have seen. The head is
+    kept in log/heads, so that it cannot be taken back. Mail it whole, in the letter or attached.
+    """
     from provenance import witnessing
     from provenance.proofs import AddCheckpoint
 
@@ -75,7 +80,10 @@ def request(door: Door, old: int | None, out: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def add(door: Door, file: BinaryIO, as_json: bool) -> None:
-    """Check a witness's answer in FILE and keep it with the head."""
+    """Check the answer in FILE and keep it with the head.
+
+    A line counts when log/policy names its witness: `witness NAME VKEY`, above the quorum.
+    """
     from provenance import witnessing
 
     data = file.read()
@@ -107,7 +115,7 @@ def add(door: Door, file: BinaryIO, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def list_(door: Door, as_json: bool) -> None:
-    """Heads that were shown outside, and who cosigned them."""
+    """Which heads were shown outside, and who cosigned them."""
     from provenance import witnessing
 
     with door.archive() as archive:
@@ -161,7 +169,7 @@ def init(folder: Path, name: str, as_json: bool) -> None:
     if as_json:
         emit_json({"name": vkey.name, "vkey": str(vkey)})
         return
-    click.echo(f"{folder} is now the folder of witness {name}. Its verifier key, for the force's policy:\n")
+    click.echo(f"Witness {name} is ready. For policies that name it:\n")
     click.echo(f"{vkey}\n")
     click.echo("Keep the folder, and never put an older copy in its place: it remembers what")
     click.echo("was cosigned. Next: provenance witness trust DIR VKEY, with the log's key.")
@@ -172,10 +180,10 @@ def init(folder: Path, name: str, as_json: bool) -> None:
 @click.argument("vkey")
 @as_json
 def trust(folder: Path, vkey: str, as_json: bool) -> None:
-    """Let the witness in DIR cosign the log whose key is VKEY.
+    """Let the witness in DIR cosign a log.
 
-    For a log whose key was rotated too: it goes on where it was. Take VKEY from somebody you know, not from the mail
-    that asks for a cosignature.
+    VKEY is the log's key, from somebody you know and not from the mail that asks for a cosignature. A log whose key
+    was rotated goes on where it was: trust its new key.
     """
     from provenance import witnessing
 
@@ -205,11 +213,11 @@ def sign(folder: Path, file: BinaryIO, out: str, as_json: bool) -> None:
         line = witnessing.sign(folder, file.read(), at=at)
     except witnessing.OutOfStep as error:
         _answer(f"{error.size}\n".encode(), out, as_json, {"size": error.size})
-        raise
+        raise Conflict(str(error)) from error
     name = Note.parse(b"answer\n\n" + line).signatures[0].name
     _answer(line, out, as_json, {"witness": name, "at": _instant(at), "line": line.decode()})
     if not as_json:
-        click.echo(f"{name} cosigned at {_london(at)}. Mail the line back.", err=not out)
+        click.echo(f"{name} cosigned at {_london(at)}.\nMail the answer back.", err=not out)
 
 
 def _answer(answer: bytes, out: str, as_json: bool, described: dict[str, object]) -> None:

@@ -42,6 +42,12 @@ DEEPEST = 40  # levels of lists and objects in JSON
 MOST_FAULTS = 20  # that are named for one step
 MOST_SIGNATURES = 100  # of one note; Go's reader has this limit too
 
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+LEFT_ASIDE = (".DS_Store", "Thumbs.db", "desktop.ini")  # what computers put into folders by themselves
+DONE = ("passed", "nothing")  # what a step may come to in a pack that verifies
 STEPS = {
     1: "Files: each is as SHA256SUMS has it, and there is no other",
     2: "Head: signed by the log, and by which witnesses",
@@ -77,7 +83,7 @@ PACK = {
     "published_to": INSTANT_OR_NONE,
     "cut_off": INSTANT,
     "root": HEX,
-    "question": {"nominal": str, "network": str, "theme": str, "case": str},
+    "question": {"nominal": str, "person": str, "network": str, "theme": str, "case": str},
     "handling": str,
     "conditions": str,
     "caveat": str,
@@ -381,7 +387,7 @@ class OpenSSL:
             found = re.search(r"^Time stamp: (\w{3}) +(\d+) (\d\d:\d\d:\d\d)(?:\.\d+)? (\d{4}) GMT$", text, re.M)
             if code != 0 or not found:
                 return None
-            months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+            months = [month[:3] for month in MONTHS]
             if found.group(1) not in months:
                 return None
             hours = [int(part) for part in found.group(3).split(":")]
@@ -403,11 +409,17 @@ class OpenSSL:
         return at if code == 0 else None
 
 
+def when(text):
+    """An instant (YYYY-MM-DDTHH:MM:SSZ) in words."""
+    month, day = int(text[5:7]), int(text[8:10])
+    return f"{day} {MONTHS[month - 1]} {text[:4]} at {text[11:19]} UTC" if 1 <= month <= 12 else text
+
+
 def instant(seconds):
-    try:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):
+    """Seconds since 1970 in words."""
+    if not 0 <= seconds < 253402300800:
         return "a time that no calendar has"
+    return when(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)))
 
 
 # --- C2SP: keys, notes, checkpoints, policies -------------------------------------------------------------------------
@@ -571,7 +583,7 @@ class Check:
     """One pack, checked. `files` are its bytes by name; `troubles` are faults of the folder itself."""
 
     def __init__(self, files, troubles=(), lines=(), policy=None, authority=None, openssl=None):
-        self.files, self.lines, self.given, self.authority = files, list(lines), policy, authority
+        self.files, self.lines, self.given, self.authority = dict(files), list(lines), policy, authority
         self.openssl = openssl or OpenSSL()
         self.faults = [(1, fault.file, fault.message) for fault in troubles]
         self.status = {}
@@ -585,7 +597,7 @@ class Check:
 
     @property
     def verified(self):
-        return not self.faults and all(status == "passed" for status in self.status.values())
+        return not self.faults and all(status in DONE for status in self.status.values())
 
     def _do(self, step):
         lacking = sorted(need for need in NEEDS.get(step, ()) if self._stopped(need))
@@ -597,8 +609,10 @@ class Check:
             getattr(self, f"step_{step}")()
         except Fault as fault:
             self.faults.append((step, fault.file, fault.message))
-        failed = any(found == step for found, _, _ in self.faults)
-        self.status[step] = "failed" if failed else "passed"
+        if any(found == step for found, _, _ in self.faults):
+            self.status[step] = "failed"
+        else:
+            self.status.setdefault(step, "passed")
 
     def _stopped(self, step):
         """Whether a step left nothing for others to go on from. A wrong sum alone does not stop them."""
@@ -606,7 +620,12 @@ class Check:
             return self.pack is None or any(name not in self.files for name in REQUIRED)
         if step == 2:
             return self.head is None
-        return self.status[step] != "passed"
+        return self.status[step] not in DONE
+
+    def _nothing(self, step, remark):
+        """There is nothing for this step to check, which is not the same as passing it."""
+        self.status[step] = "nothing"
+        self.remarks[step].append(remark)
 
     def _found(self, step, fault):
         """Take in a fault and go on, up to a limit."""
@@ -615,6 +634,9 @@ class Check:
             raise Fault("", f"and more: after {MOST_FAULTS} faults no more are named")
 
     def step_1(self):
+        for name in LEFT_ASIDE:
+            if self.files.pop(name, None) is not None:
+                self.remarks[1].append(f"{name} was left aside: computers put it into folders by themselves.")
         for name in sorted(self.files):
             if not KNOWN.fullmatch(name):
                 self._found(1, Fault(name, "a file that is no part of a pack"))
@@ -725,7 +747,7 @@ class Check:
                         number(len(published), "published head line")
                     )
                 )
-            self.remarks[3].append("No published head line was given, so none was compared.")
+            self._nothing(3, "No published head line was given, so none was compared.")
 
     def _continues(self, line, file):
         """Insist that the head of `line` is the head, or a past of it."""
@@ -741,13 +763,18 @@ class Check:
             raise Fault(
                 file, f"{what}: later than the head of this pack, which has {self.head.size}; ask for a newer pack"
             )
+        name = f"heads/{line.size}.add-checkpoint"
+        path = self._add_checkpoint(name, line.size) if name in self.files else None
         if line.size == self.head.size:
+            if path:
+                raise Fault(name, "a path from the head to itself, wanted none")
             before, after = self.head.root, self.head.root
         else:
-            name = f"heads/{line.size}.add-checkpoint"
-            if name not in self.files:
-                raise Fault(file, f"{what}: {name} is not there to show how it continues")
-            path = self._add_checkpoint(name, line.size)
+            if path is None:
+                raise Fault(
+                    file,
+                    f"{what}: {name} is not there to show how it continues; wanted a line of the build's week or later",
+                )
             found = roots_by_consistency(line.size, self.head.size, line.root, path)
             if found is None:
                 raise Fault(name, f"a path that could not lead from {line.size} to {self.head.size} entries")
@@ -901,13 +928,17 @@ class Check:
                 raise Fault("pack.json", "as_of: a build that was never published answers for no moment")
             return
         index = named["published"]
-        act = self._act(index, "Published", {"label": str, "at": INSTANT})
-        if act["label"] != pack["build"]:
-            raise Fault(
-                f"log/{index}.entry", "publishes build {}, wanted {}".format(brief(act["label"]), pack["build"])
-            )
+        name, act = f"log/{index}.entry", self.acts[index]
+        if act["act"] == "Withdrawn":  # of a later build: this one was live again
+            self._act(index, "Withdrawn", {"label": str, "at": INSTANT})
+            if act["label"] == pack["build"]:
+                raise Fault(name, "withdraws the build, wanted the act that made it live")
+        else:
+            self._act(index, "Published", {"label": str, "at": INSTANT})
+            if act["label"] != pack["build"]:
+                raise Fault(name, f"publishes build {brief(act['label'])}, wanted {brief(pack['build'])}")
         if index <= named["built"]:
-            raise Fault(f"log/{index}.entry", "publishes a build that was not built by then")
+            raise Fault(name, "publishes a build that was not built by then")
         if act["at"] != start:
             raise Fault("pack.json", "published_from: {}, and the log says {}".format(start, act["at"]))
         if end:
@@ -1067,6 +1098,8 @@ class Check:
                     self._heirs(row)
             except Fault as fault:
                 self._found(7, fault)
+        if not self.certificates and not any(row["withheld"] in ("disposed", "reduced") for row in self.rows):
+            self._nothing(7, "No row of the pack was disposed of.")
 
     def _certificate(self, name, index):
         said = self._opened(self.files[name], name, CERTIFICATE, self.in_force(index))
@@ -1143,10 +1176,10 @@ class Check:
             raise Fault("rows.jsonl", f"{where}: its content is not what the last certificate pairs it with")
 
     def step_8(self):
-        person, file = self.pack["question"]["nominal"], "pack.json"
+        person, file = self.pack["question"]["person"], "pack.json"
         people = {row["leaf"]: row["row"] for row in self.rows if row["table"] == "nominal" and not row["withheld"]}
         links = {row["leaf"]: row for row in self.rows if row["table"] == "link"}
-        if self.pack["complete"] and not person:
+        if (person == "") != (self.pack["question"]["nominal"] == "") or (self.pack["complete"] and not person):
             raise Fault(file, "complete: for a question that names no person")
         asked = self.pack["question"]["theme"]
         for item in self.pack["complete"]:
@@ -1189,6 +1222,8 @@ class Check:
                         file, "{}: a link that is shown, {}, is not one of its links".format(what, link["where"])
                     )
             self.themes.append((theme, len(listed), states))
+        if not self.pack["complete"]:
+            self._nothing(8, "The pack does not claim that no link is left out.")
 
     def step_9(self):
         names = {name[7:-4] for name in self.files if name.startswith("stamps/")}
@@ -1204,7 +1239,7 @@ class Check:
             self.stamps.append((name, at))
             self.remarks[9].append(f"{name} saw the head on {instant(at)}.")
         if not names:
-            self.remarks[9].append("The pack has no time-stamp.")
+            self._nothing(9, "The pack has no time-stamp.")
 
     # --- What that comes to, in words --------------------------------------------------------------------------------
 
@@ -1221,6 +1256,8 @@ class Check:
             return "VERIFIED against the published head that you gave"
         if self.given is not None:
             return "VERIFIED under the policy that you gave"
+        if self.lines:
+            return "CONSISTENT IN ITSELF, but the published head that you gave is from before the build"
         return "CONSISTENT IN ITSELF, but not compared with anything from outside"
 
     @property
@@ -1231,7 +1268,8 @@ class Check:
             return "Every check passed. What that proves, and what it does not, is said below."
         return (
             "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. Compare "
-            "it with a head line from a weekly notice, or with a policy file that you got elsewhere."
+            "it with a head line from a weekly notice of the build's own week or later, or with a policy file that you "
+            "got elsewhere."
         )
 
     @property
@@ -1253,11 +1291,15 @@ class Check:
         said.append(f"Build {shown(pack['build'])} is entry {pack['entries']['built']} of the log, under {under}.")
         said.append(
             "The signed statement of that build is the one that the log names. It took records up to "
-            f"{pack['cut_off']}."
+            f"{when(pack['cut_off'])}."
         )
         if pack["published_from"]:
-            end = f", and that this ended on {pack['published_to']}" if pack["published_to"] else ""
-            said.append(f"The log says that the build was published on {pack['published_from']}{end}.")
+            end = f", and that this ended on {when(pack['published_to'])}" if pack["published_to"] else ""
+            act, start = self.acts[pack["entries"]["published"]], when(pack["published_from"])
+            what = (
+                f"build {shown(act['label'])} was withdrawn" if act["act"] == "Withdrawn" else "the build was published"
+            )
+            said.append(f"The log says that {what} on {start}{end}.")
         tables = ", ".join(shown(number(count, table)) for table, count in sorted(counts["shown"].items()))
         total = sum(counts["shown"].values())
         said.append(
@@ -1274,7 +1316,7 @@ class Check:
                 f"{number(counts['reduced'], 'link')} {be(counts['reduced'])} shown with less than the build held; "
                 "a signed certificate pairs old and new."
             )
-        person = shown(pack["question"]["nominal"])
+        person = shown(pack["question"]["person"])
         for theme, count, states in self.themes:
             said.append(
                 f"No link that the build counted for {person} in theme {shown(theme)} is left out: "
@@ -1291,8 +1333,9 @@ class Check:
         if self.given is not None:
             said.append("The policy file that you gave, which says whose signatures count.")
         else:
+            needed = ". What the published head covers does not need it" if self.covering else ""
             said.append(
-                f"The policy inside the pack, which says whose signatures count: {self.signer} signed the head."
+                f"The policy inside the pack, which says whose signatures count: {self.signer} signed the head{needed}."
             )
             for _, key, at in self.cosigned:
                 said.append(
@@ -1312,7 +1355,7 @@ class Check:
 
     def not_proved(self):
         pack, counts, said = self.pack, self.counts(), []
-        person = shown(pack["question"]["nominal"])
+        asked, person = shown(pack["question"]["nominal"]), shown(pack["question"]["person"])
         if not self.compared:
             said.append("Who made this pack: the key that signed it was taken from the pack itself.")
         for line in self.lines:
@@ -1335,14 +1378,18 @@ class Check:
         )
         if pack["as_of"]:
             said.append(
-                f"That no other build was live on {pack['as_of']}, and that the log has no other build of this name. "
-                "The pack shows when this one was published, not that nothing came between."
+                f"That no other build was live on {when(pack['as_of'])}, and that the log has no other build of this "
+                "name. The pack shows when this one was published, not that nothing came between."
             )
         if pack["published_from"]:
-            logged = self.acts[pack["entries"]["published"]]["on"]
+            act = self.acts[pack["entries"]["published"]]
+            logged = act["on"]
+            if act["act"] == "Withdrawn":
+                said.append("That this build was the one that was live again when the other was withdrawn.")
             if logged[:10] > pack["published_from"][:10]:
                 said.append(
-                    f"That the build was live on {pack['published_from']}: this was put into the log only on {logged}."
+                    f"That the build was live on {when(pack['published_from'])}: this was put into the log only on "
+                    f"{when(logged)}."
                 )
         else:
             said.append("That the build was ever live: the pack names no publication.")
@@ -1363,6 +1410,8 @@ class Check:
             said.append(
                 "That a link shown with less still has all that may be shown: the certificate is the force's word."
             )
+        if asked != person:
+            said.append(f"That {asked}, who was asked about, is the same person as {person}, whose links the pack has.")
         if person:
             for item in pack["incomplete"]:
                 said.append(
@@ -1498,9 +1547,9 @@ def report(check):
     """What `as_json` has, for people; 80 columns."""
     pack, said = check.pack, [check.verdict, wrapped(check.meaning, "", ""), ""]
     if check.verified:
-        said.append(f"Pack of {shown(pack['archive'])}, build {shown(pack['build'])}, made on {pack['made_on']}")
+        said.append(f"Pack of {shown(pack['archive'])}, build {shown(pack['build'])}, made on {when(pack['made_on'])}")
         asked = [f"{key} {shown(value)}" for key, value in sorted(pack["question"].items()) if value]
-        asked += [f"as of {pack['as_of']}"] if pack["as_of"] else []
+        asked += [f"as of {when(pack['as_of'])}"] if pack["as_of"] else []
         said += [f"Asked: {', '.join(asked) or 'the whole build'}", ""]
     for step, title in STEPS.items():
         status = check.status[step]
@@ -1693,4 +1742,10 @@ def answer_proof(asked, policy, lines, openssl):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 4
+    sys.exit(code)

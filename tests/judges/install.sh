@@ -1,0 +1,17 @@
+#!/bin/sh
+# Programs that nobody here wrote, whom the tests ask for a second opinion: Go's reader of signed notes and logs, OpenSSL,
+# and a browser. Debian's packages; where they cannot be installed the tests that need them are skipped and say so.
+wanted=""
+command -v chromium >/dev/null || wanted="$wanted chromium"
+command -v go >/dev/null || wanted="$wanted golang-go"
+command -v openssl >/dev/null || wanted="$wanted openssl"
+[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || wanted="$wanted golang-golang-x-mod-dev"
+[ -z "$wanted" ] && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Not on this machine:$wanted (needs root and apt-get). The tests that ask them are skipped."
+    exit 0
+fi
+echo "Installing what the tests are judged by:$wanted"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends $wanted >/dev/null 2>&1 ||
+    echo "Could not be had:$wanted. The tests that ask them are skipped."
