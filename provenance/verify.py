@@ -26,9 +26,21 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance import asof, canonical, disposal, entries, expunging, figures, heads, publicising, rows, stamping
+from provenance import (
+    asof,
+    canonical,
+    disposal,
+    entries,
+    expunging,
+    figures,
+    heads,
+    merkle,
+    publicising,
+    rows,
+    stamping,
+)
 from provenance.archive import Archive, Overtaken
-from provenance.errors import ProvenanceError, Tampered
+from provenance.errors import Missing, ProvenanceError, Tampered
 from provenance.steps import Step
 from provenance.tables import SOURCE_TABLES, TABLES
 
@@ -55,6 +67,83 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(10, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
         _step(11, "heads shown", lambda: _shown(archive)),
     ]
+
+
+def verify_row(archive: Archive, leaf: bytes, *, label: str = "") -> tuple[str, list[Step]]:
+    """Check one row, by its leaf: in build `label`, or in the last one that has it. Returns that build and the steps.
+
+    Raises Missing when no row of the archive, or none of that build, has this leaf.
+    """
+    archive.refresh()
+    archive.forget()
+    table, at = _found(archive, leaf)
+    having = [b for b in archive.history.builds if at in archive.index(table).standing(b.number)]
+    chosen = [built for built in having if label in ("", built.label)]
+    if not chosen:
+        had = f"it is in {len(having)}, {having[0].label} to {having[-1].label}" if having else "it is in none"
+        raise Missing(f"row {leaf.hex()} of table {table} is not in build {label or 'of this archive'}: {had}")
+    built = chosen[-1]
+    return built.label, [
+        _step(1, "log entries", lambda: _log(archive)),
+        _step(2, "who signs", lambda: _signers(archive)),
+        _step(3, "build statement", lambda: _statements(archive, [built])),
+        _step(4, "place in table", lambda: _placed(archive, built, table, at)),
+        _step(5, "sealed row", lambda: _opened(archive, table, at)),
+    ]
+
+
+def _found(archive: Archive, leaf: bytes) -> tuple[str, int]:
+    for table in TABLES:
+        index = archive.index(table)
+        if len(at := np.flatnonzero((index.leaf == np.frombuffer(leaf, np.uint8)).all(axis=1))):
+            return table, int(at[-1])
+    raise Missing(f"row {leaf.hex()} is in no table of this archive: wanted a leaf, 64 hexadecimal digits")
+
+
+def _placed(archive: Archive, built: entries.Built, table: str, at: int) -> Iterator[str]:
+    index = archive.index(table)
+    leaves = np.sort(rows.as_keys(index.leaf[index.standing(built.number)]))
+    tree = merkle.Tree(np.ascontiguousarray(leaves).view(np.uint8))
+    place = int(np.searchsorted(leaves, rows.as_keys(index.leaf[at : at + 1]))[0])
+    computed = merkle.root_from_path(index.leaf[at].tobytes(), place, tree.size, tree.path(place)).hex()
+    logged = next(t.root for t in built.tables if t.name == table)
+    same = computed == logged
+    yield "" if same else f"row {place} of table {table} makes root {computed}, logged as {logged}"
+
+
+def _opened(archive: Archive, table: str, at: int) -> Iterator[str]:
+    """It opens to its leaf; or it died, and the disposal that it died by accounts for it."""
+    index = archive.index(table)
+    if number := int(index.died[at]):
+        disposal.certificate(archive, archive.history.disposals[number - 1].first.disposal)
+        holes = expunging.holes(archive, number)
+        yield "" if (holes == index.leaf[at]).all(axis=1).any() else "no certificate accounts for the row that is gone"
+    else:
+        archive.sealer.open(table, index.rows(np.array([at])))
+        yield ""
+
+
+def relied_on(archive: Archive) -> list[str]:
+    """What a check of this archive by its own keeper rests on, in words."""
+    said = [f"the key that signed the head, {archive.vkey}: whoever holds it can sign another history"]
+    policy = heads.read_policy(archive.root / "log")
+    kept = heads.Heads(archive.root / "log" / "heads")
+    signed = [(size, policy.open(kept.read(size))) for size in reversed(kept.sizes())]
+    by = [(size, opened) for size, opened in signed if opened.cosigned]
+    if by:
+        names = ", ".join(dict.fromkeys(line.name for line in by[0][1].cosigned))
+        enough = "" if by[0][1].quorum_met else ", fewer than the policy wants"
+        said.append(f"witnesses: {names} signed the head of {by[0][0]:,} of {archive.log.size:,} entries{enough}")
+    else:
+        said.append("no witness outside the force has signed a head")
+    published = publicising.series(archive)
+    if published:
+        said.append(f"published: {len(published):,} heads, the last for {published[-1].label}, as this copy has them")
+    else:
+        said.append("no head was published")
+    stamps = sum(len(kept.stamps(size)) for size in kept.sizes())
+    said.append(f"{stamps:,} time stamps, judged by the certificates in log/tsa" if stamps else "no time stamp")
+    return said
 
 
 def insist(steps: list[Step]) -> None:

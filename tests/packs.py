@@ -182,7 +182,7 @@ def support(record: str, *, handling: str = "P", conditions: str = "", contribut
 def link(theme: str, a: str, b: str, *supports: dict[str, Any]) -> dict[str, Any]:
     return {
         "theme": theme, "a": min(a, b), "b": max(a, b), "strength": sum(s["contribution"] for s in supports),
-        "records": len(supports), "handling": max(s["handling"] for s in supports) if supports else "P",
+        "records": len(supports), "handling": min(s["handling"] for s in supports),
         "conditions": "; ".join(sorted({s["conditions"] for s in supports} - {""})), "rule": "co-named",
         "supports": list(supports),
     }  # fmt: skip
@@ -234,7 +234,7 @@ class Story:
         self.mine: dict[str, list[bytes]] = {"SOC": [], "CSE": [], "CL": []}
 
         def add(table: str, row: dict[str, Any], **state: Any) -> bytes:
-            made = entry(row)
+            made = self._edit("entry", entry(row))
             tables[table].append(made)
             if state:
                 self.state[leaf_hash(made)] = {"table": table, "made": made, **state}
@@ -262,6 +262,7 @@ class Story:
             self.mine["SOC"].append(add("link", row, kind="shown"))
         for i in range(40 + 2 * self.more):  # what others' links say is not in the pack
             add("link", link("SOC", f"N-5{i:05}", f"N-6{i:05}", support(f"T-{i}")))
+        self.mine = self._edit("counted", self.mine)  # what the person's rows commit to
         for theme in ("SOC", "CSE"):
             add("nominal", nominal(theme, me, self.mine[theme]), kind="shown")
         add("nominal", nominal("CL", me, self.mine["CL"]), kind="figures")
@@ -304,7 +305,9 @@ class Story:
                 "disposed_on": "2026-11-26T09:00:00Z", "certified_on": "2026-11-26T09:30:00Z",
                 "by": self.texts("A. Retention"), "approved_by": self.texts("B. Approver"),
                 "builds": [{"label": "2026-W46"}, {"label": BUILD}],
-                "died": [{"table": "link", "rows": len(self.holes[disposal].leaves) - 2}, {"table": "record", "rows": 2}],
+                "died": [
+                    {"table": "link", "rows": len(self.holes[disposal].leaves) - 2}, {"table": "record", "rows": 2}
+                ],
                 "reduced": len(self.pairs[disposal]), "marked": [], "holes": self.holes[disposal].hash().hex(),
                 "heirs": self.heirs[disposal].hash().hex(), "files": [], "cache_objects": 1, "remotes": [], "tags": 2,
                 "method": "destroyed", "checked": ["all"],
@@ -349,10 +352,11 @@ class Story:
 
     def _log(self) -> None:
         day = "2026-11-{:02}T06:00:00Z".format
+        earlier = {"cut_off": "2026-11-15T23:59:59Z", "statement": "0" * 64, "tables": []}
         acts = [
             ("founded", day(2), {"act": "Founded", "archive": ORIGIN, "format": 1, "vkey": OLD.vkey}),
             ("", day(9), {"act": "Received", "extract": 1}),
-            ("", day(16), {"act": "Built", "label": "2026-W46", "number": 1}),
+            ("", day(16), {"act": "Built", "label": "2026-W46", "number": 1, **earlier}),
             ("", day(16), {"act": "Published", "label": "2026-W46", "at": day(16)}),
             *([("rekeyed", day(17), {"act": "Rekeyed", "vkey": NEW.vkey, "reason": "yearly"})] * self.rotated),
             ("", day(22), {"act": "Received", "extract": 2}),
@@ -367,11 +371,11 @@ class Story:
         ]
         acts = self._edit("acts", acts)
         said = {"by": self.texts("weekly job"), "under": self.texts("Data Protection Act 2018")}
-        self.entries = [canonical({"on": on, **said, **act}) for _, on, act in acts]
+        self.entries = self._edit("entries", [canonical({"on": on, **said, **act}) for _, on, act in acts])
         self.role = {}
         for index, (role, _, _) in enumerate(acts):
             self.role.setdefault(role, []).append(index)
-        self.log = Tree([leaf_hash(made) for made in self._edit("entries", self.entries)])
+        self.log = Tree([leaf_hash(made) for made in self.entries])
 
     def _digest(self, disposal: str) -> str:
         return sha256(self.certificates[disposal]).hex()
@@ -406,7 +410,8 @@ class Story:
             "format": "provenance-pack/1", "archive": ORIGIN, "build": BUILD, "number": 2,
             "as_of": AS_OF if self.live else "", "published_from": "2026-11-23T06:00:00Z" if self.live else "",
             "published_to": "2026-11-30T06:00:00Z" if self.live else "", "cut_off": "2026-11-22T23:59:59Z",
-            "root": Tree([leaf_hash(canonical(t)) for t in tables]).hash().hex(), "question": {"person": self.question["nominal"], **self.question},
+            "root": Tree([leaf_hash(canonical(t)) for t in tables]).hash().hex(),
+            "question": {"person": self.question["nominal"], **self.question},
             "handling": "C", "conditions": self.texts("not to be copied"), "caveat": self.texts(CAVEAT),
             "caveat_version": "v3", "made_on": "2026-12-01T09:00:00Z",
             "disposed": {"disposed": 6, "reduced": 2, "restricted": 3, "computed_with_erased": 2, "tables": {},

@@ -138,6 +138,16 @@ def test_the_log_was_rolled_back_and_grew_again(force, tmp_path):
     assert ("repeated", "2026-W46") in kinds(both)
 
 
+def test_a_log_that_lacks_one_act_lacks_the_head(force, tmp_path):
+    force.week("2026-W46", publish=False)
+    shutil.copytree(force.folder, tmp_path / "before")
+    force.log.append([noise("one more")], key=KEY)
+    force.publish("2026-W46")
+    told = monitor(force.series(), tmp_path / "before", code=4)
+    assert kinds(told) == [("rollback", "2026-W46")]
+    assert told["findings"][0]["words"].startswith("the log has 4 entries, fewer than the 5 of 2026-W46")
+
+
 def test_two_keepers_were_shown_two_histories(force, tmp_path):
     other = Publisher(tmp_path / "other")
     for publisher, reason in ((force, "as it was"), (other, "as it was told")):

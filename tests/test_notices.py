@@ -191,6 +191,11 @@ def test_out_of_order_is_said_of_each_that_comes_after_a_later_one(order):
     assert kinds(series) == [("reordered", label) for label in late]
 
 
+def test_builds_of_one_week_have_an_order_too():
+    assert kinds([head("2026-W47.10", 9), head("2026-W47.2", 7)]) == [("reordered", "2026-W47.2")]
+    assert kinds([head("2026-W47.2", 7), head("2026-W47", 5)]) == [("reordered", "2026-W47")]
+
+
 def test_repeated():
     one, two = head("2026-W46", 3), head("2026-W47", 5)
     assert kinds([one, two, two]) == [("repeated", "2026-W47")]
@@ -202,6 +207,7 @@ def test_repeated():
 
 def test_rollback_and_standstill():
     assert kinds([head("2026-W45", 9), head("2026-W46", 5), head("2026-W47", 7)]) == [("rollback", "2026-W46")]
+    assert kinds([head("2026-W45", 9), head("2026-W46", 8)]) == [("rollback", "2026-W46")]
     assert kinds([head("2026-W45", 9), head("2026-W46", 9)]) == [("standstill", "2026-W46")]
     # Two lines that changed places are no rollback.
     assert kinds([head("2026-W46", 9), head("2026-W45", 5)]) == [("reordered", "2026-W45")]

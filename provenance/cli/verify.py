@@ -19,24 +19,36 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pack", required=False, metavar="[PACK]")
 @click.option("--build", "label", default=None, metavar="LABEL", help="Only what this build rests on.")
+@click.option("--row", metavar="LEAF", help="Only the row with this leaf, in LABEL or the last build that has it.")
 @click.option("--published", metavar="LINE", help="For a PACK: the line of a weekly notice.")
 @click.option("--policy", metavar="FILE", help="For a PACK: the log's keys and witnesses, as you have them.")
 @as_json
 @click.pass_obj
 def verify(
-    door: Door, pack: str | None, label: str | None, published: str | None, policy: str | None, as_json: bool
+    door: Door,
+    pack: str | None,
+    label: str | None,
+    row: str | None,
+    published: str | None,
+    policy: str | None,
+    as_json: bool,
 ) -> None:
     """Check every stored byte against the log; exit code 4 when something differs.
+
+    What was checked is followed by what that rests on.
 
     With PACK, a folder that `asof --proof` wrote: check that instead. No archive is needed for it.
     """
     if pack is None:
         if published or policy:
             raise click.UsageError("--published and --policy are for checking a PACK.")
-        _archive(door, label, as_json)
+        if row:
+            _row(door, row, label or "", as_json)
+        else:
+            _archive(door, label, as_json)
     else:
-        if label:
-            raise click.UsageError("--build is for checking the archive, and not a PACK.")
+        if label or row:
+            raise click.UsageError("--build and --row are for checking the archive, and not a PACK.")
         _pack(Path(pack), published, policy, as_json)
 
 
@@ -47,13 +59,15 @@ def _archive(door: Door, label: str | None, as_json: bool) -> None:
 
     with door.archive() as archive, progress("Verifying") as report:
         steps = verify.verify(archive, label=label, report=report)
+        relied_on = verify.relied_on(archive)
     steps.append(Step(len(steps) + 1, "committed files", 1, tuple(pins.edited(door.path))))
     faults = sum(len(step.faults) for step in steps)
     if as_json:
-        emit_json({"verified": not faults, "steps": _as_values(steps)})
+        emit_json({"verified": not faults, "steps": _as_values(steps), "relied_on": relied_on})
     else:
         out = console()
         _print(out, steps, "as logged")
+        _list(out, "What that rests on", relied_on)
         what = f"Build {label}" if label else "The archive"
         out.print(
             f"{what} {'does NOT verify' if faults else 'verifies'}. Head of the log: {archive.log.size} entries, root "
@@ -61,6 +75,27 @@ def _archive(door: Door, label: str | None, as_json: bool) -> None:
         )
     if faults:
         raise Tampered(f"archive does not verify: {faults} fault(s), listed above")
+
+
+def _row(door: Door, row: str, label: str, as_json: bool) -> None:
+    from provenance import verify
+    from provenance.errors import Malformed, Tampered
+
+    if len(row) != 64 or set(row) - set("0123456789abcdef"):
+        raise Malformed(f"leaf: {len(row)} characters, wanted 64 lowercase hexadecimal digits")
+    with door.archive() as archive, waiting("Checking the row"):
+        label, steps = verify.verify_row(archive, bytes.fromhex(row), label=label)
+        relied_on = verify.relied_on(archive)
+    faults = sum(len(step.faults) for step in steps)
+    if as_json:
+        emit_json({"verified": not faults, "build": label, "steps": _as_values(steps), "relied_on": relied_on})
+    else:
+        out = console()
+        _print(out, steps, "as logged")
+        _list(out, "What that rests on", relied_on)
+        out.print(f"The row {'does NOT verify' if faults else 'verifies'} in build {label}.")
+    if faults:
+        raise Tampered(f"row does not verify: {faults} fault(s), listed above")
 
 
 def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool) -> None:
@@ -86,22 +121,22 @@ def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool
             ("What was NOT proved", found.not_proved),
         ):
             if said:
-                out.print(f"{title}:", style="bold")
-                for sentence in said:
-                    _item(out, sentence)
+                _list(out, title, said)
     if faults:
         raise Tampered(f"pack {folder.name} does not verify: {faults} fault(s), listed above")
 
 
-def _item(out: Console, sentence: str) -> None:
-    """A sentence beside a dash, its further lines under its first."""
+def _list(out: Console, title: str, sentences: Iterable[str]) -> None:
+    """Sentences under a title, each beside a dash, its further lines under its first."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    line = Table.grid(padding=(0, 1))
-    line.add_row("-", Text(sentence))
-    out.print(Padding(line, (0, 0, 0, 2)))
+    out.print(f"{title}:", style="bold")
+    for sentence in sentences:
+        line = Table.grid(padding=(0, 1))
+        line.add_row("-", Text(sentence, overflow="fold"))
+        out.print(Padding(line, (0, 0, 0, 2)))
 
 
 def _print(out: Console, steps: Iterable[Step], good: str) -> None:

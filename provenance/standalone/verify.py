@@ -412,7 +412,8 @@ class OpenSSL:
 def when(text):
     """An instant (YYYY-MM-DDTHH:MM:SSZ) in words."""
     month, day = int(text[5:7]), int(text[8:10])
-    return f"{day} {MONTHS[month - 1]} {text[:4]} at {text[11:19]} UTC" if 1 <= month <= 12 else text
+    time_of_day = text[11:16] if text.endswith(":00Z") else text[11:19]
+    return f"{day} {MONTHS[month - 1]} {text[:4]} at {time_of_day} UTC" if 1 <= month <= 12 else text
 
 
 def instant(seconds):
@@ -1264,12 +1265,17 @@ class Check:
     def meaning(self):
         if not self.verified:
             return "Do not rely on this pack. Keep it as it is, and ask whoever sent it about what is named below."
+        counts = self.counts()
+        opaque = sum(counts[kind] for kind, _ in OPAQUE)
+        withheld = ""
+        if opaque:
+            withheld = f" {number(opaque, 'row')} of the build {be(opaque)} in the pack without being shown."
         if self.compared:
-            return "Every check passed. What that proves, and what it does not, is said below."
+            return f"Every check passed. What that proves, and what it does not, is said below.{withheld}"
         return (
             "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. Compare "
             "it with a head line from a weekly notice of the build's own week or later, or with a policy file that you "
-            "got elsewhere."
+            f"got elsewhere.{withheld}"
         )
 
     @property
