@@ -1,6 +1,6 @@
 """One archive: a folder with a log, sealed rows, build statements and a vault, opened for reading or for the next act.
 
-    archive.json  what it is called, and the key that its log is signed with
+    archive.json  what it is called, and the key that its log is signed with (two, while one takes over)
     log/          every act, in order, under a signed head
     builds/       a signed statement per build
     store/        sealed rows; DVC carries them
@@ -14,10 +14,11 @@ nothing but what is derived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,18 +28,20 @@ from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
-from provenance.keys import MasterKey, SigningKey
+from provenance.keys import NEXT, SIGNING, MasterKey, SigningKey, log_signers, succeed
 from provenance.log import Log
 from provenance.notes import Verifier
+from provenance.policies import Policy
 from provenance.rows import Index, Sealer
 from provenance.tables import SOURCE_TABLES, TABLES
 from provenance.vault import Vault
 
 FORMAT = 1
+_REKEYED = b'{"act":"Rekeyed",'  # how such an entry begins: "act" is the first key of every act in canonical order
 BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is not finished: neither is opened (R41)
 _DECISIVE = (  # the acts that History reads
-    "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed", "Released", "Reviewed",
-    "Restricted", "Disposed", "Expunged", "Certified",
+    "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
+    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified",
 )  # fmt: skip
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 
@@ -62,8 +65,10 @@ class Archive:
         if not restoring:
             _refuse_backup(root)
         self.root, self.keys = root, keys
-        self.name, self.vkey = _described(root)
-        self.log = Log.open(root / "log", vkey=self.vkey)
+        self.name, self._named = _described(root)
+        # A log later than the backup may be signed by a key later than archive.json, which comes from the backup.
+        self._also = log_signers(keys, name=self.name) if restoring else ()
+        self.log = Log.open(root / "log", vkey=self._named[0], also=[*self._named[1:], *self._also])
         self.vault = self._opened_vault()
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
@@ -79,13 +84,13 @@ class Archive:
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not (keys / "master").exists():
             MasterKey.create(keys / "master")
-        signing = SigningKey.create(keys / "log.pem", name=name)
+        signing = SigningKey.create(keys / SIGNING, name=name)
         Vault.create(root / "vault", MasterKey.open(keys / "master").bytes)
         log = Log.create(root / "log", origin=name, key=signing)
         vkey = str(signing.verifier)
-        durable.write(root / "log" / "policy", f"log {signing.verifier}\nquorum none\n".encode())
+        durable.write(root / "log" / "policy", _policy(b"", [signing.verifier]))
         log.append([entries.Founded(on=on, by=by, under=under, archive=name, format=FORMAT, vkey=vkey)], key=signing)
-        durable.write(root / "archive.json", canonical.dumps({"archive": name, "format": FORMAT, "vkey": vkey}) + b"\n")
+        durable.write(root / "archive.json", _description(name, signing.verifier))
         return cls(root, keys)
 
     def __repr__(self) -> str:
@@ -112,13 +117,23 @@ class Archive:
         with durable.one_writer(self.root / "store", wait=False):
             MasterKey.recover(self.keys / "master", lambda secret: Vault.opens(self.root / "vault", secret))
             self.refresh()
+            self.settle_keys()
             if self.vault.disposals < len(self.history.disposals) and not settling:
                 raise Conflict("disposal was cut off before its secrets were destroyed: `provenance dispose resume`")
             yield
 
     def append(self, *acts: entries.Act) -> range:
         """Log acts, under one new head. Returns their places in the log."""
-        placed = self.log.append(acts, key=self.signing_key())
+        while True:
+            self._refresh_log()
+            key = self.signing_key()
+            try:
+                placed = self.log.append(acts, key=key)
+                break
+            except (Refused, Tampered):  # perhaps another key has taken over meanwhile
+                self._refresh_log()
+                if self.signing_key().verifier == key.verifier:
+                    raise
         self.refresh()
         return placed
 
@@ -132,12 +147,112 @@ class Archive:
         return place is not None and list(self.log.entries(place, place + 1)) == [entries.to_bytes(act)]
 
     def signing_key(self) -> SigningKey:
-        """The key that signs the log's heads and the build statements."""
-        return SigningKey.open(self.keys / "log.pem", name=self.name)
+        """The key that signs the log's heads and the build statements: while one takes over, that of this head."""
+        for file in (SIGNING, NEXT):
+            with contextlib.suppress(Missing):
+                key = SigningKey.open(self.keys / file, name=self.name)
+                if key.verifier == self.vkey:
+                    return key
+        return SigningKey.open(self.keys / SIGNING, name=self.name)
+
+    @property
+    def vkey(self) -> Verifier:
+        """The key that signed the log's head."""
+        return self.log.vkey
 
     def signers(self) -> tuple[Verifier, ...]:
         """Every key that has signed the log, in order of time."""
-        return (self.vkey,)
+        return tuple(Verifier.parse(vkey) for _, vkey in self.history.signers)
+
+    def spans(self) -> list[dict[str, Any]]:
+        """Each key that has signed the log: `vkey`, and when, by whom, why and from which log `entry` on."""
+        found = []
+        for place, vkey in self.history.signers:
+            act = next(self.log.acts(place, place + 1))
+            reason = getattr(act, "reason", "")
+            found.append(
+                {"entry": place, "vkey": vkey, "on": act.on, "by": act.by, "under": act.under, "reason": reason}
+            )
+        return found
+
+    def is_rotating(self) -> bool:
+        """Whether a key is taking over at this moment, or began to and was cut off."""
+        return (self.keys / NEXT).exists()
+
+    def announce(self, following: Verifier) -> None:
+        """Say in archive.json that this key takes over, before it does, so that readers take a head by either."""
+        durable.write(self.root / "archive.json", _description(self.name, self._named[0], following))
+        self._read_named()
+
+    def settle_keys(self) -> None:
+        """Bring to its end a rotation whose entry is logged, and undo one that is not; only for a writer.
+
+        The log decides, so that it is no matter where the rotation was cut off, or which of the files here came from a
+        backup. Where all agrees, nothing is written. Raises Missing when the key that the log names last is not here.
+        """
+        last, path = self.signers()[-1], self.keys / NEXT
+        following = SigningKey.open(path, name=self.name) if path.exists() else None
+        if following is None and (self.root / "archive.json").read_bytes() == _description(self.name, last):
+            return
+        if following is not None and following.verifier == last:
+            self.log.trust(self.vkey, last)
+            self.log.sign_again(following)
+        elif following is not None:
+            durable.remove(path)  # nothing was ever signed with it
+        if self.vkey != last:
+            raise Missing(
+                f"key file {NEXT} is not there: wanted that of key {last.key_id.hex()}, which signs since log entry "
+                f"{self.history.signers[-1][0]}"
+            )
+        policy = self.root / "log" / "policy"
+        held = policy.read_bytes() if policy.exists() else b""
+        if (wanted := _policy(held, self.signers())) != held:
+            durable.write(policy, wanted)
+        durable.write(self.root / "archive.json", _description(self.name, last))
+        self._read_named()
+        if path.exists():
+            succeed(self.keys, name=self.name)
+
+    def check_signers(self) -> Iterator[str]:
+        """Who signed from when to when, by the log itself: "" for each thing that agrees with it, a sentence for each
+        that does not. While a rotation is at work, or was cut off, both its keys are as they should be.
+        """
+        first = next(self.log.acts(0, min(self.log.size, 1)), None)
+        if not isinstance(first, entries.Founded):
+            yield "the log's first entry does not say who founded the archive, and with which key"
+            return
+        chain = [Verifier.parse(first.vkey)]
+        for index, entry in enumerate(self.log.entries()):
+            if entry.startswith(_REKEYED):
+                act = entries.from_bytes(entry)
+                yield _succession_fault(act, index, chain)
+                chain.append(Verifier.parse(act.vkey))
+        named, turns = {_description(first.archive, chain[-1])}, {chain[-1]}
+        held = log_signers(self.keys, name=self.name)
+        if self.is_rotating():
+            present, following = held[-2:]
+            named |= {_description(first.archive, present), _description(first.archive, present, following)}
+            turns |= {present} if following == chain[-1] else set()
+        said = (self.root / "archive.json").read_bytes()
+        yield "" if said in named else "archive.json says something else than the log, of its name or keys"
+        yield (
+            "" if self.vkey in turns else "the log's head is signed by another key than the one that the log names last"
+        )
+        key = SigningKey.open(self.keys / SIGNING, name=self.name)
+        yield "" if key.verifier in turns else f"key file {SIGNING} is not the one that the log names last"
+        lost = len(set(chain[:-1]) - set(held))
+        yield f"key file log.retired lacks {lost} of the keys that signed before" if lost else ""
+        before = [vkey for vkey in chain if vkey == self._named[0] or vkey != chain[-1]]
+        yield self._policy_fault(before)
+
+    def _policy_fault(self, vkeys: Sequence[Verifier]) -> str:
+        try:
+            logs = Policy.parse((self.root / "log" / "policy").read_bytes()).logs
+        except FileNotFoundError:
+            return "file log/policy is not there: it names the keys by which others check the log"
+        except Malformed as error:
+            return f"log/policy is not as it was written: {error}"
+        return "" if set(vkeys) <= set(logs) else "log/policy lacks a key that signed the log"
 
     def relative(self, path: Path) -> str:
         """A file's name within the archive, as the log writes it."""
@@ -285,7 +400,7 @@ class Archive:
             raise Missing(f"statement of build {built.label} is not there: wanted builds/{path.name}") from None
         if rows.digest(path) != built.statement:
             raise Tampered(f"statement of build {built.label} is not the one that was logged: builds/{path.name}")
-        return statements.open_envelope(data, self.log.vkey)
+        return statements.open_envelope(data, self.history.signer_of(built.label))
 
     def handling_order(self, built: entries.Built) -> tuple[str, ...]:
         """The handling codes, least strict first, as that build had them."""
@@ -318,6 +433,7 @@ class Archive:
         if not before:
             self.history = History()
             self.forget()
+        self._check_succession(acts)
         self.history.extend(acts)
         self._seen = self.log.size
         if not self.vault.is_current:
@@ -331,7 +447,7 @@ class Archive:
         Whoever logs something meanwhile may tell the catalogue of it before it is asked here: then all is read again.
         """
         while True:
-            self.log.refresh()
+            self._refresh_log()
             size, fault, acts = self.log.size, None, ()
             try:
                 self.catalogue.refresh(self.log)
@@ -339,11 +455,47 @@ class Archive:
                     acts = self.catalogue.acts(_DECISIVE, before)
             except Tampered as error:  # the catalogue knows more than the head that was read
                 fault = error
-            self.log.refresh()
+            self._refresh_log()
             if self.log.size == size:
                 if fault:
                     raise fault
                 return acts
+
+    def _refresh_log(self) -> None:
+        """The log's head as it is on disk, which may be by a key that took over since archive.json was read."""
+        while True:
+            try:
+                return self.log.refresh()
+            except Tampered:
+                if not self._read_named():
+                    raise
+
+    def _read_named(self) -> bool:
+        """Read again which keys archive.json names; whether they are others than before."""
+        before = self._named
+        _, self._named = _described(self.root)
+        self.log.trust(*self._named, *self._also)
+        return self._named != before
+
+    def _check_succession(self, acts: Iterable[entries.Act]) -> None:
+        """Each key in further acts was endorsed by the one before, in the log itself, and the head is by one that is in
+        force: archive.json alone makes nobody a signer of this archive. Raises Tampered.
+        """
+        signers = list(self.signers())
+        for act in acts:
+            if isinstance(act, entries.Founded):
+                signers.append(Verifier.parse(act.vkey))
+            elif isinstance(act, entries.Rekeyed):
+                for logged in self.log.acts(act.place, min(act.place + 1, self.log.size)):
+                    if logged != act or (fault := _succession_fault(act, act.place, signers)):
+                        raise Tampered(
+                            fault if logged == act else f"log entry {act.place} is not by a key that took over"
+                        )
+                signers.append(Verifier.parse(act.vkey))
+        if self.vkey not in signers[-2:]:
+            raise Tampered(
+                f"log head is signed by key {self.vkey.key_id.hex()}: wanted the one that the log names last"
+            )
 
 
 def keys_beside(root: Path) -> Path:
@@ -360,10 +512,40 @@ def _refuse_backup(root: Path) -> None:
         )
 
 
-def _described(root: Path) -> tuple[str, Verifier]:
+def _description(name: str, vkey: Verifier, following: Verifier | None = None) -> bytes:
+    """archive.json: the key that signs, and the one that is to take over from it if any."""
+    content = {"archive": name, "format": FORMAT, "vkey": str(vkey)}
+    return canonical.dumps(content | ({"next": str(following)} if following else {})) + b"\n"
+
+
+def _policy(held: bytes, vkeys: Iterable[Verifier]) -> bytes:
+    """log/policy with a line for each of the log's keys; what it says of witnesses stays."""
+    policy = Policy.parse(held or b"quorum none\n")
+    for vkey in vkeys:
+        policy = policy.with_log(vkey)
+    return bytes(policy)
+
+
+def _succession_fault(act: entries.Act | entries.Unknown, place: int, before: Sequence[Verifier]) -> str:
+    """What is wrong with the entry at `place`, by which a key takes over from the last of those before; or ""."""
+    if not isinstance(act, entries.Rekeyed) or act.place != place:
+        return f"log entry {place} is not the one by which a key took over there"
+    try:
+        statements.check_endorsement(act, before[-1])
+    except Tampered as error:
+        return str(error)
+    following = Verifier.parse(act.vkey)
+    if following in before or following.name != before[0].name:
+        return f"log entry {place} names a key that signed before, or one of another log: wanted a new one of this"
+    return ""
+
+
+def _described(root: Path) -> tuple[str, tuple[Verifier, ...]]:
+    """What archive.json says: the archive's name, and the key of its log, and the one that is to take over if any."""
     try:
         content = canonical.loads((root / "archive.json").read_bytes().rstrip(b"\n"))
-        name, form, vkey = content["archive"], content["format"], Verifier.parse(content["vkey"])
+        name, form = content["archive"], content["format"]
+        vkeys = tuple(Verifier.parse(content[key]) for key in ("vkey", *({"next"} & content.keys())))
     except FileNotFoundError:
         raise Missing(
             f"folder {root.resolve().name} is not an archive: archive.json is not there; `provenance init` makes one"
@@ -374,4 +556,4 @@ def _described(root: Path) -> tuple[str, Verifier]:
         raise Tampered(f"archive.json is not as it was written: {error}") from error
     if form != FORMAT:
         raise Malformed(f"archive.json is of format {form}: this version reads format {FORMAT}")
-    return name, vkey
+    return name, vkeys

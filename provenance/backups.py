@@ -39,7 +39,7 @@ from provenance.entries import Count, Digest, Form, Instant, Text, Value, as_jso
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.harm import HarmTable
 from provenance.history import History
-from provenance.keys import MasterKey, SigningKey
+from provenance.keys import MasterKey, log_signers, retired
 from provenance.log import Log
 from provenance.notes import Verifier, decode_base64
 from provenance.params import Params
@@ -199,11 +199,11 @@ def opened(folder: Path, keys: Path) -> Manifest:
         data = (folder / BACKUP).read_bytes()
     except FileNotFoundError:
         raise Missing(f"folder {folder.name} is no backup, or one that was cut off: it has no {BACKUP}") from None
-    public = SigningKey.open(keys / "log.pem", name="unnamed").verifier.public
+    signers = log_signers(keys, name="unnamed")
     try:
         # The name under which the key signs is read before it is believed, and believed once the signature verifies.
         name = canonical.loads(decode_base64("DSSE payload", canonical.loads(data)["payload"]))["archive"]
-        payload = statements.payload_of(data, PAYLOAD_TYPE, Verifier(name, public))
+        payload = statements.payload_of(data, PAYLOAD_TYPE, *(Verifier(name, signer.public) for signer in signers))
         manifest = from_json(Manifest, canonical.loads(payload))
     except (Malformed, Tampered, KeyError, TypeError, AttributeError) as error:
         raise Tampered(
@@ -336,14 +336,15 @@ def _changed(name: str, found: str, wanted: Collection[str]) -> Tampered:
 
 def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None) -> Log:
     """The log to go on with, all of it verified, and to continue the backup's."""
-    vkey = SigningKey.open(keys / "log.pem", name=manifest.archive).verifier
-    before = Log.open(backup / "log", vkey=vkey)
+    vkey, *others = log_signers(keys, name=manifest.archive)
+    before = Log.open(backup / "log", vkey=vkey, also=others)
     if (before.size, before.root.hex()) != (manifest.log_size, manifest.log_root):
         raise Tampered(f"log of the backup has {before.size} entries with another root than its manifest says")
     if folder is None:
         before.verify()
+        _check_signer(before, keys)
         return before
-    later = Log.open(folder, vkey=vkey)
+    later = Log.open(folder, vkey=vkey, also=others)
     later.verify()
     old, new = sorted((before, later), key=lambda log: log.size)
     try:
@@ -354,7 +355,17 @@ def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None
         raise Refused(
             f"later log is not later than the backup: it has {later.size} entries, the backup's has {before.size}"
         )
+    _check_signer(later, keys)
     return later
+
+
+def _check_signer(log: Log, keys: Path) -> None:
+    """Raises Refused for a log that ends before the key that signs today took over: nobody could go on with it."""
+    if log.vkey in retired(keys):
+        raise Refused(
+            f"log is older than the signing key: it ends with {log.size} entries under key {log.vkey.key_id.hex()}, "
+            "from which another has taken over; wanted the log of the day: --log FOLDER"
+        )
 
 
 def _key_of(vault: Path, keys: Path) -> bytes | None:

@@ -423,7 +423,7 @@ def certificate(archive: Archive, disposal: str) -> certificates.Certificate:
                 raise Missing(f"file {name} is not there: the log has it with SHA-256 {held.certified.certificate}")
             if rows.digest(path) != held.certified.certificate:
                 raise Tampered(f"file {name} has other bytes than those that were logged")
-            return certificates.opened(path.read_bytes(), archive.log.vkey)
+            return certificates.opened(path.read_bytes(), archive.history.signer_of(disposal))
     raise Missing(f"disposal {shape(disposal)} is not in this archive: `provenance dispose list` names them all")
 
 

@@ -7,7 +7,6 @@ renamed into place, then the folder flushed. A reader sees the old file or the n
 from __future__ import annotations
 
 import fcntl
-import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,10 +44,12 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
 
 def _clear(path: Path) -> None:
     """Remove what processes that were killed left of writing `path`: nobody else would ever look for it."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        writer = left.name.split(".")[-2]
-        if writer.isdigit() and not _is_running(int(writer)):
-            left.unlink(missing_ok=True)
+    start = f".{path.name}."
+    for name in os.listdir(path.parent):  # not `glob`, which takes ten times as long in a folder of 256 tiles
+        if name.startswith(start) and name.endswith(".part"):
+            writer = name.removeprefix(start).removesuffix(".part")
+            if writer.isdigit() and not _is_running(int(writer)):
+                (path.parent / name).unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

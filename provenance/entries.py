@@ -185,15 +185,17 @@ class Founded(Act):
 
     archive: Text  # its id, in every copy of it
     format: Count
-    vkey: Text  # of the key that signs from here on
+    vkey: Text  # of the key that signs from here on, until one is Rekeyed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rekeyed(Act):
-    """Another key signs what is logged from here on; this entry is the last act under the one before."""
+    """Another key signs from here on. What was signed before stays signed by the key before."""
 
+    place: Count  # of this entry in the log: the span of the new key begins behind it
     vkey: Text
     reason: Code
+    endorsement: Text  # of place and vkey by the key before, see `statements.endorse`; base64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,8 +429,8 @@ class Unknown:
 ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
-        Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released, Reviewed,
-        Restricted, Disposed, Expunged, Certified, Consulted, Quarantined, Restored,
+        Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Consulted, Quarantined, Restored,
     )
 }  # fmt: skip
 

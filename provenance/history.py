@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provenance import entries
-from provenance.errors import Missing
+from provenance.errors import Missing, Tampered
 from provenance.holds import Hold
+from provenance.notes import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Disposal:
 class History:
     """The acts that decide what was shown when."""
 
+    # Place in the log and vkey of each key that ever signed: each is in force behind its place, up to the next one's.
+    signers: list[tuple[int, str]] = field(default_factory=list)
     extracts: list[entries.Received] = field(default_factory=list)
     builds: list[entries.Built] = field(default_factory=list)
     failures: list[entries.Failed] = field(default_factory=list)
@@ -64,6 +67,7 @@ class History:
     disposals: list[Disposal] = field(default_factory=list)  # by number, from 1
     restricted: dict[int, entries.Restricted] = field(default_factory=dict)  # by token, until it is disposed of
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
+    _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
     _standing: list[str] = field(default_factory=list)  # labels that were published and not withdrawn, in that order
 
@@ -71,10 +75,15 @@ class History:
         """Take note of further acts, in log order."""
         for act in acts:
             match act:
+                case entries.Founded():
+                    self.signers.append((0, act.vkey))
+                case entries.Rekeyed():
+                    self.signers.append((act.place, act.vkey))
                 case entries.Received():
                     self.extracts.append(act)
                 case entries.Built():
                     self.builds.append(act)
+                    self._signed[act.label] = len(self.signers) - 1
                     self.timeline.append(("build", act.number))
                 case entries.Published():
                     self._standing.append(act.label)
@@ -105,6 +114,7 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
+                    self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1
 
     def _dispose(self, act: entries.Disposed) -> None:
         if act.part == 1:
@@ -131,6 +141,17 @@ class History:
     def live_between(self, start: str, end: str) -> Sequence[Publication]:
         """Every publication that was live at some moment of [start, end)."""
         return [p for p in self.publications if p.start < end and (not p.end or p.end > start) and p.start != p.end]
+
+    def signer_of(self, signed: str) -> Verifier:
+        """The key in force when a build, by its label, or a disposal's certificate, by the disposal's id, was logged.
+
+        Raises Missing when none of that name was, Tampered when the log had named no key before it.
+        """
+        if signed not in self._signed:
+            raise Missing(f"nothing of the name {signed} was signed and logged here")
+        if self._signed[signed] < 0:
+            raise Tampered(f"log names no key before {signed}: wanted Founded as its first entry")
+        return Verifier.parse(self.signers[self._signed[signed]][1])
 
     def build(self, label: str) -> entries.Built:
         """The build of that label. Raises Missing."""

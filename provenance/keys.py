@@ -1,11 +1,17 @@
 """The two secrets of an archive that are never in its backups: what signs, and what opens the vault.
 
+    log.pem       signs the log's heads, build statements and certificates
+    log.next.pem  takes over from it; there only while a rotation is at work, or was cut off
+    log.retired   public keys that signed before, oldest first, a vkey on each line
+    master        opens the vault
+
 Each lies in a file that only its owner may read. A file that others may read is refused, whatever it holds. A key
 never shows itself: not in `repr`, not in an error.
 
-Who writes here: `init`, and a disposal, which replaces the master key. If the signing key is lost, nothing more can
-be logged under its name; if the master key is lost, no row can be read again. A liar who can read the signing key can
-sign a second history, which is what witnesses are for.
+Who writes here: `init`, a rotation, which replaces the signing key, and a disposal, which replaces the master key. If
+the signing key is lost, nothing more can be logged under its name; if the master key is lost, no row can be read again;
+without log.retired, backups of before a rotation are recognised no longer. A liar who can read the signing key can sign
+a second history, which is what witnesses are for; one who can edit log.retired can have such a backup taken for ours.
 """
 
 from __future__ import annotations
@@ -30,6 +36,12 @@ from provenance import durable
 from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.notes import Verifier
 
+SIGNING, NEXT, _RETIRED = "log.pem", "log.next.pem", "log.retired"  # files, see above
+REASONS = {  # why the signing key is replaced
+    "scheduled": "its time is up",
+    "changed-hands": "somebody who could read it has left, or the machine was given up",
+    "feared-stolen": "somebody may have read it who should not have",
+}
 _SECRET = 32  # bytes
 
 
@@ -68,6 +80,38 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey({self.verifier})"
+
+
+def log_signers(folder: Path, *, name: str) -> tuple[Verifier, ...]:
+    """Every key that may have signed for this archive, as its keeper knows: oldest first, the next one last.
+
+    Raises as `SigningKey.open`, and Malformed when log.retired is in another form.
+    """
+    found = list(retired(folder))
+    for file in (SIGNING, NEXT):
+        if file == SIGNING or (folder / file).exists():
+            found.append(SigningKey.open(folder / file, name=name).verifier)
+    return tuple(dict.fromkeys(found))
+
+
+def succeed(folder: Path, *, name: str) -> None:
+    """Put the next signing key in the place of the present one, of which the public half is noted first."""
+    present = SigningKey.open(folder / SIGNING, name=name).verifier
+    before = retired(folder)
+    if present not in before:
+        durable.write(folder / _RETIRED, "".join(f"{vkey}\n" for vkey in [*before, present]).encode(), mode=0o600)
+    os.replace(folder / NEXT, folder / SIGNING)
+    durable.sync_folder(folder)
+
+
+def retired(folder: Path) -> list[Verifier]:
+    """The keys that signed before the present one, oldest first. Raises Malformed on a list in another form."""
+    if not (folder / _RETIRED).exists():
+        return []
+    try:
+        return [Verifier.parse(line) for line in _read(folder / _RETIRED).decode().splitlines()]
+    except (Malformed, UnicodeDecodeError) as error:
+        raise Malformed(f"key file {_RETIRED} is not a list of public keys, a vkey on each line: {error}") from error
 
 
 def _pem(private: Ed25519PrivateKey) -> bytes:

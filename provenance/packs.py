@@ -29,6 +29,7 @@ from provenance.errors import Malformed, Missing, ProvenanceError, Tampered
 from provenance.notes import Checkpoint, Note, Verifier, decode_base64
 from provenance.policies import Opened, Policy
 from provenance.proofs import AddCheckpoint, Proof
+from provenance.records import THEMES
 from provenance.steps import Step
 
 FORMAT = "provenance-pack/1"
@@ -215,8 +216,12 @@ class _Check:
         founded = self._act(0, entries.Founded)
         if founded.archive != self.said["archive"] or named["keys"] != sorted({0, *named["keys"]}):
             yield "pack.json names another archive than the log's first entry, or its keys out of order"
+        before = Verifier.parse(founded.vkey)
         for index in named["keys"][1:]:
-            self._act(index, entries.Rekeyed)
+            act = self._act(index, entries.Rekeyed)
+            statements.check_endorsement(act, before)
+            yield "" if act.place == index else f"log entry {index} says that it is entry {act.place}"
+            before = Verifier.parse(act.vkey)
         for index in named["certified"]:
             self._act(index, entries.Certified)
         built = self._act(named["built"], entries.Built)
@@ -341,8 +346,11 @@ class _Check:
     def _complete(self) -> Iterator[str]:
         links = {row["leaf"]: row for row in self.rows if row["table"] == "link"}
         claimed = [item["theme"] for item in self.said["complete"]]
-        if len(set(claimed)) < len(claimed):
-            yield "pack.json claims one theme twice"
+        spoken = sorted(claimed + [item["theme"] for item in self.said["incomplete"]])
+        question = self.said["question"]
+        wanted = [theme for theme in THEMES if question["theme"] in ("", theme)] if question["nominal"] else []
+        if spoken != sorted(wanted):
+            yield "pack.json does not say once of each theme asked about whether its links are complete"
         for item in self.said["complete"]:
             theme, shown = item["theme"], self.shown.get(item["nominal"], {})
             person = shown.get("row", {})

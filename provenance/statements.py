@@ -15,13 +15,28 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from provenance import canonical
-from provenance.entries import Code, Count, Digest, Feed, Form, Instant, Label, Table, Text, Value, as_json, from_json
+from provenance.entries import (
+    Code,
+    Count,
+    Digest,
+    Feed,
+    Form,
+    Instant,
+    Label,
+    Rekeyed,
+    Table,
+    Text,
+    Value,
+    as_json,
+    from_json,
+)
 from provenance.errors import Malformed, Tampered
 from provenance.notes import Signer, Verifier, decode_base64, encode_base64
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+ENDORSEMENT_TYPE = "application/vnd.provenance.endorsement+json"  # signed as DSSE signs, and kept in the log's entry
 BUILD_TYPE = "https://provenance.example/weekly-build/v1"  # our names, not addresses: nothing is fetched from them
 BUILDER_ID = "https://provenance.example/builder/v1"
 ROOT_DIGEST = "rfc6962-sha256"  # the RFC 6962 root over a table's leaves in byte order, lowercase hexadecimal
@@ -242,6 +257,24 @@ def enveloped(payload: bytes, payload_type: str, key: Signer) -> bytes:
         "sig": encode_base64(key.sign(pae(payload_type, payload))),
     }
     return canonical.dumps({"payload": encode_base64(payload), "payloadType": payload_type, "signatures": [signature]})
+
+
+def endorse(key: Signer, place: int, vkey: str) -> str:
+    """A key's word that from log entry `place` on the key `vkey` signs in its stead; base64, for the entry itself."""
+    return encode_base64(key.sign(_endorsed(place, vkey)))
+
+
+def check_endorsement(act: Rekeyed, before: Verifier) -> None:
+    """Raises Tampered unless `before` endorsed the key that the entry names."""
+    try:
+        Verifier.parse(act.vkey)
+        before.verify(_endorsed(act.place, act.vkey), decode_base64("endorsement", act.endorsement))
+    except (Malformed, Tampered) as error:
+        raise Tampered(f"key of log entry {act.place} is not endorsed by the one before it: {error}") from error
+
+
+def _endorsed(place: int, vkey: str) -> bytes:
+    return pae(ENDORSEMENT_TYPE, canonical.dumps({"entry": place, "vkey": vkey}))
 
 
 def open_envelope(data: bytes, *vkeys: Verifier) -> Statement:

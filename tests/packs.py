@@ -145,6 +145,7 @@ FOREIGN = Key(ORIGIN, "a key of someone else")
 ETHICS, PCC = Key("ethics.example/witness", "ethics", 4), Key("pcc.example/witness", "pcc", 4)
 COSIGNED_AT = 1_795_000_000  # 2026-11-18
 STATEMENT, CERTIFICATE = "application/vnd.in-toto+json", "application/vnd.provenance.certificate+json"
+ENDORSEMENT = "application/vnd.provenance.endorsement+json"
 
 
 def policy(*, logs: tuple[Key, ...] = (OLD, NEW), quorum: str = "oversight") -> bytes:
@@ -350,6 +351,11 @@ class Story:
             "rules": "0" * 64, "statement": sha256(self.statement).hex(), "tables": named, "left_out": [], "files": [],
         }  # fmt: skip
 
+    def _rekeyed(self, place: int) -> dict[str, Any]:
+        sealed = json.loads(OLD.envelope(ENDORSEMENT, canonical({"entry": place, "vkey": NEW.vkey})))
+        endorsement = sealed["signatures"][0]["sig"]
+        return {"act": "Rekeyed", "place": place, "vkey": NEW.vkey, "reason": "yearly", "endorsement": endorsement}
+
     def _log(self) -> None:
         day = "2026-11-{:02}T06:00:00Z".format
         earlier = {"cut_off": "2026-11-15T23:59:59Z", "statement": "0" * 64, "tables": []}
@@ -358,7 +364,7 @@ class Story:
             ("", day(9), {"act": "Received", "extract": 1}),
             ("", day(16), {"act": "Built", "label": "2026-W46", "number": 1, **earlier}),
             ("", day(16), {"act": "Published", "label": "2026-W46", "at": day(16)}),
-            *([("rekeyed", day(17), {"act": "Rekeyed", "vkey": NEW.vkey, "reason": "yearly"})] * self.rotated),
+            *([("rekeyed", day(17), self._rekeyed(4))] * self.rotated),
             ("", day(22), {"act": "Received", "extract": 2}),
             ("built", day(23), self._built()),
             ("published", day(23), {"act": "Published", "label": BUILD, "at": day(23)}),
@@ -404,7 +410,7 @@ class Story:
             }
             for theme in ("CSE", "SOC")
         ]
-        asked = self.question["nominal"] == self.person
+        asked = self.person in (self.question["nominal"], self.question.get("person"))
         tables = json.loads(self.entries[one["built"]])["tables"]
         pack = {
             "format": "provenance-pack/1", "archive": ORIGIN, "build": BUILD, "number": 2,
@@ -505,7 +511,52 @@ class Story:
         return sorted(lines, key=lambda line: (line["table"], line["index"]))
 
 
+HOSTILE = (
+    "<img src=x onerror=alert(1)>", "</script><script>document.body.dataset.hit=1</script>", "\x1b[2J\x1b[31mVERIFIED",
+    "\u202egnorw si siht", "a\u0000b\u0007", "\u2028{{7*7}}", "javascript:alert(1)", "\U0001f600" * 400,
+    "=cmd|' /C calc'!A0",
+)  # fmt: skip
+
+
+def hostile(text: str) -> str:
+    """The same text, with something of all that has ever been put where text was expected."""
+    return f"{text} {' '.join(HOSTILE)}"
+
+
 @cache
 def good() -> Story:
     """The story as it is."""
     return Story()
+
+
+VARIANTS: dict[str, Callable[[], Story]] = {
+    "the whole story": good,
+    "one key, no witness, nothing published": lambda: Story(rotated=False, witnesses=False, published=False),
+    "a build that was never live": lambda: Story(live=False),
+    "a question about a network": lambda: Story(
+        question={"nominal": "", "network": "SOC-2026-W01-001", "theme": "", "case": "24/0113"}
+    ),
+    "a person under another id": lambda: Story(
+        question={"nominal": "N-1", "person": PERSON, "network": "", "theme": "", "case": ""}
+    ),
+    "hostile text wherever text may be": lambda: Story(person=hostile(PERSON), texts=hostile),
+    "many links": lambda: Story(more=80),
+    "no rows at all": lambda: Story({"rows": lambda _: [], "pack": _empty}, question=_NOBODY),
+    "a quorum that is not met": lambda: Story({"policy": lambda _: policy(quorum="pcc")}),
+    "published long after": lambda: Story({"acts": _late}),
+    "live again after a withdrawal": lambda: Story({"acts": _withdrawn}),
+}
+_NOBODY = {"nominal": "", "network": "", "theme": "", "case": ""}
+
+
+def _empty(pack: dict[str, Any]) -> dict[str, Any]:
+    return {**pack, "complete": [], "incomplete": []}
+
+
+def _late(acts: list[tuple]) -> list[tuple]:
+    return [(role, "2027-02-01T06:00:00Z" if role == "published" else on, act) for role, on, act in acts]
+
+
+def _withdrawn(acts: list[tuple]) -> list[tuple]:
+    again = {"act": "Withdrawn", "label": "2026-W47.2", "at": "2026-11-23T06:00:00Z", "reason": "wrong cut-off"}
+    return [(role, on, again if role == "published" else act) for role, on, act in acts]

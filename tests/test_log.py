@@ -20,7 +20,7 @@ from provenance import durable, entries, merkle
 from provenance.entries import Published, Unknown, Withdrawn
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.keys import SigningKey
-from provenance.log import Log
+from provenance.log import Log, _path
 from provenance.notes import Verifier, decode_base64, opened_checkpoint
 
 NAME = "force.example/log"
@@ -143,8 +143,8 @@ def test_a_log_of_three_levels(tmp_path, monkeypatch):
 def test_large_tile_numbers_are_written_in_groups_of_three(tmp_path):
     """The specification's own example; a log that large does not fit in a test."""
     log = create(tmp_path / "log")
-    assert log._path(0, 1234067, 256) == log.folder / "tile" / "0" / "x001" / "x234" / "067"
-    assert log._path("entries", 1000, 7) == log.folder / "tile" / "entries" / "x001" / "000.p" / "7"
+    assert _path(log.folder, 0, 1234067, 256) == log.folder / "tile" / "0" / "x001" / "x234" / "067"
+    assert _path(log.folder, "entries", 1000, 7) == log.folder / "tile" / "entries" / "x001" / "000.p" / "7"
 
 
 def test_opening_reads_a_few_files_and_writes_none(tmp_path, monkeypatch):
@@ -330,8 +330,10 @@ def test_nothing_unverified_is_written_again(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"act 3"', b'"act 4"'))
     before = files(log.folder)
     with pytest.raises(Tampered, match=r"^log entry does not verify: entry 3 in log/tile/entries/000\.p/5"):
-        log.append(acts(5, 6), key=KEY)
+        reopened(log).append(acts(5, 6), key=KEY)
     assert files(log.folder) == before
+    log.append(acts(5, 6), key=KEY)  # it wrote them itself, and goes on from what it wrote
+    assert list(reopened(log).entries()) == logged(0, 6)
 
 
 def test_a_log_under_another_key_does_not_open(tmp_path):
@@ -443,7 +445,7 @@ import sys
 from pathlib import Path
 from provenance.entries import Withdrawn
 from provenance.keys import SigningKey
-from provenance.log import Log
+from provenance.log import Log, _path
 key = SigningKey.open(Path(sys.argv[1]), name="force.example/log")
 log = Log.open(Path(sys.argv[2]), vkey=key.verifier)
 for turn in range(8):

@@ -299,6 +299,9 @@ SPOILT: dict[str, tuple[Callable[[Spoilt], None], tuple[int, ...]]] = {
     "a link is left out of the rows": (
         lambda p: p.lines(lambda lines: [x for x in lines if x is not first(lines, "link", "disposed")]), (8,),
     ),
+    "a theme is passed over": (
+        lambda p: p.edit("pack.json", lambda said: said | {"complete": said["complete"][1:]}), (8,),
+    ),
     "the list is of another theme": (
         lambda p: p.edit("pack.json", lambda said: said | {
             "complete": [item | {"theme": "CSE"} for item in said["complete"][:1]]}), (8,),
@@ -454,3 +457,35 @@ def test_the_answer_writes_its_proof(told, tmp_path):
     assert (done.exit_code, done.stderr[:34]) == (6, "Conflict: folder pack is there alr")
     done = run("--archive", root, "asof", ASKED, "--proof", str(tmp_path / "whole"), "--json")
     assert json.loads(done.stdout)["proof"]["complete"] == []
+
+
+def test_sha256sum_agrees_with_the_checksums(told):
+    done = subprocess.run(
+        ["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=told.pack, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+# ---- one row of an archive ------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_checked_by_its_leaf_in_each_build_that_has_it(told):
+    leaf = next(x["links"][0] for x in json.loads((told.other / "pack.json").read_bytes())["complete"])
+    root = str(told.force.root)
+    answer = json.loads(run("--archive", root, "verify", "--row", leaf, "--json").stdout)
+    assert (answer["verified"], answer["build"]) == (True, "2026-W03")
+    assert [(step["name"], step["checked"] > 0) for step in answer["steps"]] == [
+        ("log entries", True), ("who signs", True), ("build statement", True), ("place in table", True),
+        ("sealed row", True),
+    ]  # fmt: skip
+    done = run("--archive", root, "verify", "--row", leaf, "--build", "2026-W02")
+    assert "The row verifies in build 2026-W02." in done.output
+    assert "ethics, who signed the head of" in " ".join(done.output.split())
+    assert run("--archive", root, "verify", "--row", "0" * 64).exit_code == 5
+    assert run("--archive", root, "verify", "--row", "17").exit_code == 7
+
+
+def test_a_row_that_is_gone_is_accounted_for_by_its_certificate(told):
+    lines = [json.loads(line) for line in (told.pack / "rows.jsonl").read_text().splitlines()]
+    gone = first(lines, "link", "disposed")["leaf"]
+    assert json.loads(run("--archive", str(told.force.root), "verify", "--row", gone, "--json").stdout)["verified"]

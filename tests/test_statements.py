@@ -112,6 +112,13 @@ ACTS = [
     entries.Consulted(**WHO, case="26/0113", label="2026-W47", rows=12),
     entries.Quarantined(**WHO, extract=3, rows=2),
     entries.Restored(**WHO, backup=DIGEST, replayed=1),
+    entries.Rekeyed(
+        **WHO,
+        place=9,
+        vkey=str(OTHER.verifier),
+        reason="scheduled",
+        endorsement=statements.endorse(KEY, 9, str(OTHER.verifier)),
+    ),
 ]
 
 DOCUMENTS = (

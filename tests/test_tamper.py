@@ -30,6 +30,7 @@ KINDS = {
     r"store/(records|links|networks)/\d{4}-W\d\d\.[a-z]+\.parquet": ITS_PATH,
     r"builds/\d{4}-W\d\d\.json": ITS_PATH,
     r"log/checkpoint": ITS_PATH,
+    r"log/policy": ITS_PATH,
     r"log/tile/(\d+|entries)/\d{3}\.p/\d+": ITS_PATH,
     r"vault/keyring": ITS_PATH,
     r"vault/[0-9a-f]{16}\.shard": ITS_PATH,
@@ -391,7 +392,7 @@ def test_a_signing_key_of_somebody_else_signs_nothing_here(stored, tmp_path):
     other = Force(tmp_path, "force")
     shutil.copy(other.keys / "log.pem", stored.path("keys/log.pem"))
     assert stored.report() == (
-        "archive does not verify: who signs: key file log.pem is not the one that the log's first entry names"
+        "archive does not verify: who signs: key file log.pem is not the one that the log names last"
     )
     with (
         Archive(stored.root, stored.keys) as archive,

@@ -141,9 +141,8 @@ def _list(out: Console, title: str, sentences: Iterable[str]) -> None:
 
 def _print(out: Console, steps: Iterable[Step], good: str) -> None:
     for step in steps:
-        out.print(
-            f"{step.number:>3}  {step.name:<18} {step.checked:>10,} checked  " + ("FAULT" if step.faults else good)
-        )
+        verdict = "FAULT" if step.faults else good if step.checked else "nothing to check"
+        out.print(f"{step.number:>3}  {step.name:<18} {step.checked:>10,} checked  {verdict}")
         for fault in step.faults:
             out.print(f"       {fault}", style="bold red", markup=False)
 

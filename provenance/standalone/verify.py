@@ -788,7 +788,7 @@ class Check:
         lines = proof.split(b"\n")
         if not blank or lines[0] != b"old %d" % size:
             raise Fault(name, f"wanted a first line `old {size}`, a path, an empty line and the checkpoint")
-        if Note(note, name).text != Note(self.files["checkpoint"], "checkpoint").text:
+        if note not in (self.files["checkpoint"], self.files["head"]):
             raise Fault(name, "leads to another head than that of the pack")
         return digests(lines[1:], name, "path")
 
@@ -1553,10 +1553,11 @@ def report(check):
     """What `as_json` has, for people; 80 columns."""
     pack, said = check.pack, [check.verdict, wrapped(check.meaning, "", ""), ""]
     if check.verified:
-        said.append(f"Pack of {shown(pack['archive'])}, build {shown(pack['build'])}, made on {when(pack['made_on'])}")
-        asked = [f"{key} {shown(value)}" for key, value in sorted(pack["question"].items()) if value]
+        made = f"Pack of {shown(pack['archive'])}, build {shown(pack['build'])}, made on {when(pack['made_on'])}"
+        question = {key: value for key, value in pack["question"].items() if value and key != "person"}
+        asked = [f"{key} {shown(value)}" for key, value in sorted(question.items())]
         asked += [f"as of {when(pack['as_of'])}"] if pack["as_of"] else []
-        said += [f"Asked: {', '.join(asked) or 'the whole build'}", ""]
+        said += [wrapped(made, "", ""), wrapped(f"Asked: {', '.join(asked) or 'the whole build'}", "", ""), ""]
     for step, title in STEPS.items():
         status = check.status[step]
         said.append(f"{step}  {status if status == 'passed' else status.upper():<9} {title}")

@@ -1,0 +1,379 @@
+"""verify.html in a real browser, opened from a file and without a network: it says what verify.py says, refuses each
+spoilt pack by the same step, and puts nothing of a pack on the page but text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import packs
+import pytest
+import spoilt
+from packs import Files, Story, good, hostile, policy, sums
+
+PAGE = Path(__file__).resolve().parent.parent / "provenance" / "standalone" / "verify.html"
+CHROMIUM = shutil.which("chromium")
+FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
+
+if CHROMIUM is None:
+    pytest.skip(
+        "chromium is not here: verify.html is tested in it (`apt-get install chromium`)", allow_module_level=True
+    )
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="the package playwright is not here: it drives the browser"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.split(), "--disable-sync"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def verify() -> ModuleType:
+    if shutil.which("openssl") is None:
+        pytest.skip("the command openssl is not here: verify.py checks signatures with it")
+    spec = importlib.util.spec_from_file_location("standalone_verify", PAGE.with_name("verify.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Reader:
+    """Someone with the page open. Anything on the console, any error and any request but for the page is an offence."""
+
+    def __init__(self, browser, **context) -> None:
+        self.context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900}, **context)
+        self.page = self.context.new_page()
+        self.offences: list[str] = []
+        self.page.on("console", lambda message: self.offences.append(f"console: {message.text}"))
+        self.page.on("pageerror", lambda error: self.offences.append(f"error: {error}"))
+        self.page.on("request", lambda request: request.url == PAGE.as_uri() or self.offences.append(request.url))
+        self.page.on("dialog", lambda dialog: self.offences.append(dialog.message) or dialog.dismiss())
+
+    def open(self) -> None:
+        self.page.goto(PAGE.as_uri())
+        self.page.wait_for_selector("body[data-ready]")
+
+    def check(self, folder: Path, line: str = "", policy: Path | None = None) -> None:
+        self.page.set_input_files("#folder", folder)
+        self.page.fill("#lines", line)
+        self.page.set_input_files("#policy", policy or [])
+        self.page.evaluate("document.body.removeAttribute('data-done')")
+        self.page.click("#check")
+        self.done()
+
+    def done(self) -> None:
+        self.page.wait_for_selector("body[data-done]", timeout=60_000)
+
+    @property
+    def verdict(self) -> str:
+        return self.page.text_content("#verdict")
+
+    def said(self, where: str) -> list[str]:
+        return self.page.eval_on_selector_all(f"{where} li", "all => all.map(one => one.textContent)")
+
+    def faults(self) -> list[tuple[int, str]]:
+        found = self.page.eval_on_selector_all(
+            "#steps .fault", "all => all.map(one => [one.closest('li').dataset.step, one.textContent])"
+        )
+        return [(int(step), text) for step, text in found]
+
+    def statuses(self) -> list[str]:
+        return self.page.eval_on_selector_all("#steps > li", "all => all.map(one => one.dataset.status)")
+
+
+@pytest.fixture(scope="module")
+def opened(browser) -> Iterator[Reader]:
+    reader = Reader(browser)
+    reader.open()
+    yield reader
+    reader.context.close()
+
+
+@pytest.fixture
+def reader(opened) -> Iterator[Reader]:
+    opened.offences.clear()
+    yield opened
+    assert opened.offences == []
+
+
+@pytest.fixture
+def fresh(browser) -> Iterator[Reader]:
+    reader = Reader(browser)
+    reader.open()
+    yield reader
+    assert reader.offences == []
+    reader.context.close()
+
+
+def write(files: Files, folder: Path) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def alike(sentences: list[str]) -> list[str]:
+    """Without what each verifier says of itself."""
+    own = ("This program. ", "This page. ", "SHA-256 and Ed25519, as computed by")
+    return [sentence for sentence in sentences if not sentence.startswith(own)]
+
+
+@pytest.mark.parametrize("name", packs.VARIANTS)
+def test_it_says_of_a_good_pack_what_verify_py_says(reader, verify, tmp_path, name):
+    story = packs.VARIANTS[name]()
+    folder = write(story.files, tmp_path / "pack")
+    for lines in [(), *([(story.lines["covering"],), (story.lines["before"],)] if story.published else [])]:
+        reader.check(folder, "\n".join(lines))
+        theirs = verify.Check(story.files, lines=verify.given_lines(lines))
+        assert reader.faults() == []
+        assert reader.verdict == theirs.verdict
+        assert reader.page.text_content("#meaning") == theirs.meaning
+        assert reader.statuses() == list(theirs.status.values())
+        assert reader.said("#proved") == theirs.proved()
+        assert alike(reader.said("#relied")) == alike(theirs.relied())
+        assert reader.said("#not-proved") == theirs.not_proved()
+        assert theirs.proved_title in reader.page.text_content("#result")
+
+
+def test_it_says_what_a_policy_from_elsewhere_vouches_for(reader, verify, tmp_path):
+    (tmp_path / "policy").write_bytes(policy())
+    reader.check(write(good().files, tmp_path / "pack"), policy=tmp_path / "policy")
+    theirs = verify.Check(good().files, policy=verify.Policy(policy(), "policy"))
+    assert reader.verdict == theirs.verdict == "VERIFIED under the policy that you gave"
+    assert reader.said("#proved") == theirs.proved()
+
+
+@pytest.mark.parametrize("one", spoilt.TABLE, ids=lambda one: one.name)
+def test_each_spoilt_pack_is_refused_by_its_step_in_its_words(reader, tmp_path, one):
+    if one.policy is not None:
+        (tmp_path / "policy").write_bytes(one.policy)
+    reader.check(
+        write(one.make(), tmp_path / "pack"), one.line, tmp_path / "policy" if one.policy is not None else None
+    )
+    assert reader.verdict == "NOT VERIFIED"
+    step, text = reader.faults()[0]
+    assert (step, reader.statuses()[step - 1]) == (one.step, "failed")
+    assert one.words in text
+    assert reader.page.query_selector("#rows") is None
+    assert reader.page.query_selector("#proved") is None
+
+
+def test_the_policy_of_the_page_lets_only_its_own_script_and_style_run():
+    text = PAGE.read_text("utf-8")
+    [said] = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]+)"', text)
+    rules = dict(rule.strip().split(" ", 1) for rule in said.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    for kind, tag in (("script-src", "script"), ("style-src", "style")):
+        [inside] = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.S)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert rules[kind] == f"'sha256-{digest}'", f"the {tag} was edited: put its new digest into the policy"
+    assert set(rules) == {"default-src", "base-uri", "form-action", "script-src", "style-src"}
+    # The rule's names occur nowhere else: what comes from a pack is put on the page as text.
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|\bon\w+=|https?://(?!www.w3"
+                         r"|in-toto|slsa)|fetch\(|XMLHttp|WebSocket|sendBeacon|localStorage|cookie", text)  # fmt: skip
+
+
+def test_hostile_text_is_text(fresh, tmp_path):
+    story = Story(person=hostile("N-100"), texts=hostile)
+    fresh.check(write(story.files, tmp_path / "pack"), story.lines["covering"])
+    assert fresh.verdict.startswith("VERIFIED")
+    assert fresh.page.get_attribute("body", "data-hit") is None
+    assert fresh.page.eval_on_selector_all("#result :is(img, script, a, iframe, style)", "all => all.length") == 0
+    shown = fresh.page.inner_text("#result")
+    assert "<img src=x onerror=alert(1)>" in shown
+    assert "\\u{202E}gnorw" in shown
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", shown)
+    assert fresh.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_hostile_names_of_files_are_text(reader, tmp_path):
+    folder = write(good().files, tmp_path / "pack")
+    (folder / "<img src=x onerror=alert(1)>\u202e").write_bytes(b"")
+    reader.check(folder)
+    assert "<img src=x onerror=alert(1)>\\u{202E}: a file that is no part of a pack" in reader.faults()[0][1]
+
+
+def test_a_policy_or_a_line_that_cannot_be_read_is_said_and_nothing_is_verified(reader, tmp_path):
+    folder = write(good().files, tmp_path / "pack")
+    reader.check(folder, "2026-W47 force.example/builds 8")
+    assert "The published head cannot be read" in reader.page.text_content("#wrong")
+    assert reader.page.query_selector("#verdict") is None
+    (tmp_path / "policy").write_bytes(b"trust everyone\n")
+    reader.check(folder, policy=tmp_path / "policy")
+    assert "The policy file cannot be used" in reader.page.text_content("#wrong")
+    assert reader.page.query_selector("#verdict") is None
+
+
+def test_without_a_pack_it_asks_for_one(fresh):
+    fresh.page.click("#check")
+    fresh.done()
+    assert fresh.page.text_content("#wrong") == "Choose the folder of the pack first."
+
+
+def test_it_can_be_used_with_the_keyboard_alone(fresh, tmp_path):
+    order = []
+    for _ in range(5):
+        fresh.page.keyboard.press("Tab")
+        order.append(fresh.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert order == ["folder", "lines", "policy", "check", "SUMMARY"]
+    fresh.page.keyboard.press("Enter")
+    assert fresh.page.is_visible("#proof")
+    fresh.page.set_input_files("#folder", write(good().files, tmp_path / "pack"))
+    fresh.page.focus("#check")
+    fresh.page.keyboard.press("Enter")
+    fresh.done()
+    assert fresh.page.evaluate("document.activeElement.id") == "result"
+    assert fresh.verdict.startswith("CONSISTENT")
+
+
+def test_a_folder_can_be_dropped(fresh, tmp_path):
+    folder = write(good().files, tmp_path / "pack")
+    box = fresh.page.locator("#drop").bounding_box()
+    session = fresh.context.new_cdp_session(fresh.page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {
+            "type": kind, "x": box["x"] + box["width"] - 20, "y": box["y"] + 20,
+            "data": {"items": [], "files": [str(folder)], "dragOperationsMask": 1},
+        })  # fmt: skip
+    fresh.page.wait_for_selector("#chosen:has-text('Chosen: pack')")
+    fresh.page.click("#check")
+    fresh.done()
+    assert fresh.faults() == []
+    assert fresh.verdict.startswith("CONSISTENT")
+
+
+def test_the_state_of_a_step_is_said_in_words(reader, tmp_path):
+    files = {**good().files, "rows.jsonl": b"{}\n"}
+    reader.check(write(files | {"SHA256SUMS": sums(files)}, tmp_path / "pack"))
+    marks = reader.page.eval_on_selector_all("#steps .mark", "all => all.map(one => one.textContent)")
+    assert marks == [
+        "PASSED",
+        "PASSED",
+        "NOTHING TO DO",
+        "PASSED",
+        "PASSED",
+        "FAILED",
+        "NOT DONE",
+        "NOT DONE",
+        "NOTHING TO DO",
+    ]
+
+
+def test_a_stamp_is_said_not_to_be_checked(reader, tmp_path):
+    files = {**good().files, "stamps/tsa.tsr": b"anything", "stamps/tsa.pem": b"at all"}
+    reader.check(write(files | {"SHA256SUMS": sums(files)}, tmp_path / "pack"))
+    assert reader.statuses()[8] == "not checked"
+    assert any("this page does not check the time-stamps" in sentence for sentence in reader.said("#not-proved"))
+
+
+def test_the_rows_are_tables_and_more_of_them_are_drawn_on_request(reader, tmp_path):
+    story = Story(more=600)
+    reader.check(write(story.files, tmp_path / "pack"))
+    drawn = "#rows table:has(caption:text('Theme SOC')) tr.link"
+    assert reader.page.locator(drawn).count() == 500
+    assert "500 of 608 links are drawn here; all were checked." in reader.page.text_content("#rows")
+    reader.page.click("text=Show all 608")
+    assert reader.page.locator(drawn).count() == 608
+    text = reader.page.inner_text("#rows")
+    assert "Theme SOC: all 608 links of N-100" in text
+    assert "Theme CL: 1 link; that there are no others is not proved" in text
+    for words in (
+        "CONNECT R-00",
+        "suspect, offender",
+        "1AC (3x5x2)",
+        "C: not to be copied",
+        "clear period ended",
+        "Restricted",
+    ):
+        assert words in text
+
+
+def test_in_print_the_questions_are_gone_and_the_verdict_stays(reader, tmp_path):
+    reader.check(write(good().files, tmp_path / "pack"))
+    reader.page.emulate_media(media="print")
+    try:
+        assert not reader.page.is_visible("#form")
+        assert not reader.page.is_visible("text=Print this page")
+        assert reader.page.is_visible("#verdict")
+        assert reader.page.is_visible("#rows")
+    finally:
+        reader.page.emulate_media(media="screen")
+
+
+def test_a_browser_that_cannot_judge_is_not_used(browser):
+    for lie in ("crypto.subtle.verify = async () => true", "crypto.subtle.verify = async () => false",
+                "crypto.subtle.importKey = async () => { throw new Error() }",
+                "crypto.subtle.digest = async () => new ArrayBuffer(32)"):  # fmt: skip
+        reader = Reader(browser)
+        reader.page.add_init_script(lie)
+        reader.page.goto(PAGE.as_uri())
+        reader.page.wait_for_selector("body[data-done=unable]")
+        assert "This browser" in reader.page.text_content("#unable")
+        assert reader.page.is_disabled("#check")
+        reader.context.close()
+
+
+def test_one_proof_can_be_checked_alone(reader, shared, tmp_path):
+    sample = shared / "vectors" / "sample-log"
+
+    def check(proof: Path, entry: Path, given: str) -> str:
+        reader.page.evaluate("document.getElementById('single').open = true")
+        reader.page.set_input_files("#proof", proof)
+        reader.page.set_input_files("#entry", entry)
+        reader.page.set_input_files("#policy", sample / given)
+        reader.page.fill("#lines", "")
+        reader.page.evaluate("document.body.removeAttribute('data-done')")
+        reader.page.click("#check-proof")
+        reader.done()
+        return reader.page.text_content(".verdict")
+
+    for proof in sorted(sample.glob("*.tlog-proof")):
+        index, _, size = proof.stem.partition("-of-")
+        said = check(proof, sample / f"entry.{index}", "policy" if size == "7" else "policy-log-only")
+        assert said.startswith(f"VERIFIEDThe entry is number {index} of the ")
+    (tmp_path / "proof").write_bytes(proof.read_bytes().replace(b"index 6", b"index 5"))
+    assert check(tmp_path / "proof", sample / "entry.6", "policy").startswith("NOT VERIFIED")
+    assert check(proof, sample / "entry.5", "policy").startswith("NOT VERIFIED")
+    assert "witnesses that have not cosigned" in check(proof, sample / "entry.6", "policy-both")
+
+
+def test_the_published_paths_give_the_page_the_same_verdicts(reader, shared, tmp_path):
+    """Through proofs of one entry: the leaf's own bytes are not known, so roots cannot match, but forms can fail."""
+    (tmp_path / "entry").write_bytes(b"x")
+    probes = [json.loads(line) for line in (shared / "vectors" / "merkle" / "inclusion.jsonl").read_text().splitlines()]
+    key = packs.OLD
+    (tmp_path / "policy").write_bytes(f"log {key.vkey}\nquorum none\n".encode())
+    told = set()
+    for probe in probes[:: max(1, len(probes) // 40)]:
+        if probe["leafIdx"] < 0 or probe["treeSize"] < 0 or any(
+            len(base64.b64decode(d)) != 32 for d in [probe["root"], *(probe["proof"] or ())]
+        ):  # fmt: skip
+            continue
+        text = f"{packs.ORIGIN}\n{probe['treeSize']}\n{probe['root']}\n".encode()
+        lines = ["c2sp.org/tlog-proof@v1", f"index {probe['leafIdx']}", *(probe["proof"] or ()), "", ""]
+        (tmp_path / "proof").write_bytes("\n".join(lines).encode() + text + b"\n" + key.line(text))
+        reader.page.evaluate("document.getElementById('single').open = true")
+        for name in ("proof", "entry", "policy"):
+            reader.page.set_input_files(f"#{name}", tmp_path / name)
+        reader.page.evaluate("document.body.removeAttribute('data-done')")
+        reader.page.click("#check-proof")
+        reader.done()
+        said = reader.page.text_content(".verdict")
+        form = "leads to another root" if not probe["wantErr"] else None
+        assert form is None or form in said, (probe, said)
+        told.add("could not be" in said)
+    assert told == {True, False}
