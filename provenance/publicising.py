@@ -85,6 +85,22 @@ def open_log(folder: Path, policy: Policy) -> tuple[Log, Opened]:
     return Log.open(folder, vkey=opened.log), opened
 
 
+def witnessed(log: Log, policy: Policy) -> Opened | None:
+    """The largest head of the log, of those that were shown outside or of now, that has the policy's quorum.
+
+    Raises Malformed or Tampered when a head that was shown does not verify, or is not this log's.
+    """
+    kept = Heads(log.folder / "heads")
+    for note in [log.checkpoint, *(kept.read(size) for size in reversed(kept.sizes()))]:
+        opened = policy.open(note)
+        head = opened.checkpoint
+        if opened.quorum_met and head.size <= log.size:
+            if log.root_at(head.size) != head.root:
+                raise Tampered(f"head of {head.size} entries was cosigned, and the log has another root there")
+            return opened
+    return None
+
+
 def compare(log: Log, series: Sequence[Notice]) -> list[Finding]:
     """Each published head against a log that is at hand, whose signed head was verified when it was opened.
 

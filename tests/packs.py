@@ -265,7 +265,7 @@ class Story:
             add("link", link("SOC", f"N-5{i:05}", f"N-6{i:05}", support(f"T-{i}")))
         self.mine = self._edit("counted", self.mine)  # what the person's rows commit to
         for theme in ("SOC", "CSE"):
-            add("nominal", nominal(theme, me, self.mine[theme]), kind="shown")
+            add("nominal", nominal(theme, me, self.mine[theme]), kind="shown", marked=theme == "SOC")
         add("nominal", nominal("CL", me, self.mine["CL"]), kind="figures")
         for i in range(20):
             add("nominal", nominal("SOC", f"N-20{i}", []))
@@ -409,6 +409,7 @@ class Story:
                 "links": [x.hex() for x in sorted(self.mine[theme])],
             }
             for theme in ("CSE", "SOC")
+            if self.question["theme"] in ("", theme)
         ]
         asked = self.person in (self.question["nominal"], self.question.get("person"))
         tables = json.loads(self.entries[one["built"]])["tables"]
@@ -428,7 +429,10 @@ class Story:
                 "certified": self.role["certified"],
             },
             "complete": complete if asked else [],
-            "incomplete": [{"theme": "CL", "why": self.texts("their figures are withheld")}] if asked else [],
+            "incomplete": (
+                [{"theme": "CL", "why": self.texts("their figures are withheld")}]
+                if asked and not self.question["theme"] else []
+            ),
         }  # fmt: skip
         pack = edit("pack", pack)
         files = {
@@ -492,6 +496,7 @@ class Story:
             kind = state["kind"]
             if kind == "shown":
                 line["entry"] = b64(state["made"])
+                line |= {"computed_with_erased": True} if state.get("marked") else {}
             else:
                 line |= {"leaf": leaf.hex(), "withheld": "reduced" if kind == "hidden" else kind}
             if kind == "disposed":
@@ -540,6 +545,9 @@ VARIANTS: dict[str, Callable[[], Story]] = {
         question={"nominal": "N-1", "person": PERSON, "network": "", "theme": "", "case": ""}
     ),
     "hostile text wherever text may be": lambda: Story(person=hostile(PERSON), texts=hostile),
+    "a question about one theme": lambda: Story(
+        question={"nominal": PERSON, "network": "", "theme": "SOC", "case": ""}
+    ),
     "many links": lambda: Story(more=80),
     "no rows at all": lambda: Story({"rows": lambda _: [], "pack": _empty}, question=_NOBODY),
     "a quorum that is not met": lambda: Story({"policy": lambda _: policy(quorum="pcc")}),

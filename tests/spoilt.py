@@ -267,6 +267,7 @@ def bare(line: dict[str, Any], kind: str, **more: Any) -> None:
     """A row that was shown, withheld."""
     line.update(leaf=leaf(line), withheld=kind, **more)
     del line["entry"]
+    line.pop("computed_with_erased", None)
 
 
 def exchanged(lines: list[dict[str, Any]]) -> None:
@@ -1300,4 +1301,41 @@ spoilt(
     files=both(
         pack(lambda p: p["entries"].update(published=p["entries"]["ended"])), drop("log/7.entry", "log/7.tlog-proof")
     ),
+)
+spoilt(
+    "a link marked as computed with what is gone",
+    6,
+    "which a row of this table is not",
+    files=row("", lambda r: r.update(computed_with_erased=True)),
+)
+spoilt(
+    "a mark that says nothing",
+    6,
+    "which a row of this table is not",
+    files=row("", lambda r: r.update(computed_with_erased=False), "nominal"),
+)
+spoilt("a theme passed over", 8, "does not say once of each theme", files=pack(lambda p: p["complete"].pop(0) and None))
+spoilt(
+    "all themes passed over",
+    8,
+    "does not say once of each theme",
+    files=pack(lambda p: p.update(complete=[], incomplete=[])),
+)
+spoilt(
+    "a theme that there is not",
+    8,
+    "does not say once of each theme",
+    files=pack(lambda p: p["incomplete"].append({"theme": "ABC", "why": "none"})),
+)
+spoilt(
+    "commas in place of a theme",
+    8,
+    "does not say once of each theme",
+    files=pack(lambda p: p.update(complete=[], incomplete=[{"theme": "CL,CSE,SOC", "why": "none"}])),
+)
+spoilt(
+    "themes of nobody",
+    8,
+    "does not say once of each theme",
+    files=pack(lambda p: p.update(complete=[], question={**p["question"], "nominal": "", "person": ""})),
 )

@@ -285,12 +285,16 @@ def test_diff_names_the_records_behind_each_change(force):
 
 def test_verify_numbers_its_steps_and_says_so(force):
     shown = done(force, "verify")
-    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 12)]
+    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 13)]
     assert "The archive verifies" in shown
     assert "Build 2026-W03 verifies" in done(force, "verify", "--build", "2026-W03")
     checked = answer(force, "verify")
     assert checked["verified"] is True
-    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 11
+    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 12
+    assert checked["relied_on"][1:] == [
+        "no witness outside the force: none has signed a head", "no published head: none has been published",
+        "no time stamp: all times are by the force's own clock",
+    ]  # fmt: skip
 
 
 def test_backfill_publishes_each_past_build_at_its_cut_off(extracts, tmp_path):

@@ -229,7 +229,7 @@ def test_a_quorum_that_is_not_met(force, tmp_path):
     policy = tmp_path / "policy"
     policy.write_text(f"log {KEY.verifier}\nwitness ethics {witness}\nquorum ethics\n")
     told = monitor(force.series(), force.folder, "--policy", policy, code=4)
-    assert kinds(told) == [("log", "")]
+    assert kinds(told) == [("log", "2026-W46")]
     assert told["log"]["quorum_met"] is False
 
     class Ethics:
@@ -409,3 +409,22 @@ def test_a_last_line_without_its_end_is_not_run_together_with_the_next(archive):
     archive.append(built("2026-W46", 2))
     checkpoint(archive)
     assert [notice.label for notice in parse_series(path.read_bytes())] == ["2026-W45", "2026-W46"]
+
+
+def test_a_quorum_is_met_by_a_head_that_was_cosigned_though_the_log_went_on(force, tmp_path):
+    from provenance.heads import Heads
+    from provenance.keys import SigningKey
+    from provenance.notes import cosign, cosigner
+
+    witness = SigningKey.create(tmp_path / "witness.pem", name="ethics.example/witness")
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {KEY.verifier}\nwitness ethics {cosigner(witness.verifier)}\nquorum ethics\n")
+    force.week("2026-W46")
+    note = (force.folder / "checkpoint").read_bytes()
+    Heads(force.folder / "heads").keep(note + str(cosign(note, witness, 1_770_000_000)).encode(), [KEY.verifier])
+    series = force.series()
+    force.week("2026-W47")
+    told = monitor(series, force.folder, "--policy", policy)
+    assert (told["log"]["cosigned"], told["log"]["quorum_met"]) == (["ethics"], True)
+    told = monitor(force.series(), force.folder, "--policy", policy, code=4)  # the next week's is not cosigned yet
+    assert kinds(told) == [("log", "2026-W47")]

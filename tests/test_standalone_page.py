@@ -57,6 +57,7 @@ class Reader:
         self.context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900}, **context)
         self.page = self.context.new_page()
         self.offences: list[str] = []
+        self.policy: Path | None = None
         self.page.on("console", lambda message: self.offences.append(f"console: {message.text}"))
         self.page.on("pageerror", lambda error: self.offences.append(f"error: {error}"))
         self.page.on("request", lambda request: request.url == PAGE.as_uri() or self.offences.append(request.url))
@@ -68,10 +69,15 @@ class Reader:
 
     def check(self, folder: Path, line: str = "", policy: Path | None = None) -> None:
         self.page.set_input_files("#folder", folder)
-        self.page.fill("#lines", line)
-        self.page.set_input_files("#policy", policy or [])
-        self.page.evaluate("document.body.removeAttribute('data-done')")
-        self.page.click("#check")
+        if policy or self.policy:
+            self.page.set_input_files("#policy", policy or [])
+        self.policy = policy
+        self.page.evaluate(
+            """line => { document.getElementById("lines").value = line;
+                         document.body.removeAttribute("data-done");
+                         document.getElementById("check").click(); }""",
+            line,
+        )
         self.done()
 
     def done(self) -> None:
@@ -164,12 +170,13 @@ def test_each_spoilt_pack_is_refused_by_its_step_in_its_words(reader, tmp_path, 
     reader.check(
         write(one.make(), tmp_path / "pack"), one.line, tmp_path / "policy" if one.policy is not None else None
     )
-    assert reader.verdict == "NOT VERIFIED"
-    step, text = reader.faults()[0]
-    assert (step, reader.statuses()[step - 1]) == (one.step, "failed")
+    [verdict, step, status, text, more] = reader.page.evaluate(
+        """() => { const fault = document.querySelector("#steps .fault"), step = fault && fault.closest("li").dataset;
+            return [document.getElementById("verdict").textContent, step && step.step, step && step.status,
+                fault && fault.textContent, document.querySelectorAll("#rows, #proved").length]; }"""
+    )
+    assert (verdict, step, status, more) == ("NOT VERIFIED", str(one.step), "failed", 0)
     assert one.words in text
-    assert reader.page.query_selector("#rows") is None
-    assert reader.page.query_selector("#proved") is None
 
 
 def test_the_policy_of_the_page_lets_only_its_own_script_and_style_run():
@@ -335,6 +342,7 @@ def test_one_proof_can_be_checked_alone(reader, shared, tmp_path):
         reader.page.set_input_files("#proof", proof)
         reader.page.set_input_files("#entry", entry)
         reader.page.set_input_files("#policy", sample / given)
+        reader.policy = sample / given
         reader.page.fill("#lines", "")
         reader.page.evaluate("document.body.removeAttribute('data-done')")
         reader.page.click("#check-proof")
@@ -358,7 +366,7 @@ def test_the_published_paths_give_the_page_the_same_verdicts(reader, shared, tmp
     key = packs.OLD
     (tmp_path / "policy").write_bytes(f"log {key.vkey}\nquorum none\n".encode())
     told = set()
-    for probe in probes[:: max(1, len(probes) // 40)]:
+    for probe in probes[:: max(1, len(probes) // 12)]:
         if probe["leafIdx"] < 0 or probe["treeSize"] < 0 or any(
             len(base64.b64decode(d)) != 32 for d in [probe["root"], *(probe["proof"] or ())]
         ):  # fmt: skip
@@ -369,6 +377,7 @@ def test_the_published_paths_give_the_page_the_same_verdicts(reader, shared, tmp
         reader.page.evaluate("document.getElementById('single').open = true")
         for name in ("proof", "entry", "policy"):
             reader.page.set_input_files(f"#{name}", tmp_path / name)
+        reader.policy = tmp_path / "policy"
         reader.page.evaluate("document.body.removeAttribute('data-done')")
         reader.page.click("#check-proof")
         reader.done()

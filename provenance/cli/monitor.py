@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from provenance.log import Log
     from provenance.notices import Finding, Notice
-    from provenance.policies import Opened
+    from provenance.policies import Opened, Policy
 
 
 @click.command()
@@ -48,11 +48,12 @@ def monitor(series: str, folder: str | None, policy_file: str | None, as_json: b
         try:
             log, opened = publicising.open_log(Path(folder), policy)
             against = publicising.compare(log, published)
+            opened = publicising.witnessed(log, policy) or opened
             built = publicising.labels(log) if not any(finding.kind == "log" for finding in against) else []
         except (Malformed, Tampered) as error:
             against.append(Finding("log", "", str(error)))
-        if opened and not opened.quorum_met:
-            against.append(Finding("log", "", f"the log's head lacks the quorum {policy.quorum} of its witnesses"))
+        if log:
+            against += _unwitnessed(log, policy, published)
     found = [*notices.findings(published, built=[label for _, label in built]), *against]
     if as_json:
         emit_json(_described(published, found, log, opened))
@@ -60,6 +61,23 @@ def monitor(series: str, folder: str | None, policy_file: str | None, as_json: b
         _show(published, found, log, opened, policy_file)
     if found:
         raise Tampered(f"published heads do not hold together: {several(len(found), 'finding')}, listed above")
+
+
+def _unwitnessed(log: Log, policy: Policy, published: Sequence[Notice]) -> list[Finding]:
+    """What the witnesses have left out: they are to have signed the last published head, or one that continues it."""
+    from provenance import publicising
+    from provenance.errors import Malformed, Tampered
+    from provenance.notices import Finding
+
+    try:
+        opened = publicising.witnessed(log, policy)
+    except (Malformed, Tampered):
+        return []  # said already
+    last = published[-1]
+    if opened and opened.checkpoint.size >= min(last.size, log.size):
+        return []
+    words = f"the head of {last.label}, or a later one, lacks the quorum {policy.quorum} of the witnesses"
+    return [Finding("log", last.label, words)]
 
 
 def _described(

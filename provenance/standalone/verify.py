@@ -103,6 +103,9 @@ WITHHELD = {
     "restricted": (BARE, ()),
     "figures": (BARE, ()),
 }
+THEMES = ("SOC", "CSE", "CL")  # one network analysis each
+MARKED = "counted what has since been disposed of"
+FIGURES = ("nominal", "network")  # tables whose rows have figures that were computed with others' rows
 STATEMENT = "application/vnd.in-toto+json"
 CERTIFICATE = "application/vnd.provenance.certificate+json"
 
@@ -223,7 +226,7 @@ def from_json(data, file, thing):
 
 def check_form(value, form, file, where, optional=()):
     """Insist that `value` is of this form: a type, an expression, a list of one form, or exactly these fields."""
-    if form in (str, int, dict):
+    if form in (str, int, dict, bool):
         good = type(value) is form and not (form is int and value < -1)
     elif isinstance(form, re.Pattern):
         good = type(value) is str and form.fullmatch(value) is not None
@@ -1034,7 +1037,7 @@ class Check:
         if type(row) is not dict or type(row.get("withheld", "")) is not str:
             raise Fault(file, f"{where}: not a row")
         if "withheld" not in row:
-            form, optional = {**ROW, "entry": str}, ()
+            form, optional = {**ROW, "entry": str, "computed_with_erased": bool}, ("computed_with_erased",)
         elif row["withheld"] in WITHHELD:
             form, optional = WITHHELD[row["withheld"]]
         else:
@@ -1042,6 +1045,8 @@ class Check:
                 file, "{}: withheld as {}, which is no reason this program knows".format(where, brief(row["withheld"]))
             )
         check_form(row, form, file, where, optional)
+        if not row.get("computed_with_erased", True) or ("computed_with_erased" in row and row["table"] not in FIGURES):
+            raise Fault(file, f"{where}: marked as computed with what is gone, which a row of this table is not")
         if row["table"] not in self.tables:
             raise Fault(file, f"{where}: of a table that the build does not have")
         row["where"], content = where, None
@@ -1053,7 +1058,7 @@ class Check:
         else:
             row["leaf"] = bytes.fromhex(row["leaf"])
             row["row"] = None
-            if row["withheld"] == "figures" and row["table"] not in ("nominal", "network"):
+            if row["withheld"] == "figures" and row["table"] not in FIGURES:
                 raise Fault(file, "{}: a {} has no figures to withhold".format(where, brief(row["table"])))
             if row["withheld"] == "reduced" and row["table"] != "link":
                 raise Fault(file, f"{where}: only links live on with less")
@@ -1223,6 +1228,9 @@ class Check:
                         file, "{}: a link that is shown, {}, is not one of its links".format(what, link["where"])
                     )
             self.themes.append((theme, len(listed), states))
+        spoken = sorted(item["theme"] for item in self.pack["complete"] + self.pack["incomplete"])
+        if spoken != sorted(theme for theme in THEMES if person and asked in ("", theme)):
+            raise Fault(file, "complete: does not say once of each theme asked about whether its links are all there")
         if not self.pack["complete"]:
             self._nothing(8, "The pack does not claim that no link is left out.")
 
@@ -1407,6 +1415,12 @@ class Check:
                 f"{'it is' if total == 1 else 'they are'} withheld ({', '.join(opaque)}): for that there is only "
                 "the word of whoever made the pack."
             )
+        marked = sum("computed_with_erased" in row for row in self.rows)
+        if marked:
+            said.append(
+                f"Which figures counted what has since been disposed of: the pack marks {number(marked, 'row')}, and "
+                "that is the word of whoever made it."
+            )
         if counts["disposed"] or counts["reduced"]:
             said.append(
                 "That what was disposed of is gone from every copy, and had to be disposed of: the certificate is "
@@ -1426,8 +1440,8 @@ class Check:
                 )
             if not pack["complete"]:
                 said.append(f"That these are all links of {person}.")
-            elif not pack["question"]["theme"]:
-                said.append(f"Anything about {person} in a theme that is not named here.")
+            if pack["question"]["theme"]:
+                said.append(f"Anything about {person} in a theme other than {shown(pack['question']['theme'])}.")
         else:
             said.append(
                 "That these are all the rows that answer the question. That can be proved only for the links of one "
@@ -1577,28 +1591,20 @@ def report(check):
 
 
 def rows_as_text(check):
-    lines = []
+    said = []
     for row in check.rows:
-        lines.append(
-            "{}, row {}{}".format(
-                shown(row["table"]), row["index"], ", {}".format(row["withheld"]) if row["withheld"] else ""
-            )
-        )
+        marks = [f", {row['withheld']}" if row["withheld"] else ""]
+        marks += [f", {MARKED}" if "computed_with_erased" in row else ""]
+        said.append(f"{shown(row['table'])}, row {row['index']}{''.join(marks)}")
         if row["row"] is None:
-            lines.append("  not shown: {}".format(row["leaf"].hex()))
+            said.append(f"  not shown: {row['leaf'].hex()}")
             continue
         for key, value in row["row"].items():
-            if isinstance(value, list):
-                for item in value:
-                    said = (
-                        item
-                        if not isinstance(item, dict)
-                        else ", ".join(f"{k} {plain(v)}" for k, v in item.items() if v not in ("", []))
-                    )
-                    lines.append(f"  {shown(key)}: {shown(said)}")
-            else:
-                lines.append(f"  {shown(key)}: {shown(plain(value))}")
-    return "\n".join(lines)
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict):
+                    item = ", ".join(f"{name} {plain(inner)}" for name, inner in item.items() if inner not in ("", []))
+                said.append(f"  {shown(key)}: {shown(plain(item))}")
+    return "\n".join(said)
 
 
 def plain(value):
