@@ -1339,3 +1339,121 @@ spoilt(
     "does not say once of each theme",
     files=pack(lambda p: p.update(complete=[], question={**p["question"], "nominal": "", "person": ""})),
 )
+
+
+class Mislabelled(Key):
+    """A key that signs statements under another payload type."""
+
+    def envelope(self, kind: str, payload: bytes) -> bytes:
+        return super().envelope("text/plain", payload)
+
+
+def retold(acts: list[tuple], role: str, **said: str) -> list[tuple]:
+    """The log with another act in place of one."""
+    return [(mine, on, said if mine == role else told) for mine, on, told in acts]
+
+
+spoilt("policy: a key in two parts", 2, "not in three parts", files=swap("policy", OLD.vkey.encode(), b"log+key"))
+spoilt(
+    "policy: a key of a kind that is unknown",
+    2,
+    "key: not Ed25519",
+    files=swap("policy", PCC.vkey.encode(), Key(PCC.name, "pcc", 2).vkey.encode()),
+)
+spoilt(
+    "a signature line with a hyphen in place of its dash",
+    2,
+    "not in the form of one",
+    files=everywhere(lambda note: note + b"- force.example/builds AAAAAAAA\n"),
+)
+spoilt(
+    "a control character in the head",
+    2,
+    "wanted a text in UTF-8",
+    edits={"checkpoint text": lambda t: t + b"extension\x07\n"},
+)
+spoilt(
+    "a head without a root",
+    2,
+    "wanted lines of an origin, a size and a root",
+    edits={"checkpoint text": lambda t: t[:-45]},
+)
+spoilt(
+    "a published line that names no week",
+    3,
+    "a label that is not a week",
+    files=swap("heads.txt", b"2026-W47", b"week-47"),
+)
+spoilt(
+    "a published head of nothing",
+    3,
+    "of 0 entries",
+    files=file("heads.txt", lambda d: f"2026-W01 {ORIGIN} 0 {b64(sha256(b''))}\n".encode() + d),
+)
+spoilt("published lines without a last end", 3, "the whole: wanted lines", files=file("heads.txt", lambda d: d[:-1]))
+spoilt(
+    "a way from the head to itself",
+    3,
+    "wanted none",
+    files=lambda f: f.update(
+        {"heads/14.add-checkpoint": b"old 14\n" + b64(bytes(32)).encode() + b"\n\n" + f["checkpoint"]}
+    ),
+)
+spoilt(
+    "a key whose name has a space",
+    4,
+    "a name that is empty or has a space",
+    edits={"acts": lambda acts: act(acts, "founded", vkey=Key("force example", "x").vkey)},
+)
+spoilt(
+    "an entry that is no act",
+    4,
+    "is not the record of an act",
+    edits={"entries": lambda e: [*e[:9], b'"Certified"', *e[10:]]},
+)
+spoilt(
+    "an entry that says nothing of who did it",
+    4,
+    "not in the form",
+    edits={"entries": lambda e: [*e[:9], b'{"act":"Certified"}', *e[10:]]},
+)
+spoilt(
+    "made live by its own withdrawal",
+    4,
+    "wanted the act that made it live",
+    edits={"acts": lambda acts: retold(acts, "published", act="Withdrawn", label=BUILD, at="2026-11-23T06:00:00Z")},
+)
+spoilt(
+    "ended by the withdrawal of another",
+    4,
+    "withdraws build 2026-W46",
+    edits={"acts": lambda acts: retold(acts, "ended", act="Withdrawn", label="2026-W46", at="2026-11-30T06:00:00Z")},
+)
+spoilt(
+    "made live by an act of another kind",
+    4,
+    "wanted Published",
+    edits={"acts": lambda acts: retold(acts, "published", act="Consulted", label=BUILD, at="2026-11-23T06:00:00Z")},
+)
+spoilt("a proof without an index", 4, "has no index", files=file(PROOF, on_line(1, lambda _: None)))
+spoilt(
+    "a statement under another payload type",
+    5,
+    "another payload type",
+    edits={"signer": lambda _: Mislabelled(ORIGIN, NEW.seed)},
+)
+spoilt("a line that is no row", 6, "not a row", files=file("rows.jsonl", lambda d: b"[]\n" + d))
+spoilt("a certificate of text alone", 7, "is not a certificate", edits={"certificate 1": lambda _: "trust me"})
+spoilt(
+    "disposals that are numbered the other way round",
+    7,
+    "its disposals are out of order",
+    edits={
+        "certificate 1": lambda c: c | {"number": 2},
+        "certificate 2": lambda c: c | {"number": 1},
+        "acts": lambda acts: [
+            (role, on, said | {"number": 3 - said["number"]} if role == "certified" else said)
+            for role, on, said in acts
+        ],
+    },
+)

@@ -103,6 +103,12 @@ def test_the_table_has_something_for_every_step():
     assert {one.step for one in spoilt.TABLE} == set(range(1, 10))
 
 
+def test_a_thousand_faults_are_not_all_named(check):
+    checked = check(changed(good(), lambda files: files.update({"rows.jsonl": b"{}\n" * 1000})))
+    assert [step for step, _, _ in checked.faults] == [6] * 21
+    assert checked.faults[-1][2] == "and more: after 20 faults no more are named"
+
+
 PROVING = [
     name for name in good().files
     if re.match(r"checkpoint|head$|rows|statement|log/|certificates/|heads/|SHA256SUMS", name)

@@ -107,14 +107,20 @@ def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool
         raise Missing(f"policy file {brought.name} is not there")
     with waiting("Checking the pack"):
         found = packs.check(folder, policy=brought.read_bytes() if brought else None, published=published)
-    faults = sum(len(step.faults) for step in found.steps)
+    faults, anchored = sum(len(step.faults) for step in found.steps), bool(published or policy)
     if as_json:
         said = {"relied_on": found.relied_on, "proved": found.proved, "not_proved": found.not_proved}
-        emit_json({"verified": not faults, "steps": _as_values(found.steps), **said})
+        emit_json({"verified": not faults, "anchored": anchored, "steps": _as_values(found.steps), **said})
     else:
         out = console()
         _print(out, found.steps, "as it should be")
-        out.print(f"The pack {'does NOT verify' if faults else 'verifies'}.\n")
+        if faults:
+            out.print("The pack does NOT verify.\n")
+        elif anchored:
+            out.print("The pack verifies.\n")
+        else:
+            out.print("The pack is consistent in itself. Nothing from outside was compared with it:")
+            out.print("say --published or --policy.\n")
         for title, said in (
             ("What was proved", found.proved),
             ("What that rests on", found.relied_on),
