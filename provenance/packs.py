@@ -22,7 +22,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from provenance import canonical, certificates, entries, merkle, notices, stamps, statements
 from provenance.errors import Malformed, Missing, ProvenanceError, Tampered
@@ -33,9 +35,140 @@ from provenance.records import THEMES
 from provenance.steps import Step
 
 FORMAT = "provenance-pack/1"
-WITHHELD = ("disposed", "reduced", "restricted", "figures")
 _LARGEST = 2**30  # bytes of one file
 _SUM = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
+_COUNT = r"(?:0|[1-9][0-9]{0,15})"
+# What lies beside a proof looks proved, so nothing else may.
+_KNOWN = re.compile(
+    r"pack\.json|rows\.jsonl|checkpoint|head|policy|statement\.json|heads\.txt|verify\.(html|py)|READ-ME-FIRST\.txt"
+    rf"|log/{_COUNT}\.(entry|tlog-proof)|certificates/[0-9a-f]{{16}}\.json|heads/{_COUNT}\.add-checkpoint"
+    r"|stamps/[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.(tsr|pem)"
+)
+_Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+_Index = Annotated[int, Field(ge=0, lt=2**53)]
+_IndexOrNone = Annotated[int, Field(ge=-1, lt=2**53)]
+_INSTANT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
+_Instant = Annotated[str, StringConstraints(pattern=f"^{_INSTANT}$")]
+_InstantOrNone = Annotated[str, StringConstraints(pattern=f"^({_INSTANT})?$")]
+_Figures, _Link = Literal["nominal", "network"], Literal["link"]
+
+
+class _Form(BaseModel):
+    """Exactly these fields, of exactly these kinds."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Place(_Form):
+    index: _Index
+    path: list[str]
+
+
+class _Question(_Form):
+    nominal: str
+    person: str
+    network: str
+    theme: str
+    case: str
+
+
+class _Indexes(_Form):
+    keys: list[_Index]
+    built: _Index
+    published: _IndexOrNone
+    ended: _IndexOrNone
+    certified: list[_Index]
+
+
+class _Claim(_Form):
+    theme: str
+    nominal: _Hex
+    links: list[_Hex]
+
+
+class _NoClaim(_Form):
+    theme: str
+    why: str
+
+
+class _Said(_Form):
+    """pack.json"""
+
+    format: Literal["provenance-pack/1"]
+    archive: str
+    build: str
+    number: _Index
+    as_of: _InstantOrNone
+    published_from: _InstantOrNone
+    published_to: _InstantOrNone
+    cut_off: _Instant
+    root: _Hex
+    question: _Question
+    handling: str
+    conditions: str
+    caveat: str
+    caveat_version: str
+    made_on: _Instant
+    disposed: dict[str, Any]
+    entries: _Indexes
+    complete: list[_Claim]
+    incomplete: list[_NoClaim]
+
+
+class _Shown(_Place):
+    table: str
+    entry: str
+
+
+class _Marked(_Shown):
+    table: _Figures
+    computed_with_erased: Literal[True]
+
+
+class _Heir(_Place):
+    disposal: _Id
+    leaf: _Hex
+
+
+class _Disposed(_Place):
+    table: _Link
+    leaf: _Hex
+    withheld: Literal["disposed"]
+    disposal: _Id
+    hole: _Place
+
+
+class _Reduced(_Place):
+    table: _Link
+    leaf: _Hex
+    withheld: Literal["reduced"]
+    heirs: Annotated[list[_Heir], Field(min_length=1)]
+    entry: str
+
+
+class _Less(_Place):
+    """Reduced by a restriction, which no certificate tells of."""
+
+    table: _Link
+    leaf: _Hex
+    withheld: Literal["reduced"]
+    heirs: Annotated[list[_Heir], Field(max_length=0)]
+
+
+class _Restricted(_Place):
+    table: _Link
+    leaf: _Hex
+    withheld: Literal["restricted"]
+
+
+class _Hidden(_Place):
+    table: _Figures
+    leaf: _Hex
+    withheld: Literal["figures"]
+
+
+_ROW: TypeAdapter[Any] = TypeAdapter(_Shown | _Marked | _Disposed | _Reduced | _Less | _Restricted | _Hidden)
 
 
 @dataclass
@@ -65,7 +198,7 @@ class _Check:
         self.folder = folder
         self.brought = Policy.parse(policy) if policy is not None else None
         self.line = notices.Notice.parse(published) if published is not None else None
-        self.said: dict[str, Any] = {}
+        self._pack: dict[str, Any] | None = None
         self.acts: dict[int, Any] = {}
         self.head: Checkpoint | None = None
         self.opened: Opened | None = None
@@ -86,7 +219,9 @@ class _Check:
             self._step(8, "completeness", self._complete),
             self._step(9, "time", self._time),
         ]
-        return Checked(steps, list(self._relied_on()), list(self._proved(steps)), list(self._not_proved()), self.said)
+        return Checked(
+            steps, list(self._relied_on()), list(self._proved(steps)), list(self._not_proved()), self._pack or {}
+        )
 
     def _step(self, number: int, name: str, look: Callable[[], Iterable[str]]) -> Step:
         """`look` yields "" for each thing that is as it should be, and a sentence for each that is not."""
@@ -98,6 +233,9 @@ class _Check:
                     faults.append(fault)
         except ProvenanceError as error:
             faults.append(str(error))
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the whole"
+            faults.append(f"{error.title.strip('_')}: {ascii(place)[1:-1]} is not in the form of a pack")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError):
             faults.append("a field is missing, or of another kind than the pack's form has")
         return Step(number, name, checked, tuple(faults))
@@ -118,8 +256,10 @@ class _Check:
         wanted: dict[str, str] = {}
         for line in lines[:-1]:
             match = _SUM.fullmatch(line)
-            if not match or match[2] in wanted or ".." in match[2].split("/"):
+            if not match or match[2] in wanted:
                 yield "SHA256SUMS has a line in another form than `DIGEST  NAME`, or a name twice"
+            elif not _KNOWN.fullmatch(match[2]):
+                yield f"SHA256SUMS names {match[2]}, which no pack has"
             else:
                 wanted[match[2]] = match[1]
         if lines[-1] or list(wanted) != sorted(wanted):
@@ -131,6 +271,21 @@ class _Check:
         for name, digest in wanted.items():
             found = hashlib.sha256(self._read(name)).hexdigest() if name in there else "no such file"
             yield "" if found == digest else f"file {name} has SHA-256 {found}, wanted {digest}"
+        stamped = {name[7:-4] for name in there if name.startswith("stamps/")}
+        for name in sorted(stamped):
+            for kind in ("tsr", "pem"):
+                yield "" if f"stamps/{name}.{kind}" in there else f"file stamps/{name}.{kind} is not there"
+        said = canonical.loads(self._read("pack.json"))
+        _Said.model_validate(said)
+        self._pack = said
+        yield ""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """pack.json. Raises Tampered where step 1 could not read it."""
+        if self._pack is None:
+            raise Tampered("not done: pack.json cannot be read, see step 1")
+        return self._pack
 
     def _text(self, name: str) -> str:
         try:
@@ -139,14 +294,14 @@ class _Check:
             raise Malformed(f"file {name} is not UTF-8 at byte {error.start}") from error
 
     def _signed(self) -> Iterator[str]:
-        self.said = canonical.loads(self._read("pack.json"))
-        if not isinstance(self.said, dict) or self.said.get("format") != FORMAT:
-            raise Malformed(f"pack.json is in another form, wanted {FORMAT}")
-        yield ""
         note = self._read("checkpoint")
         self.head = Checkpoint.parse(Note.parse(note).text)
-        self.opened = (self.brought or Policy.parse(self._read("policy"))).open(note)
-        yield ""
+        policy = self.brought or Policy.parse(self._read("policy"))
+        if {key.public for key in policy.logs} & {key.public for key in policy.witnesses}:
+            yield "a key of the log is a witness in the policy: nobody vouches for himself"
+        self.opened = policy.open(note)
+        enough = self.opened.quorum_met or not self.brought  # the pack's own policy is only reported on
+        yield "" if enough else "the head lacks the quorum of witnesses that your policy asks for"
         if self.head.origin != self.said["archive"]:
             yield f"the head is of log {self.head.origin}, and pack.json speaks of {self.said['archive']}"
         bare = Note.parse(self._read("head"))
@@ -158,49 +313,70 @@ class _Check:
         )
 
     def _published(self) -> Iterator[str]:
+        """The reader's line; and that the lines and ways in the pack itself are in order, whatever they are worth."""
+        head, data = self._known_head(), self._read("heads.txt") if (self.folder / "heads.txt").exists() else b""
+        lines = notices.parse_series(data)
+        if b"".join(f"{line}\n".encode() for line in lines) != data:
+            yield "heads.txt is not lines as they are published, each with its end"
+        for line in lines:
+            yield self._continues(line, head)
+        ways = {path.name for path in (self.folder / "heads").glob("*")}
+        for name in sorted(ways - {f"{line.size}.add-checkpoint" for line in [*lines, *filter(None, [self.line])]}):
+            yield f"heads/{ascii(name)[1:-1]} starts from no head that heads.txt has"
         if self.line is None:
             return
-        head, line = self._known_head(), self.line
-        if line.origin != head.origin:
-            yield f"the published line is of log {line.origin}, and the pack's head of {head.origin}"
-        elif line.size > head.size:
+        latest = max(self.said["entries"]["built"], self.said["entries"]["published"])
+        if not self.brought and latest >= self.line.size:
             yield (
+                f"the published head has {self.line.size} entries, and the build was logged after them: "
+                "wanted a line published since, or a policy that you trust"
+            )
+        elif self.line.label == self.said["build"] and latest >= self.line.size:
+            yield f"the published head of build {self.line.label} is older than the build of that name in this pack"
+        else:
+            yield self._continues(self.line, head)
+
+    def _continues(self, line: notices.Notice, head: Checkpoint) -> str:
+        """That the log of a published head goes on into the pack's; "" or a sentence."""
+        if line.origin != head.origin:
+            return f"the published head is of log {line.origin}, and the pack's of {head.origin}"
+        if line.size > head.size:
+            return (
                 f"the published head has {line.size} entries and this pack's only {head.size}: wanted a line "
                 "published no later than the pack's head, or a pack made since"
             )
-        elif not self.brought and max(self.said["entries"]["built"], self.said["entries"]["published"]) >= line.size:
-            yield (
-                f"the published head has {line.size} entries, and the build was logged after them: "
-                "wanted a line published since, or a policy that you trust"
-            )
-        elif line.size == head.size:
-            same = line.root == head.root
-            yield "" if same else f"the published head of {line.size} entries has another root than the pack's"
-        else:
-            body = AddCheckpoint.parse(self._read(f"heads/{line.size}.add-checkpoint"))
-            if body.old != line.size or body.checkpoint != self._read("checkpoint"):
-                yield f"heads/{line.size}.add-checkpoint is not from that head to the pack's"
-            else:
-                body.check(line.root)
-                yield ""
+        if line.size == head.size and line.root != head.root:
+            return f"the published head of {line.size} entries has another root than the pack's"
+        name = f"heads/{line.size}.add-checkpoint"
+        if line.size < head.size or (self.folder / name).exists():
+            body = AddCheckpoint.parse(self._read(name))
+            if body.old != line.size or body.head != head:
+                return f"{name} is not from that head to the pack's"
+            body.check(line.root)
+        return ""
 
     def _known_head(self) -> Checkpoint:
         if self.head is None:
             raise Tampered("the head cannot be read: see step 2")
         return self.head
 
-    def _act(self, index: int, kind: type[entries.Act]) -> Any:
+    def _act(self, index: int, kind: Any) -> Any:
         """The entry at `index`, once it is proved and is of that kind."""
         act = self.acts.get(index)
         if not isinstance(act, kind):
-            raise Tampered(f"log entry {index} is not proved to be a {kind.__name__} entry")
+            wanted = " or ".join(each.__name__ for each in get_args(kind) or [kind])
+            raise Tampered(f"log entry {index} is not proved to be a {wanted} entry")
         return act
 
     def _entries(self) -> Iterator[str]:
         head, named = self._known_head(), self.said["entries"]
         ended = [named["ended"]] if named["ended"] >= 0 else []
         published = [named["published"]] if named["published"] >= 0 else []
-        for index in sorted({*named["keys"], named["built"], *published, *ended, *named["certified"]}):
+        wanted = sorted({*named["keys"], named["built"], *published, *ended, *named["certified"]})
+        there = {path.name for path in (self.folder / "log").glob("*")}
+        for name in sorted(there - {f"{index}.{kind}" for index in wanted for kind in ("entry", "tlog-proof")}):
+            yield f"log/{ascii(name)[1:-1]} is in the pack and pack.json does not name it"
+        for index in wanted:
             proof = Proof.parse(self._read(f"log/{index}.tlog-proof"))
             entry = self._read(f"log/{index}.entry")
             if proof.index != index or proof.checkpoint != self._read("checkpoint"):
@@ -222,8 +398,15 @@ class _Check:
             statements.check_endorsement(act, before)
             yield "" if act.place == index else f"log entry {index} says that it is entry {act.place}"
             before = Verifier.parse(act.vkey)
-        for index in named["certified"]:
-            self._act(index, entries.Certified)
+        if named["certified"] != sorted(set(named["certified"])):
+            yield "pack.json has certified entries out of order, or one twice"
+        numbers = [self._act(index, entries.Certified).number for index in named["certified"]]
+        if numbers != sorted(set(numbers)):
+            yield "the certified entries number their disposals out of order, or one twice"
+        head = self._known_head()
+        turns = {str(self._key_at(size)) for size in (head.size, head.size - 1)}  # in the moment of a change, both
+        if self.opened and str(self.opened.log) not in turns:
+            yield "the head is signed by a key of the log that was no longer in force"
         built = self._act(named["built"], entries.Built)
         if (built.label, built.number, built.cut_off) != tuple(self.said[k] for k in ("build", "number", "cut_off")):
             yield "pack.json says another build, number or cut-off than the log entry of the build"
@@ -232,15 +415,19 @@ class _Check:
             yield "pack.json says another root than the build's tables make"
         start, end = self.said["published_from"], self.said["published_to"]
         if named["published"] >= 0:
-            act = self._act(named["published"], entries.Published)
-            if (act.label, act.at) != (built.label, start):
+            act = self._act(named["published"], entries.Published | entries.Withdrawn)
+            again = isinstance(act, entries.Withdrawn) and act.label != built.label  # live again when that one ended
+            if act.at != start or (act.label != built.label and not again) or named["published"] < named["built"]:
                 yield "pack.json says another publication than the log entry of it"
         elif start:
             yield "pack.json says when the build was published, and no entry proves it"
         if named["ended"] >= 0:
             act = self.acts.get(named["ended"])
             after = named["ended"] > named["published"] >= 0
-            if not isinstance(act, entries.Published | entries.Withdrawn) or act.at != end or not after:
+            ends = isinstance(act, entries.Published) or (
+                isinstance(act, entries.Withdrawn) and act.label == built.label
+            )
+            if not ends or act.at != end or not after:
                 yield "pack.json says another end of the publication than the log entry of it"
         elif end:
             yield "pack.json says when the build ceased to be live, and no entry proves it"
@@ -251,7 +438,7 @@ class _Check:
 
     def _key_at(self, index: int) -> Verifier:
         """The log's key in force where entry `index` was logged: a new key signs what comes after its own entry."""
-        last = max(i for i in self.said["entries"]["keys"] if i < index)
+        last = max((i for i in self.said["entries"]["keys"] if i < index), default=0)
         return Verifier.parse(self._act(last, entries.Rekeyed if last else entries.Founded).vkey)
 
     def _statement(self) -> Iterator[str]:
@@ -269,25 +456,24 @@ class _Check:
 
     def _rows(self) -> Iterator[str]:
         tables = {t.name: t for t in self._act(self.said["entries"]["built"], entries.Built).tables}
-        before = ("", -1)
-        for number, text in enumerate(self._read("rows.jsonl").removesuffix(b"\n").split(b"\n"), start=1):
+        data, before = self._read("rows.jsonl"), ("", -1, b"")
+        if data and not data.endswith(b"\n"):
+            yield "rows.jsonl does not end with the end of a line"
+        for number, text in enumerate(data.split(b"\n")[:-1], start=1):
             row = canonical.loads(text)
+            _ROW.validate_python(row)
             table, index = tables[row["table"]], row["index"]
-            if (row["table"], index) <= before:
-                yield f"rows.jsonl line {number} is out of order, or there twice"
-            before = row["table"], index
-            reduced = row.get("withheld") == "reduced"
             entry = decode_base64("entry", row["entry"]) if "entry" in row else None
             if "withheld" in row:
                 leaf = _digest(row["leaf"])
-                if row["withheld"] not in WITHHELD or (entry is not None and not reduced):
-                    yield f"rows.jsonl line {number} is withheld in a way that this form does not have"
-            elif entry is None or "leaf" in row:
-                yield f"rows.jsonl line {number} is neither a row nor withheld"
-                continue
             else:
                 leaf = merkle.leaf_hash(entry)
                 self.shown[leaf.hex()] = {"table": row["table"], "row": canonical.loads(entry[merkle.DIGEST :])}
+            if (row["table"], index) <= before[:2]:
+                yield f"rows.jsonl line {number} is out of order, or there twice"
+            elif row["table"] == before[0] and leaf <= before[2]:
+                yield f"rows.jsonl line {number}: the leaves of a table ascend with their places, and this does not"
+            before = row["table"], index, leaf
             root = merkle.root_from_path(leaf, index, table.size, _path(row["path"]))
             self.rows.append({**row, "leaf": leaf.hex(), "bytes": entry})
             same = root.hex() == table.root
@@ -317,9 +503,15 @@ class _Check:
                 yield self._heirs(row)
 
     def _certificate(self, disposal: str) -> certificates.Certificate:
+        """One that was checked, and that took links from this build."""
         if disposal not in self.certified:
             raise Tampered("a leaf is said to be disposed of without a certificate that was checked")
-        return self.certified[disposal]
+        found = self.certified[disposal]
+        if self.said["build"] not in {build.label for build in found.builds}:
+            raise Tampered(f"disposal {disposal} did not reach build {self.said['build']}, by its certificate")
+        if "link" not in {count.table for count in found.died if count.rows}:
+            raise Tampered(f"disposal {disposal} took no links, by its certificate")
+        return found
 
     def _hole(self, row: Mapping[str, Any]) -> str:
         certificate = self._certificate(row["disposal"])
@@ -330,8 +522,6 @@ class _Check:
 
     def _heirs(self, row: Mapping[str, Any]) -> str:
         old = _digest(row["leaf"])
-        if bool(row["heirs"]) != (row["bytes"] is not None):
-            return f"leaf {row['leaf']} is reduced without saying to what"
         for step in row["heirs"]:
             certificate, new = self._certificate(step["disposal"]), _digest(step["leaf"])
             pair = merkle.leaf_hash(old + new)
@@ -339,7 +529,7 @@ class _Check:
             if root.hex() != certificate.heirs:
                 return f"leaf {row['leaf']} is reduced in a way that disposal {step['disposal']} does not account for"
             old = new
-        if row["bytes"] is not None and merkle.leaf_hash(row["bytes"]) != old:
+        if row["heirs"] and merkle.leaf_hash(row["bytes"]) != old:
             return f"what is left of leaf {row['leaf']} is another row than the one certified"
         return ""
 
@@ -365,16 +555,22 @@ class _Check:
             root = merkle.root(b"".join(listed)).hex()
             if root != person["links_root"]:
                 yield f"theme {theme}: the links listed have root {root}, the nominal's row says {person['links_root']}"
-            for leaf in item["links"]:
-                yield "" if leaf in links else f"theme {theme}: link {leaf} is listed and not in the pack"
-            ends = {
+            said = {leaf: self._content(row) for leaf, row in links.items() if row["bytes"]}
+            theirs = {
                 leaf
-                for leaf in links
-                for row in [self.shown.get(leaf, {}).get("row")]
-                if row and row["theme"] == theme and person["nominal"] in (row["a"], row["b"])
+                for leaf, row in said.items()
+                if row["theme"] == theme and person["nominal"] in (row["a"], row["b"])
             }
-            for leaf in sorted(ends - set(item["links"])):
+            for leaf in item["links"]:
+                if leaf in said and leaf not in theirs:
+                    yield f"theme {theme}: link {leaf} is listed and is not one of this nominal"
+                yield "" if leaf in links else f"theme {theme}: link {leaf} is listed and not in the pack"
+            for leaf in sorted(theirs - set(item["links"])):
                 yield f"theme {theme}: link {leaf} is shown and not in the nominal's list"
+
+    def _content(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What a row says: as it was, or what is left of it."""
+        return canonical.loads(row["bytes"][merkle.DIGEST :])
 
     def _time(self) -> Iterator[str]:
         for path in sorted((self.folder / "stamps").glob("*.tsr")):
@@ -425,12 +621,13 @@ class _Check:
             yield f"{len(self.certified):,} signed certificates account for what was disposed of since"
 
     def _not_proved(self) -> Iterator[str]:
-        question = self.said.get("question", {})
+        said = self._pack or {"question": {}, "complete": [], "incomplete": []}
+        question = said["question"]
         if question.get("person") != question.get("nominal"):
             yield "that the id asked about was judged to be the person whose row and links are shown"
-        for item in self.said.get("incomplete", []):
+        for item in said["incomplete"]:
             yield f"theme {item['theme']}: {item['why']}"
-        if not self.said.get("complete"):
+        if not said["complete"]:
             yield "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
         yield "that what the source systems recorded is true, or was graded rightly"
         yield "that no other build was live in between: for that the whole log is needed"

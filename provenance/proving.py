@@ -375,10 +375,11 @@ class _Pack:
         for at, act in acts:
             if publication is None or not isinstance(act, Published | Withdrawn):
                 continue
-            if isinstance(act, Published) and (act.label, act.at) == (label, publication.start):
-                published = at
-            elif published >= 0 and ended < 0 and act.at == publication.end:
+            mine = act.label == label
+            if published >= 0 and ended < 0 and act.at == publication.end and mine == isinstance(act, Withdrawn):
                 ended = at
+            elif act.at == publication.start and mine == isinstance(act, Published):
+                published = at  # or the withdrawal of a later build, after which this one was live again
         return {
             "keys": [at for at, act in acts if isinstance(act, Founded | Rekeyed)],
             "built": archive.catalogue.place("Built", label),

@@ -337,13 +337,40 @@ class Story:
             "predicate": {
                 "buildDefinition": {
                     "buildType": "https://provenance.example/weekly-build/v1",
-                    "externalParameters": {"label": BUILD, "number": 2, "cutOff": "2026-11-22T23:59:59Z", "feeds": []},
-                    "internalParameters": {"params": {"landing_page": page}, "documentsNotSupplied": []},
-                    "resolvedDependencies": [{"name": "code", "digest": {"gitCommit": "0" * 40}}],
+                    "externalParameters": {
+                        "label": BUILD, "number": 2, "cutOff": "2026-11-22T23:59:59Z",
+                        "feeds": [{
+                            "system": "CONNECT", "watermark": "2026-11-22T23:00:00Z", "records": 3, "involvements": 6,
+                        }],
+                    },
+                    "internalParameters": {
+                        "params": {"landing_page": page},
+                        "documentsNotSupplied": [
+                            {"name": name, "version": "1"} for name in (
+                                "algo_care", "dpia", "ethics_advice", "policy_document", "technical_report",
+                            )
+                        ],
+                    },
+                    "resolvedDependencies": [
+                        {"name": "code", "digest": {"gitCommit": "0" * 40}},
+                        *(
+                            {"name": name, "digest": {"sha256": digit * 64}}
+                            for name, digit in (("package", "1"), ("environment", "2"))
+                        ),
+                        {"name": "params", "digest": {"sha256": sha256(canonical({"landing_page": page})).hex()}},
+                        {"name": "harm/cambridge-2020", "digest": {"sha256": "3" * 64}},
+                        {"name": "previous", "digest": {"sha256": "0" * 64}},
+                    ],
                 },
-                "runDetails": {"builder": {"id": "https://provenance.example/builder/v1"}},
+                "runDetails": {
+                    "builder": {"id": "https://provenance.example/builder/v1", "version": {"provenance": "0"}},
+                    "metadata": {
+                        "invocationId": f"{BUILD}/2", "startedOn": "2026-11-23T05:00:00Z",
+                        "finishedOn": "2026-11-23T05:30:00Z", "provenance_operator": self.texts("weekly job"),
+                    },
+                },
             },
-        }
+        }  # fmt: skip
         payload = canonical(self._edit("statement", statement))
         self.statement = self._edit("signer", self.key).envelope(STATEMENT, payload)
         return {

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spoilt
 from click.testing import CliRunner
 from force import Force, record
+from packs import Story
 
-from provenance import canonical, heads, notices, packs, proving
+from provenance import canonical, certificates, heads, notices, packs, proving
 from provenance.cli import main
 from provenance.errors import Malformed, Missing
 from provenance.keys import SigningKey
@@ -416,6 +418,51 @@ def test_a_forger_cannot_extend_a_published_head_under_keys_of_his_own(told, tmp
     assert 3 in faults(packs.check(tmp_path / "pack", published=told.line))
     assert 2 in faults(packs.check(tmp_path / "pack", policy=told.policy))
     archive.close()
+
+
+# Refused at another step than by the stand-alone programs, which sort some faults otherwise.
+ELSEWHERE = {
+    "the policy is missing": 2,
+    "a theme both complete and incomplete": 8,
+    "a size beyond all counts": 4,
+    "the build replaced after its week's head was published": 3,
+    "one certificate logged twice": 7,
+    "certificates without a stamp": 1,
+    "disposals that are numbered the other way round": 4,
+}
+
+
+@pytest.fixture
+def judged(tmp_path, monkeypatch) -> Callable[..., packs.Checked]:
+    """Check the files of an independent maker, whose certificates are worded otherwise."""
+    monkeypatch.setattr(certificates, "METHOD", "destroyed")
+    monkeypatch.setattr(certificates, "CHECKED", ("all",))
+
+    def check(files: dict[str, bytes], **brought: Any) -> packs.Checked:
+        shutil.rmtree(tmp_path / "pack", ignore_errors=True)
+        for name, data in files.items():
+            path = tmp_path / "pack" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return packs.check(tmp_path / "pack", **brought)
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"witnesses": False}, {"rotated": False}, {"published": False}, {"live": False}, {"more": 50}], ids=str
+)
+def test_packs_of_an_independent_maker_are_accepted(judged, said):
+    assert faults(judged(Story(**said).files)) == {}
+
+
+@pytest.mark.parametrize("step", sorted({one.step for one in spoilt.TABLE}))
+def test_whatever_its_maker_who_holds_the_keys_spoils_is_refused(judged, step):
+    """The table of the stand-alone programs, tried on this checker as well."""
+    for one in (one for one in spoilt.TABLE if one.step == step):
+        found = judged(one.make(), policy=one.policy, published=one.line or None)
+        assert ELSEWHERE.get(one.name, one.step) in faults(found), one.name
+        assert found.proved == [], one.name
 
 
 # ---- on the command line --------------------------------------------------------------------------------------------

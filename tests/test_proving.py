@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -13,10 +16,11 @@ from typing import Any
 import pytest
 from force import PARAMS, Force, record
 
-from provenance import asof, holding, packs, proving
+from provenance import asof, entries, holding, packs, proving
 from provenance.archive import Archive, Overtaken
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Missing
+from provenance.history import Publication
 from provenance.records import THEMES
 
 WEEK = [f"2026-01-{day}T23:59:59Z" for day in (11, 18, 25)]
@@ -92,8 +96,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Force:
 @pytest.fixture
 def force(story: Force, tmp_path: Path) -> Iterator[Force]:
     """A copy to act upon."""
-    import shutil
-
     copy = object.__new__(Force)
     copy.folder, copy.root, copy.keys, copy._extracts = tmp_path, tmp_path / "force", tmp_path / "force.keys", 2
     shutil.copytree(story.root, copy.root)
@@ -317,3 +319,19 @@ def test_a_disposal_while_a_pack_is_made_is_not_in_it(force, tmp_path, monkeypat
     asof.whole(lambda: proving.prove(snapshot, tmp_path / "pack", as_of="", on=LATER, nominal="ANN"))
     assert b"DAN" not in b"".join(contents(tmp_path / "pack").values())
     other.close()
+
+
+def test_a_build_that_was_live_again_when_a_later_one_was_withdrawn(force, tmp_path):
+    said = {"on": LATER, "by": "tests", "under": "a story"}
+    force.archive.append(entries.Withdrawn(**said, label="2026-W03", at="2026-01-28T09:00:00Z", reason="an error"))
+    pack = Pack(force.as_of("2026-01-29T10:00:00Z"), tmp_path / "pack", nominal="ANN")
+    assert (pack.said["build"], pack.said["published_from"]) == ("2026-W02", "2026-01-28T09:00:00Z")
+    withdrawn = Pack(Snapshot(force.archive, force.archive.history.build("2026-W03"), _first(force)), tmp_path / "late")
+    assert withdrawn.said["published_to"] == "2026-01-28T09:00:00Z"
+    for name in ("pack", "late"):
+        done = subprocess.run([sys.executable, "verify.py"], cwd=tmp_path / name, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode()
+
+
+def _first(force: Force) -> Publication:
+    return next(p for p in force.archive.history.publications if p.label == "2026-W03")
