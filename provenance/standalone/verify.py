@@ -1586,7 +1586,9 @@ def report(check):
             ("What was NOT proved", check.not_proved()),
         ):
             said += ["", title, *(wrapped(sentence, "  - ", "    ") for sentence in sentences)]
-        said += ["", wrapped(f"Words that the build carried: {shown(pack['caveat'], 4000)}", "", "")]
+        said += ["", "Words that the build carried"]
+        for paragraph in re.split(r"\n[ \t]*\n", pack["caveat"][:10_000]):
+            said.append(wrapped(shown(" ".join(paragraph.split("\n")).strip(), 10_000), "  ", "  "))
     return "\n".join(said)
 
 
