@@ -28,7 +28,7 @@ from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
-from provenance.keys import NEXT, SIGNING, MasterKey, SigningKey, log_signers, succeed
+from provenance.keys import NEXT, SCHEDULED, SIGNING, MasterKey, SigningKey, log_signers, succeed
 from provenance.log import Log
 from provenance.notes import Verifier
 from provenance.policies import Policy
@@ -175,6 +175,12 @@ class Archive:
             )
         return found
 
+    def _believed(self) -> list[Verifier]:
+        """The keys whose signature under a head outsiders are to take: none of before one that may have been stolen."""
+        spans = self.spans()
+        start = max((n for n, span in enumerate(spans) if span["reason"] not in ("", SCHEDULED)), default=0)
+        return [Verifier.parse(span["vkey"]) for span in spans[start:]]
+
     def is_rotating(self) -> bool:
         """Whether a key is taking over at this moment, or began to and was cut off."""
         return (self.keys / NEXT).exists()
@@ -206,7 +212,7 @@ class Archive:
             )
         policy = self.root / "log" / "policy"
         held = policy.read_bytes() if policy.exists() else b""
-        if (wanted := _policy(held, self.signers())) != held:
+        if (wanted := _policy(held, self._believed(), self.signers())) != held:
             durable.write(policy, wanted)
         durable.write(self.root / "archive.json", _description(self.name, last))
         self._read_named()
@@ -243,7 +249,7 @@ class Archive:
         lost = len(set(chain[:-1]) - set(held))
         yield f"key file log.retired lacks {lost} of the keys that signed before" if lost else ""
         before = [vkey for vkey in chain if vkey == self._named[0] or vkey != chain[-1]]
-        yield self._policy_fault(before)
+        yield self._policy_fault([vkey for vkey in before if vkey in self._believed()])
 
     def _policy_fault(self, vkeys: Sequence[Verifier]) -> str:
         try:
@@ -518,11 +524,16 @@ def _description(name: str, vkey: Verifier, following: Verifier | None = None) -
     return canonical.dumps(content | ({"next": str(following)} if following else {})) + b"\n"
 
 
-def _policy(held: bytes, vkeys: Iterable[Verifier]) -> bytes:
-    """log/policy with a line for each of the log's keys; what it says of witnesses stays."""
-    policy = Policy.parse(held or b"quorum none\n")
-    for vkey in vkeys:
+def _policy(held: bytes, believed: Iterable[Verifier], signers: Iterable[Verifier] = ()) -> bytes:
+    """log/policy with a line for each key that is believed and for no other of the signers; what it says of witnesses
+    stays.
+    """
+    policy, kept = Policy.parse(held or b"quorum none\n"), list(believed)
+    for vkey in kept:
         policy = policy.with_log(vkey)
+    for vkey in signers:
+        if vkey not in kept:
+            policy = policy.without_log(vkey)
     return bytes(policy)
 
 

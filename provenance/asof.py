@@ -262,10 +262,11 @@ class Snapshot:
             "caveat_version": self.landing_page["version"],
         }
 
-    def _acts(self) -> tuple[int, ...]:
-        """How many disposals and restrictions there are, and holds that stand: on these rests what may be shown."""
+    def _acts(self) -> tuple[Any, ...]:
+        """Which disposals and restrictions there are, and holds that stand: on these rests what may be shown."""
         history = self.archive.history
-        return len(history.disposals), len(history.restricted), sum(hold.stands for hold in history.holds.values())
+        standing = frozenset(hold.id for hold in history.holds.values() if hold.stands)
+        return len(history.disposals), dict(history.restricted), standing
 
     def keep_up(self) -> None:
         """Take in what others have logged: a snapshot may be kept for hours, and shows nothing that has since gone.

@@ -48,11 +48,12 @@ def _clear(path: Path) -> None:
     for name in os.listdir(path.parent):  # not `glob`, which takes ten times as long in a folder of 256 tiles
         if name.startswith(start) and name.endswith(".part"):
             writer = name.removeprefix(start).removesuffix(".part")
-            if writer.isdigit() and not _is_running(int(writer)):
+            if writer.isdigit() and not is_running(int(writer)):
                 (path.parent / name).unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of that number is there, whoever's it is."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -50,22 +50,21 @@ def stage(archive: Archive, number: int, report: Report) -> dict[str, str]:
             raise Tampered(f"file {file.path} is not as it was logged: the disposal stops before it, preserve both")
     dead = _dead(archive, number)
     tokens = np.array(sorted(_tokens(archive, number)), np.int64)
-    again = [path for path in _lists(archive) if rows.among(_list(path)["token"].to_numpy(), tokens).any()]
+    again = [path for path in _lists(archive) if not _list(path).equals(_list_without(archive, path, tokens))]
     for done, path in enumerate([*dead, *again]):
         report("Expunging", done, len(dead) + len(again))
         name = archive.relative(path)
         if rows.digest(path) != known[name]:
             raise Tampered(f"file {name} is not as it was logged: the disposal stops before it, preserve both")
-        files[name] = _write_again(_beside(archive, number, path), path, dead.get(path), tokens)
+        files[name] = _write_again(archive, _beside(archive, number, path), path, dead.get(path), tokens)
     report("Expunging", len(dead) + len(again), len(dead) + len(again))
     return files
 
 
-def _write_again(target: Path, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
+def _write_again(archive: Archive, target: Path, path: Path, dead: _Dead | None, tokens: np.ndarray) -> str:
     if dead is not None:
         return rows.blank(path, target, dead.rows)
-    held = _list(path)
-    return rows.write_table(target, held.filter(pa.array(~rows.among(held["token"].to_numpy(), tokens))))
+    return rows.write_table(target, _list_without(archive, path, tokens))
 
 
 def swap(archive: Archive, number: int, report: Report) -> None:
@@ -78,7 +77,7 @@ def swap(archive: Archive, number: int, report: Report) -> None:
         staged = _beside(archive, number, path)
         if not staged.exists() and rows.digest(path) != file.sha256:  # somebody cleared up in between
             tokens = np.array(sorted(_tokens(archive, number)), np.int64)
-            _write_again(staged, path, _dead(archive, number).get(path), tokens)
+            _write_again(archive, staged, path, _dead(archive, number).get(path), tokens)
         if staged.exists():
             os.replace(staged, path)
             folders.add(path.parent)
@@ -112,7 +111,7 @@ def catch_up(archive: Archive, report: Report) -> dict[str, str]:
         report("Expunging again", done, len(behind))
         path = archive.root / name
         staged = path.with_name(f".{path.name}.again.part")
-        if _write_again(staged, path, dead.get(name), tokens) != known[name]:
+        if _write_again(archive, staged, path, dead.get(name), tokens) != known[name]:
             durable.remove(staged)
             raise Tampered(f"file {name} is in no form that the log has for it: preserve it")
         os.replace(staged, path)
@@ -153,8 +152,8 @@ def check(archive: Archive, number: int, report: Report) -> None:
         if len(archive.index(name).reached(tokens)):
             raise Tampered(f"table {name} has living rows that rest on what was disposed of")
     for path in _lists(archive):
-        if rows.among(_list(path)["token"].to_numpy(), tokens).any():
-            raise Tampered(f"file {archive.relative(path)} still names what disposal {number} destroyed")
+        if not _list(path).equals(_list_without(archive, path, tokens)):
+            raise Tampered(f"file {archive.relative(path)} still tells of what disposal {number} destroyed")
     heirs = np.flatnonzero((archive.index("link").segment == -number) & (archive.index("link").died == 0))
     archive.sealer.open("link", archive.index("link").rows(heirs))
     report("Checking", len(disposal.expunged.files), len(disposal.expunged.files))
@@ -233,6 +232,13 @@ def _lists(archive: Archive) -> list[Path]:
 
 def _list(path: Path) -> pa.Table:
     return rows.read_table(path, _NAMING[path.stem])
+
+
+def _list_without(archive: Archive, path: Path, tokens: np.ndarray) -> pa.Table:
+    """What a list may still say once the secrets of `tokens` are destroyed."""
+    held = _list(path)
+    left = held.filter(pa.array(~rows.among(held["token"].to_numpy(), tokens))).combine_chunks()
+    return propagation.blurred(archive, left) if path.stem == "gaps" else left
 
 
 _NAMING = {"again": propagation.AGAIN, "gaps": propagation.GAPS}

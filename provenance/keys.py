@@ -37,8 +37,9 @@ from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.notes import Verifier
 
 SIGNING, NEXT, _RETIRED = "log.pem", "log.next.pem", "log.retired"  # files, see above
-REASONS = {  # why the signing key is replaced
-    "scheduled": "its time is up",
+SCHEDULED = "scheduled"
+REASONS = {  # why the signing key is replaced; but for the first, its heads are believed no longer
+    SCHEDULED: "its time is up",
     "changed-hands": "somebody who could read it has left, or the machine was given up",
     "feared-stolen": "somebody may have read it who should not have",
 }

@@ -585,6 +585,12 @@ class _Check:
             yield f"the published head that you gave, of {self.line.size:,} entries (notice for {self.line.label})"
         if self.brought:
             yield "the policy that you gave: it names the log's key and the witnesses"
+            logs = [log for log in self.brought.logs if head and log.name == head.origin]
+            if self.opened and self.opened.log != logs[-1]:
+                yield (
+                    "an earlier key of the log, which your policy still names: if it was stolen, its line must go, "
+                    "and only a witness or a published head vouches for this pack"
+                )
         elif self.line:
             if any(index >= self.line.size for index in self.acts):
                 yield "the policy inside the pack, for what was logged after that head"
@@ -609,8 +615,9 @@ class _Check:
         build, shown = self.said["build"], sum("withheld" not in row for row in self.rows)
         yield f"the {shown:,} rows shown are rows of build {build}, byte for byte as they were when it was logged"
         if self.said["published_from"]:
-            end = self.said["published_to"] or "the head of this pack, which knows no end"
-            yield f"the log says that build {build} was live from {self.said['published_from']} until {end}"
+            yield f"the log says that build {build} went live at {self.said['published_from']}"
+        if self.said["published_to"]:
+            yield f"the log says that something else was live from {self.said['published_to']} on"
         for item in self.said["complete"]:
             bare = sum(leaf not in self.shown for leaf in item["links"])
             yield (
@@ -619,6 +626,10 @@ class _Check:
             )
         if self.certified:
             yield f"{len(self.certified):,} signed certificates account for what was disposed of since"
+
+    def _moment(self) -> str:
+        moment = self._pack["as_of"] if self._pack else ""
+        return f" at {moment}, the moment asked about" if moment else " in between"
 
     def _not_proved(self) -> Iterator[str]:
         said = self._pack or {"question": {}, "complete": [], "incomplete": []}
@@ -629,8 +640,15 @@ class _Check:
             yield f"theme {item['theme']}: {item['why']}"
         if not said["complete"]:
             yield "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
+        hidden = sum(row.get("withheld") in ("restricted", "figures") for row in self.rows)
+        if hidden:
+            yield f"why {hidden:,} rows are withheld: that they are restricted, or figures would tell, is only said"
         yield "that what the source systems recorded is true, or was graded rightly"
-        yield "that no other build was live in between: for that the whole log is needed"
+        yield f"that no other build was live{self._moment()}: for that the whole log is needed"
+        yield (
+            "what only pack.json says: when the pack was made, its handling code and conditions, the case, the network "
+            "asked about, and the counts of what has gone from the whole build"
+        )
         yield "that what was disposed of is gone from every copy: that is the force's word, under its signature"
 
 

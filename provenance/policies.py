@@ -96,6 +96,11 @@ class Policy:
         last = max((at for at, line in enumerate(lines) if line.split()[:1] == [b"log"]), default=-1)
         return Policy(b"".join([*lines[: last + 1], f"log {log}\n".encode(), *lines[last + 1 :]]))
 
+    def without_log(self, log: Verifier) -> Policy:
+        """The policy without its line for this log, if it has one."""
+        lines = self.text.splitlines(keepends=True)
+        return Policy(b"".join(line for line in lines if line.split()[:2] != [b"log", str(log).encode()]))
+
     def open(self, note: bytes) -> Opened:
         """A head that exactly one of the logs signed, once, and the verified lines of the policy's witnesses.
 

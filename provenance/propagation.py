@@ -32,7 +32,8 @@ from provenance.tables import SUPPORTS, TABLES
 
 AGAIN = pa.schema([("token", pa.int64()), ("person", pa.bool_())])
 # Whose links died, by the token of each end that lives on: once the rows are blank, nothing else tells which leaves
-# belong under a person's `links_root`.
+# belong under a person's `links_root`. Where nothing is left of a link and both its people live on, two references to
+# one row would tell that they were linked, which nobody is to know any more: they are blurred into a bare fact, row -1.
 GAPS = pa.schema([("token", pa.int64()), ("theme", pa.int8()), ("segment", pa.int32()), ("row", pa.int32())])
 _FOREVER = np.iinfo(np.int64).max
 
@@ -63,7 +64,7 @@ def reach(archive: Archive, tokens: np.ndarray, params: Params, table: HarmTable
         pa.concat_tables(fates),
         heirs,
         pa.table([pa.array(both), pa.array(np.arange(len(both)) < len(people))], schema=AGAIN),
-        _gaps(archive, dying["link"], tokens),
+        _gaps(archive, dying["link"], heir_of, tokens),
         _left_out(archive, dying, reached, params, table),
     )
 
@@ -77,13 +78,16 @@ def to_work_out_again(archive: Archive, disposals: Sequence[Disposal]) -> tuple[
     return np.unique(tokens[person]), np.unique(tokens[~person])
 
 
-def gaps(archive: Archive, token: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the links of a nominal that died by a disposal, whatever build had them, and the theme of each."""
+def gaps(archive: Archive, token: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of the links of a nominal that died by a disposal, whatever build had them; the theme of each; and the
+    themes in which one ended that cannot be told of.
+    """
     tables = [rows.read_table(archive.disposal_file(d.number, "gaps"), GAPS) for d in archive.history.disposals]
     found = pa.concat_tables([GAPS.empty_table(), *tables])
     mine = found.filter(pc.equal(found["token"], token)).combine_chunks()
-    at = archive.index("link").positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
-    return at, mine["theme"].to_numpy()
+    theme, row = mine["theme"].to_numpy(), mine["row"].to_numpy()
+    at = archive.index("link").positions(mine["segment"].to_numpy()[row >= 0], row[row >= 0])
+    return at, theme[row >= 0], np.unique(theme[row < 0])
 
 
 def reduced(archive: Archive, links: pa.Table, away: np.ndarray, handling_order: Sequence[str]) -> pa.Table:
@@ -179,14 +183,36 @@ def _handling_orders(archive: Archive, at: np.ndarray) -> list[tuple[str, ...]]:
     return [order_of[number] or fallback for number in first.tolist()]
 
 
-def _gaps(archive: Archive, dying: np.ndarray, tokens: np.ndarray) -> pa.Table:
+def blurred(archive: Archive, held: pa.Table) -> pa.Table:
+    """GAPS without the references by which two people could be told to have been linked, see there."""
     index = archive.index("link")
-    ends, at = np.concatenate([index.a[dying], index.b[dying]]), np.tile(dying, 2)
-    stay = ~rows.among(ends, tokens)
-    ends, at = ends[stay], at[stay]
-    order = np.lexsort((index.row[at], index.segment[at], ends))
-    at = at[order]
-    return pa.table([ends[order], index.theme[at], index.segment[at], index.row[at]], schema=GAPS)
+    token, theme, segment, row = (held[name].to_numpy() for name in GAPS.names)
+    known = np.flatnonzero(row >= 0)
+    at = last = index.positions(segment[known], row[known])
+    while len(dead := np.flatnonzero((last >= 0) & (index.died[last] > 0))):
+        last = last.copy()
+        last[dead] = index.heir[last[dead]]
+    _, place, count = np.unique(at, return_inverse=True, return_counts=True)
+    return _sorted_gaps(token, theme, segment, row, known[(last < 0) & (count[place] > 1)])
+
+
+def _gaps(archive: Archive, dying: np.ndarray, heir_of: np.ndarray, tokens: np.ndarray) -> pa.Table:
+    index = archive.index("link")
+    one, other = (~rows.among(side[dying], tokens) for side in (index.a, index.b))
+    stays, ends = np.concatenate([one, other]), np.concatenate([index.a[dying], index.b[dying]])
+    untold, at = np.tile(one & other & (heir_of < 0), 2)[stays], np.tile(dying, 2)[stays]
+    return _sorted_gaps(ends[stays], index.theme[at], index.segment[at], index.row[at], np.flatnonzero(untold))
+
+
+def _sorted_gaps(
+    token: np.ndarray, theme: np.ndarray, segment: np.ndarray, row: np.ndarray, untold: np.ndarray
+) -> pa.Table:
+    whole = np.stack([token, theme, segment, row], axis=1).astype(np.int64)
+    whole[untold, 2:] = 0, -1
+    columns = [
+        pa.array(column).cast(field.type) for column, field in zip(np.unique(whole, axis=0).T, GAPS, strict=True)
+    ]
+    return pa.table(columns, schema=GAPS)
 
 
 class _Groups:

@@ -11,6 +11,8 @@ For one nominal the pack proves that no link is left out: the nominal's row carr
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,9 +26,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, propagation, rows, vault
+from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.entries import Certified, Founded, Published, Rekeyed, Withdrawn
-from provenance.errors import Conflict, Tampered
+from provenance.errors import Conflict, Refused, Tampered
 from provenance.notes import Checkpoint, encode_base64
 from provenance.policies import Opened, Policy
 from provenance.proofs import AddCheckpoint, Proof
@@ -64,20 +67,49 @@ def prove(
 
     Raises Conflict where the folder is there already, and as the answer itself does.
     """
-    if folder.exists():
-        raise Conflict(f"folder {folder.name} is there already: wanted a new name for the pack")
     chosen = _Chosen(snapshot, nominal, network, theme)
-    staged = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        _check_place(snapshot.archive, folder)
+        _clear(folder)
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+        staged.mkdir(mode=0o700)
+    except OSError as error:
+        raise Conflict(f"pack {folder.name} cannot be written there: {error.strerror}") from error
     try:
         made = _Pack(snapshot, staged, report).write(chosen, as_of, on)
+        for path in [*staged.rglob("*"), staged]:
+            if path.is_dir():
+                durable.sync_folder(path)
+        snapshot.keep_up()  # last: what went meanwhile must not be in it
         staged.rename(folder)
         durable.sync_folder(folder.resolve().parent)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise Conflict(f"pack {folder.name} cannot be written there: {error.strerror}") from error
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
     return made
+
+
+def _check_place(archive: Archive, folder: Path) -> None:
+    """Raises Conflict where something is there already; Refused within the archive, where no disposal would reach a
+    pack, and Git or DVC would keep it.
+    """
+    if folder.exists():
+        raise Conflict(f"folder {folder.name} is there already: wanted a new name for the pack")
+    for inside in (archive.root.resolve(), archive.keys.resolve()):
+        if folder.resolve().is_relative_to(inside):
+            raise Refused("a pack is rows in the clear, and is not kept within the archive: wanted another place")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes that were killed left of writing this pack."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+        writer = left.name.split(".")[-2]
+        if writer.isdigit() and left.is_dir() and not durable.is_running(int(writer)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class _Chosen:
@@ -92,9 +124,11 @@ class _Chosen:
         people = snapshot.nominals(nominal=nominal or None, network=network or None, theme=theme or None)
         self._links(nominal, network, theme)
         self.people = self._at("nominal", vault.nominal_keys(people["nominal"].combine_chunks()), people["theme"])
-        near = snapshot.is_near_withheld("nominal", self.people) if nominal else np.zeros(len(self.people), bool)
-        # Of these themes the pack does not prove that it is complete: it would tell of what is restricted.
-        self.guarded = np.unique(self.archive.index("nominal").theme[self.people[near]])
+        self.complete: list[dict[str, Any]] = []
+        self.incomplete: list[dict[str, str]] = []
+        self.guarded: list[int] = []  # themes of which a bare leaf would tell more than may be told
+        if nominal:
+            self._claim(theme)
         self.networks = self._networks(network, theme, people["network"], whole=not (nominal or network))
 
     def _links(self, nominal: str, network: str, theme: str) -> None:
@@ -111,7 +145,7 @@ class _Chosen:
         if nominal:
             token = snapshot.token(nominal)
             wanted &= (index.a[last] == token) | (index.b[last] == token)
-            gone, of = propagation.gaps(self.archive, token)
+            gone, of, self.untold = propagation.gaps(self.archive, token)
             mine = np.isin(gone, every)
             place = np.searchsorted(every, gone[mine])
             wanted[place], themes[place] = True, of[mine]
@@ -125,6 +159,36 @@ class _Chosen:
         if theme:
             wanted &= themes == THEMES.index(theme) + 1
         self.links, self.last, self.themes = every[wanted], last[wanted], themes[wanted]
+
+    def _claim(self, asked: str) -> None:
+        """Per theme the leaves of all links of the nominal, or why that they are all is not proved."""
+        snapshot, people, link = self.snapshot, self.archive.index("nominal"), self.archive.index("link")
+        for code, theme in enumerate(THEMES, start=1):
+            row = self.people[people.theme[self.people] == code]
+            if asked not in ("", theme):
+                continue
+            if not len(row):
+                self.incomplete.append({"theme": theme, "why": _NO_ROW})
+                continue
+            leaves = np.sort(rows.as_keys(link.leaf[self.links[self.themes == code]]))
+            whole = np.ascontiguousarray(leaves).view(np.uint8).reshape(-1, merkle.DIGEST)
+            said = canonical.loads(snapshot.entries("nominal", row)[0].as_py()[merkle.DIGEST :])["links_root"]
+            if snapshot.is_near_withheld("nominal", row)[0]:
+                self._guard(code, theme, _RESTRICTED)
+            elif merkle.root(whole).hex() == said:
+                listed = [leaf.tobytes().hex() for leaf in whole]
+                self.complete.append({"theme": theme, "nominal": people.leaf[row[0]].tobytes().hex(), "links": listed})
+            elif code in self.untold:
+                self._guard(code, theme, _UNTOLD)
+            else:
+                raise Tampered(
+                    f"links of the nominal in build {snapshot.label}, theme {theme}, have root "
+                    f"{merkle.root(whole).hex()}: their row says {said}; see `provenance verify`"
+                )
+
+    def _guard(self, code: int, theme: str, why: str) -> None:
+        self.guarded.append(code)
+        self.incomplete.append({"theme": theme, "why": why})
 
     def _at(self, table: str, keys: pa.Array, themes: pa.ChunkedArray | None) -> np.ndarray:
         index, at = self.archive.index(table), self.snapshot.positions(table)
@@ -168,7 +232,6 @@ class _Pack:
         self._figures("nominal", chosen.people, whole=bool(chosen.person))
         self._figures("network", chosen.networks, whole=False)
         self._rows("record", chosen.records(contents))
-        complete, incomplete = self._complete(chosen)
         self.report("Gathering the proofs", 0, 1)
         indexes = self._indexes()
         head, opened = self._head(
@@ -200,8 +263,8 @@ class _Pack:
                     "made_on": on,
                     "disposed": dict(snapshot.disposed),
                     "entries": indexes,
-                    "complete": complete,
-                    "incomplete": incomplete,
+                    "complete": chosen.complete,
+                    "incomplete": chosen.incomplete,
                 }
             ),
         )
@@ -210,20 +273,20 @@ class _Pack:
         self._write("statement.json", archive.statement(snapshot.label).read_bytes())
         for name in ("verify.html", "verify.py", "READ-ME-FIRST.txt"):
             self._write(name, resources.files("provenance.standalone").joinpath(name).read_bytes())
-        snapshot.keep_up()  # last: what went meanwhile must not be in it
         self._sums()
         self.report("Gathering the proofs", 1, 1)
         withheld = sum("withheld" in line for line in self.lines)
-        return Made(
-            len(self.lines) - withheld, withheld, tuple(item["theme"] for item in complete), opened.checkpoint.size,
-            tuple(name for name, *_ in opened.cosigned), opened.quorum_met,
-        )  # fmt: skip
+        complete = tuple(item["theme"] for item in chosen.complete)
+        names = tuple(line.name for line in opened.cosigned)
+        return Made(len(self.lines) - withheld, withheld, complete, opened.checkpoint.size, names, opened.quorum_met)
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         with open(path, "wb") as handle:
             handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
 
     def _sums(self) -> None:
         files = sorted(p for p in self.folder.rglob("*") if p.is_file())
@@ -290,7 +353,6 @@ class _Pack:
         contents = self._rows("link", at[same & shown])
         self._bare("link", at[told & present & ~shown], "restricted")
         contents += self._reduced(at[~same & shown], last[~same & shown])
-        self._bare("link", at[~same & present & ~shown], "restricted")
         gone = at[~present]
         for line, number in zip(
             self._bare("link", gone, "disposed"), self.archive.index("link").died[gone], strict=True
@@ -327,37 +389,11 @@ class _Pack:
         act = self.archive.history.disposals[number - 1]
         if act.certified is None:
             raise Conflict(
-                f"disposal {act.first.disposal} has no certificate yet: wanted `provenance dispose resume` first"
+                f"disposal {act.first.disposal} has no certificate yet: it is at work, or was cut off, and then "
+                "`provenance dispose resume` completes it"
             )
         self.disposals.add(number)
         return act.first.disposal
-
-    def _complete(self, chosen: _Chosen) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-        """Per theme the leaves of all links of the nominal asked about, or why that they are all is not proved."""
-        if not chosen.person:
-            return [], []
-        complete, incomplete = [], []
-        people, link = self.archive.index("nominal"), self.archive.index("link")
-        for code, theme in enumerate(THEMES, start=1):
-            if chosen.question["theme"] not in ("", theme):
-                continue
-            row = chosen.people[people.theme[chosen.people] == code]
-            if not len(row):
-                incomplete.append({"theme": theme, "why": _NO_ROW})
-            elif code in chosen.guarded:
-                incomplete.append({"theme": theme, "why": _FIGURES})
-            else:
-                leaves = np.sort(rows.as_keys(link.leaf[chosen.links[chosen.themes == code]]))
-                whole = np.ascontiguousarray(leaves).view(np.uint8).reshape(-1, 32)
-                said = canonical.loads(self.snapshot.entries("nominal", row)[0].as_py()[merkle.DIGEST :])["links_root"]
-                if merkle.root(whole).hex() != said:
-                    raise Tampered(
-                        f"links of the nominal in build {self.snapshot.label}, theme {theme}, have root "
-                        f"{merkle.root(whole).hex()}: their row says {said}; see `provenance verify`"
-                    )
-                leaf = people.leaf[row[0]].tobytes().hex()
-                complete.append({"theme": theme, "nominal": leaf, "links": [leaf.tobytes().hex() for leaf in whole]})
-        return complete, incomplete
 
     def _handling(self, contents: Iterable[bytes]) -> tuple[str, str]:
         """The strictest handling code of the links that are shown, and all conditions (R13)."""
@@ -370,7 +406,8 @@ class _Pack:
     def _indexes(self) -> dict[str, Any]:
         """Where in the log the acts stand that the pack rests on."""
         archive, label, publication = self.archive, self.snapshot.label, self.snapshot.publication
-        acts = archive.catalogue.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
+        placed = archive.catalogue.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
+        acts = [(at, act) for at, act in placed if at < archive.log.size]  # others may have logged meanwhile
         published = ended = -1
         for at, act in acts:
             if publication is None or not isinstance(act, Published | Withdrawn):
@@ -391,10 +428,10 @@ class _Pack:
     def _head(self, last: int) -> tuple[bytes, Opened]:
         """The head that everything is under: the latest that enough witnesses have signed, else the one of now."""
         archive, kept = self.archive, heads.Heads(self.archive.root / "log" / "heads")
-        policy = Policy.parse((archive.root / "log" / "policy").read_bytes())
+        policy = heads.read_policy(archive.root / "log").with_log(archive.vkey)  # a rotation at work adds it there last
         note = archive.log.checkpoint
         for size in sorted(kept.sizes(), reverse=True):
-            if size > last and policy.witnesses and policy.open(kept.read(size)).quorum_met:
+            if size > last and policy.witnesses and _is_witnessed(policy, kept.read(size)):
                 note = kept.read(size)
                 break
         else:
@@ -433,12 +470,23 @@ class _Pack:
         self._write("heads.txt", "".join(f"{line}\n" for line in said).encode())
 
 
+def _is_witnessed(policy: Policy, note: bytes) -> bool:
+    try:
+        return policy.open(note).quorum_met
+    except Tampered:  # by a key that the policy names no more
+        return False
+
+
 def _place(tree: merkle.Tree, index: int) -> dict[str, Any]:
     return {"index": index, "path": list(map(encode_base64, tree.path(index)))}
 
 
 _NO_ROW = "the build has no row of this nominal in this theme; that there is none cannot be proved"
-_FIGURES = (
+_RESTRICTED = (
     "the proof would tell of something that is restricted for a case, and what rests on that is not in this pack; the "
     "case itself can have it"
+)
+_UNTOLD = (
+    "a link of this nominal ended with the disposal of a record, and the proof would tell with whom; what has gone "
+    "from this theme is not in this pack"
 )

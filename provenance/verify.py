@@ -37,6 +37,7 @@ from provenance import (
     publicising,
     rows,
     stamping,
+    witnessing,
 )
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Missing, ProvenanceError, Tampered
@@ -133,7 +134,7 @@ def relied_on(archive: Archive) -> list[str]:
 
 
 def _outside(archive: Archive) -> Iterator[str]:
-    policy, kept = heads.read_policy(archive.root / "log"), heads.Heads(archive.root / "log" / "heads")
+    policy, kept = witnessing.policy_of(archive), heads.Heads(archive.root / "log" / "heads")
     opened = (policy.open(kept.read(size)) for size in reversed(kept.sizes()))
     last = next((head for head in opened if head.cosigned), None)
     if last:

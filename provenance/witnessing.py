@@ -133,13 +133,23 @@ def add(archive: Logged, answer: bytes) -> list[Added]:
 
 def shown(archive: Logged) -> list[Shown]:
     """The heads that were shown outside, by size, and who answered; each verified under the policy."""
-    policy, kept = read_policy(archive.log.folder), _heads(archive)
+    policy, kept = policy_of(archive), _heads(archive)
     found = []
     for size in kept.sizes():
         opened = policy.open(kept.read(size))
         stamps = tuple(kept.stamps(size))
         found.append(Shown(size, opened.checkpoint.root, opened.cosigned, opened.quorum_met, stamps))
     return found
+
+
+def policy_of(archive: Logged) -> Policy:
+    """The archive's policy, as the archive itself reads it: with each key that ever signed the log, whatever others are
+    told. A rotation at work names the new key there last, and one that was stolen is named there no more.
+    """
+    policy = read_policy(archive.log.folder)
+    for vkey in archive.signers():
+        policy = policy.with_log(vkey)
+    return policy
 
 
 def _heads(archive: Logged) -> Heads:
@@ -157,6 +167,8 @@ def _answered_head(archive: Logged, kept: Heads, text: str, witness: Verifier, l
         note = Note.parse(kept.read(size))
         if _verifies(witness, note.text, line):
             return size, note
+    if text and Checkpoint.parse(text).origin != archive.log.vkey.name:
+        raise Refused(f"answer is about another log, {Checkpoint.parse(text).origin}: wanted {archive.log.vkey.name}")
     if text and _verifies(witness, text, line):
         head = Checkpoint.parse(text)
         raise Tampered(

@@ -23,7 +23,8 @@ from click.testing import CliRunner
 from force import Force, record
 from packs import Story
 
-from provenance import canonical, certificates, heads, notices, packs, proving
+from provenance import canonical, certificates, heads, notices, packs, proving, verify
+from provenance.asof import Snapshot
 from provenance.cli import main
 from provenance.errors import Malformed, Missing
 from provenance.keys import SigningKey
@@ -131,6 +132,31 @@ def test_the_stand_alone_program_agrees(told, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
     inside = subprocess.run([sys.executable, "verify.py"], cwd=told.pack, capture_output=True, check=False, timeout=60)
     assert inside.returncode == 0
+
+
+def test_who_stole_a_key_that_was_replaced_cannot_forge_under_the_policy_of_today(told, tmp_path):
+    from provenance import rekeying
+    from provenance.archive import Archive
+
+    for name in ("force", "thief"):
+        shutil.copytree(told.force.root, tmp_path / name / "force")
+        shutil.copytree(told.force.keys, tmp_path / name / "force.keys")
+    ours = Archive(tmp_path / "force" / "force", tmp_path / "force" / "force.keys")
+    said = {"on": LATER, "by": "tests", "under": "a story"}
+    rekeying.rotate(ours, **said, reason="feared-stolen")
+    policy = (ours.root / "log" / "policy").read_bytes()
+    assert policy.count(b"log ") == 1
+    assert b"witness ethics" in policy
+    assert verify.verify(ours)[1].faults == verify.verify(ours)[10].faults == ()
+    proving.prove(Snapshot(ours, ours.history.builds[0], None), tmp_path / "ours", as_of="", on=LATER, nominal="ANN")
+    assert faults(packs.check(tmp_path / "ours", policy=policy.replace(b"quorum ethics", b"quorum none"))) == {}
+    ours.close()
+    thief = Archive(tmp_path / "thief" / "force", tmp_path / "thief" / "force.keys")
+    (thief.root / "log" / "policy").write_text(f"log {thief.vkey}\nquorum none\n")
+    proving.prove(Snapshot(thief, thief.history.builds[0], None), tmp_path / "theirs", as_of="", on=LATER)
+    forged = packs.check(tmp_path / "theirs", policy=policy.replace(b"quorum ethics", b"quorum none"))
+    assert 2 in faults(forged)
+    thief.close()
 
 
 # ---- spoilt ---------------------------------------------------------------------------------------------------------
@@ -485,6 +511,19 @@ def test_the_command_says_what_was_proved_and_what_was_not(told, tmp_path):
     (tmp_path / "pack" / "rows.jsonl").write_bytes(b"")
     done = run("verify", str(tmp_path / "pack"))
     assert (done.exit_code, "The pack does NOT verify." in done.output) == (4, True)
+
+
+def test_nothing_in_a_pack_acts_on_the_terminal(told, tmp_path):
+    shutil.copytree(told.pack, tmp_path / "pack")
+    spoilt = Spoilt(tmp_path / "pack", told.other)
+    why = {"why": "\x1b[2J\x1b[HThe pack verifies."}
+    spoilt.edit("pack.json", lambda said: said | {
+        "archive": "\x1b[2Jforce", "incomplete": [item | why for item in said["incomplete"]],
+    })  # fmt: skip
+    spoilt.seal()
+    shown = run("verify", str(tmp_path / "pack")).output
+    assert "\x1b" not in shown
+    assert "\\u{001B}[2J" in shown
 
 
 def test_what_is_for_a_pack_is_refused_without_one(told):

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from force import PARAMS, Force, record
 
-from provenance import asof, entries, holding, packs, proving
+from provenance import asof, entries, holding, packs, propagation, proving, rows
 from provenance.archive import Archive, Overtaken
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing
+from provenance.errors import Conflict, Missing, Refused
 from provenance.history import Publication
+from provenance.holds import Hold
 from provenance.records import THEMES
 
 WEEK = [f"2026-01-{day}T23:59:59Z" for day in (11, 18, 25)]
@@ -151,16 +152,13 @@ def test_a_network_and_a_whole_build(story, tmp_path):
 def test_what_was_disposed_of_keeps_its_place_and_its_certificate(force, tmp_path):
     before = {label: leaves(force.archive, label, "ANN") for label in ("2026-W02", "2026-W03")}
     force.dispose("DAN", "CONNECT R-2", on=LATER)
-    force.dispose("CONNECT R-1", on=LATER)  # and then the link that lived on with less ends as well
     force.dispose("CAT", on=LATER)
     for place, label in enumerate(before):
         pack = Pack(force.as_of(f"2026-01-{12 + 7 * place}T10:00:00Z"), tmp_path / label, nominal="ANN")
         assert pack.links() == before[label]
-        assert pairs(pack.rows("link")) == [("CL", "ANN", "EVE", ["R-4"]), ("SOC", "ANN", "EVE", ["R-4"])] + (
-            [("SOC", "ANN", "FAY", ["R-6"])] if place else []
-        )
-        assert (pack.withheld("disposed"), pack.withheld("reduced")) == (3, 0)
-        # The link with CAT went with R-1, DAN's own with the first disposal.
+        both = [("CL", "ANN", "EVE", ["R-4"]), ("SOC", "ANN", "BOB", ["R-1"]), ("SOC", "ANN", "EVE", ["R-4"])]
+        assert pairs(pack.rows("link")) == both + ([("SOC", "ANN", "FAY", ["R-6"])] if place else [])
+        assert (pack.withheld("disposed"), pack.withheld("reduced")) == (2, 1)
         assert len(list((tmp_path / label / "certificates").iterdir())) == 2
         assert b"DAN" not in b"".join(contents(tmp_path / label).values())
 
@@ -175,10 +173,72 @@ def test_a_link_that_lives_on_with_less_is_shown_as_it_is_now(force, tmp_path):
     assert [line.get("computed_with_erased") for line in pack.lines if line["table"] == "nominal"] == [True, True]
 
 
-def held(force: Force, case: str, *people: str) -> None:
-    holding.place(
+def test_of_a_link_that_ended_with_a_record_nobody_can_tell_whose_it_was(force, tmp_path):
+    """ANN and BOB met in two records, which go one after the other. Two packs would tell; so would files and vault."""
+    force.dispose("CONNECT R-2", on=LATER)
+    force.dispose("CONNECT R-1", on=LATER)
+    snapshot = force.as_of("2026-01-12T10:00:00Z")
+    packed = {name: Pack(snapshot, tmp_path / name, nominal=name) for name in ("ANN", "BOB")}
+    for pack in packed.values():
+        assert "SOC" not in pack.links()
+        assert any(
+            item["theme"] == "SOC" and "ended with the disposal" in item["why"] for item in pack.said["incomplete"]
+        )
+        assert pack.withheld("disposed") == pack.withheld("reduced") == 0
+        assert not any("leaf" in line for line in pack.lines if line["table"] == "link")
+    assert packed["ANN"].links() == {"CL": leaves(force.archive, "2026-W02", "ANN")["CL"]}
+    for disposal in force.archive.history.disposals:
+        gaps = rows.read_table(force.archive.disposal_file(disposal.number, "gaps"), propagation.GAPS).to_pylist()
+        places = [(row["segment"], row["row"]) for row in gaps if row["row"] >= 0]
+        assert len(places) == len(set(places))
+
+
+def test_a_link_that_is_gone_and_one_that_is_restricted_are_each_told_once(force, tmp_path):
+    force.dispose("CONNECT R-2", on=LATER)
+    held(force, "24/0001", record="R-1")
+    force.dispose("CONNECT R-1", on=LATER)
+    for name, question in (("whole", {}), ("theme", {"theme": "SOC"}), ("one", {"nominal": "ANN"})):
+        pack = Pack(force.as_of("2026-01-12T10:00:00Z"), tmp_path / name, **question)
+        assert pack.withheld("restricted") == (0 if name == "one" else 3)
+
+
+def test_a_pack_is_not_written_into_the_archive(force, tmp_path):
+    snapshot = force.as_of(WEEK[1])
+    for folder in (force.root / "log" / "pack", force.root / "audit_reports" / "pack", force.keys / "pack"):
+        with pytest.raises(Refused, match="not kept within the archive"):
+            proving.prove(snapshot, folder, as_of="", on=LATER)
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file" / "pack", tmp_path / ("x" * 300)):
+        with pytest.raises(Conflict, match="cannot be written there"):
+            proving.prove(snapshot, folder, as_of="", on=LATER)
+
+
+def test_what_a_killed_process_left_of_a_pack_is_removed_by_the_next(story, tmp_path):
+    left = tmp_path / ".pack.4194305.part"  # beyond the numbers that processes have
+    left.mkdir()
+    (left / "rows.jsonl").write_text("in the clear")
+    (mine := tmp_path / ".pack.part").mkdir()
+    Pack(story.as_of("2026-01-12T10:00:00Z"), tmp_path / "pack", nominal="ANN")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [mine.name, "pack"]
+
+
+def test_a_hold_that_takes_the_place_of_another_is_noticed(force, tmp_path):
+    one = held(force, "24/0001", "DAN")
+    force.dispose("DAN", on=LATER)
+    snapshot = force.as_of("2026-01-12T10:00:00Z", case="24/0001")
+    assert "DAN" in snapshot.nominals()["nominal"].to_pylist()
+    held(force, "24/0002", "DAN")
+    said = {"reason": "decided", "on": LATER, "by": "D. Officer", "under": "a decision"}
+    holding.release(force.archive, PARAMS, one.id, **said)
+    with pytest.raises(Overtaken):
+        snapshot.nominals()
+    assert "DAN" not in snapshot.nominals()["nominal"].to_pylist()
+
+
+def held(force: Force, case: str, *people: str, record: str = "") -> Hold:
+    return holding.place(
         force.archive, PARAMS, case=case, basis="inquiry", review_on="2026-09-01", nominals=people, on=LATER,
-        by="D. Officer", under="Inquiries Act",
+        records=[("CONNECT", record)] if record else [], by="D. Officer", under="Inquiries Act",
     )  # fmt: skip
 
 
@@ -254,7 +314,9 @@ def test_whatever_is_disposed_of_the_lists_of_links_stay_whole(seed, tmp_path):
                 pack = Pack(snapshot, tmp_path / f"{label}-{person}", nominal=person)
                 assert pairs(pack.rows("link")) == pairs(snapshot.links(nominal=person).to_pylist())
                 if (label, person) in known:
-                    assert {t: x for t, x in pack.links().items() if x} == known[label, person]
+                    untold = {item["theme"] for item in pack.said["incomplete"] if "ended with" in item["why"]}
+                    told = {t: x for t, x in known[label, person].items() if t not in untold}
+                    assert {t: x for t, x in pack.links().items() if x} == told
     force.archive.close()
 
 
@@ -293,7 +355,7 @@ def test_a_disk_that_is_full_leaves_nothing(story, tmp_path, monkeypatch):
         write(pack, name, data)
 
     monkeypatch.setattr(proving._Pack, "_write", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(Conflict, match="No space"):
         proving.prove(story.as_of(WEEK[1]), tmp_path / "pack", as_of="", on=LATER)
     assert list(tmp_path.iterdir()) == []
 

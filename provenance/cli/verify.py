@@ -141,7 +141,7 @@ def _list(out: Console, title: str, sentences: Iterable[str]) -> None:
     out.print(f"{title}:", style="bold")
     for sentence in sentences:
         line = Table.grid(padding=(0, 1))
-        line.add_row("-", Text(sentence, overflow="fold"))
+        line.add_row("-", Text(_visible(sentence), overflow="fold"))
         out.print(Padding(line, (0, 0, 0, 2)))
 
 
@@ -150,7 +150,12 @@ def _print(out: Console, steps: Iterable[Step], good: str) -> None:
         verdict = "FAULT" if step.faults else good if step.checked else "nothing to check"
         out.print(f"{step.number:>3}  {step.name:<18} {step.checked:>10,} checked  {verdict}")
         for fault in step.faults:
-            out.print(f"       {fault}", style="bold red", markup=False)
+            out.print(f"       {_visible(fault)}", style="bold red", markup=False)
+
+
+def _visible(text: str) -> str:
+    """What a pack says may come from anyone: nothing in it is to move the cursor, or to turn the reading direction."""
+    return "".join(c if c.isprintable() else f"\\u{{{ord(c):04X}}}" for c in text)
 
 
 def _as_values(steps: Iterable[Step]) -> list[dict[str, Any]]:

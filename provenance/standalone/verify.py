@@ -1308,7 +1308,11 @@ class Check:
             f"{when(pack['cut_off'])}."
         )
         if pack["published_from"]:
-            end = f", and that this ended on {when(pack['published_to'])}" if pack["published_to"] else ""
+            end = (
+                f", and that something else was live from {when(pack['published_to'])} on"
+                if pack["published_to"]
+                else ""
+            )
             act, start = self.acts[pack["entries"]["published"]], when(pack["published_from"])
             what = (
                 f"build {shown(act['label'])} was withdrawn" if act["act"] == "Withdrawn" else "the build was published"
