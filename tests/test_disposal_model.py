@@ -685,7 +685,7 @@ class Machine(RuleBasedStateMachine):
         withheld, found = model.withheld(case), shown(snapshot)
         counts: dict[str, Counter[str]] = {table: Counter() for table in TABLES}
         reasons: Counter[str] = Counter()
-        near = set(build.near)
+        guarded: set[str] = set()  # near to what is restricted, and not for this case
         for table, rows in build.rows.items():
             wanted = []
             for row in rows:
@@ -695,7 +695,7 @@ class Machine(RuleBasedStateMachine):
                     continue
                 left = reference.without(table, row.now, withheld, build.rules)
                 if left != row.now:
-                    near |= model._same(people_of(table, row.now))
+                    guarded |= model._same(people_of(table, row.now))
                 if left is None:
                     counts[table]["restricted"] += 1
                     continue
@@ -703,7 +703,7 @@ class Machine(RuleBasedStateMachine):
                 wanted.append(left | ({"reduced": int(left != row.said)} if table == "link" else {}))
             if table not in FIGURES:
                 assert by_key(table, found[table]) == by_key(table, wanted), (build.label, table)
-        flagged = self.figures(build, found, withheld, near, shown_whole=bool(case))
+        flagged = self.figures(build, found, withheld, build.near | guarded, guarded if case else None)
         for table, number in flagged.items():
             counts[table]["computed_with_erased"] = number
         tables = {table: {what: n for what, n in each.items() if n} for table, each in counts.items()}
@@ -727,12 +727,14 @@ class Machine(RuleBasedStateMachine):
         found: dict[str, list[dict[str, Any]]],
         withheld: Set[Thing],
         near: Set[str],
-        *,
-        shown_whole: bool,
+        guarded: Set[str] | None,
     ) -> dict[str, int]:
         """Figures are as published, or withheld where something that is not there was counted into them: at least
-        where they would be others without it, at most near to it. Returns how many are marked."""
+        where they would be others without it, at most near to it. A case (`guarded` is not None) is shown what was
+        computed with what is gone, but not what would tell of what is restricted for others. Returns how many are
+        marked."""
         differing = self.model.differs(build, withheld)
+        telling = set(differing) - set(self.model.differs(build, frozenset()))
         people = {(row.said["theme"], row.said["nominal"]): row for row in build.rows["nominal"]}
         hidden = {key for key, row in people.items() if row.now is None or row.now["nominal"] in withheld}
         wanted = {"nominal": [row.said for key, row in people.items() if key not in hidden]}
@@ -754,12 +756,24 @@ class Machine(RuleBasedStateMachine):
             assert not row["computed_with_erased"] or lost or marked.get(row["network"]), row["network"]
         for table in FIGURES:
             rows = [
-                row | dict.fromkeys(FIGURES[table] if mark["computed_with_erased"] and not shown_whole else ())
+                row | dict.fromkeys(FIGURES[table] if self.is_hidden(mark, guarded) else ())
                 | {"computed_with_erased": mark["computed_with_erased"]}
                 for row, mark in zip(by_key(table, wanted[table]), by_key(table, found[table]), strict=True)
             ]  # fmt: skip
             assert by_key(table, found[table]) == rows, (build.label, table)
+        if guarded is not None:
+            for row in found["nominal"]:
+                is_hidden = row["strength"] is None
+                assert is_hidden or (row["theme"], row["nominal"]) not in telling, (
+                    f"{build.label}: tells a case too much"
+                )
+                assert not is_hidden or row["nominal"] in guarded, f"{build.label}: tells a case too little"
         return {table: sum(row["computed_with_erased"] for row in found[table]) for table in FIGURES}
+
+    @staticmethod
+    def is_hidden(row: dict[str, Any], guarded: Set[str] | None) -> bool:
+        """Whether a row's figures are to be withheld; for a case, any of those that are marked may be."""
+        return bool(row["computed_with_erased"]) and (guarded is None or row["strength"] is None)
 
     def made_from_scratch(self) -> None:
         """The last build says what a fresh archive says that was never handed what is gone, or restricted."""
