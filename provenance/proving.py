@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, propagation, rows, vault
+from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, packs, propagation, rows, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.entries import Certified, Founded, Published, Rekeyed, Withdrawn
@@ -36,7 +36,6 @@ from provenance.proofs import AddCheckpoint, Proof
 from provenance.records import THEMES
 from provenance.tables import TABLES
 
-FORMAT = "provenance-pack/1"
 Report = Callable[[str, int, int], None]
 
 
@@ -246,7 +245,7 @@ class _Pack:
             "pack.json",
             canonical.dumps(
                 {
-                    "format": FORMAT,
+                    "format": packs.FORMAT,
                     "archive": archive.name,
                     "build": snapshot.label,
                     "number": snapshot.built.number,

@@ -37,6 +37,7 @@ from provenance import (
     publicising,
     rows,
     stamping,
+    steps,
     witnessing,
 )
 from provenance.archive import Archive, Overtaken
@@ -153,27 +154,16 @@ def _outside(archive: Archive) -> Iterator[str]:
         yield "no time stamp: all times are by the force's own clock"
 
 
-def insist(steps: list[Step]) -> None:
+def insist(taken: list[Step]) -> None:
     """Raises Tampered with every fault that the steps found."""
-    faults = [f"{step.name}: {fault}" for step in steps for fault in step.faults]
+    faults = [f"{step.name}: {fault}" for step in taken for fault in step.faults]
     if faults:
         raise Tampered("archive does not verify: " + "; ".join(faults))
 
 
 def _step(number: int, name: str, look: Callable[[], Iterator[str]]) -> Step:
-    """Run one step: `look` yields "" for each thing that is as it should be, and a sentence for each that is not."""
-    while True:
-        checked, faults = 0, []
-        try:
-            for fault in look():
-                checked += 1
-                if fault:
-                    faults.append(fault)
-        except Overtaken:  # a disposal came in between: the step is taken again, of the archive as it is
-            continue
-        except ProvenanceError as error:
-            faults.append(str(error))
-        return Step(number, name, checked, tuple(faults))
+    """A disposal that comes in between is no fault: the step is taken again, of the archive as it is."""
+    return steps.take(number, name, look, again=(Overtaken,))
 
 
 def _log(archive: Archive) -> Iterator[str]:

@@ -23,7 +23,6 @@ from provenance.cli import main
 from provenance.notes import Note
 from provenance.proofs import Proof
 
-pytest.importorskip("rfc3161_client")
 if not shutil.which("openssl"):
     pytest.skip("the program openssl is not installed, and it stamps the time in this story", allow_module_level=True)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from force import PARAMS, Force, record
 
-from provenance import asof, entries, holding, packs, propagation, proving, rows
+from provenance import asof, checking, entries, holding, propagation, proving, rows
 from provenance.archive import Archive, Overtaken
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Missing, Refused
@@ -44,7 +44,7 @@ class Pack:
 
     def __init__(self, snapshot: Snapshot, folder: Path, **question: str) -> None:
         self.made = proving.prove(snapshot, folder, as_of="", on=LATER, **question)
-        self.folder, self.checked = folder, packs.check(folder)
+        self.folder, self.checked = folder, checking.check(folder)
         assert [(step.name, step.faults) for step in self.checked.steps if step.faults] == []
         self.said = self.checked.said
         self.lines = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]

@@ -99,14 +99,14 @@ def _row(door: Door, row: str, label: str, as_json: bool) -> None:
 
 
 def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool) -> None:
-    from provenance import packs
+    from provenance import checking
     from provenance.errors import Missing, Tampered
 
     brought = Path(policy) if policy else None
     if brought and not brought.is_file():
         raise Missing(f"policy file {brought.name} is not there")
     with waiting("Checking the pack"):
-        found = packs.check(folder, policy=brought.read_bytes() if brought else None, published=published)
+        found = checking.check(folder, policy=brought.read_bytes() if brought else None, published=published)
     faults, anchored = sum(len(step.faults) for step in found.steps), bool(published or policy)
     if as_json:
         said = {"relied_on": found.relied_on, "proved": found.proved, "not_proved": found.not_proved}

@@ -150,19 +150,25 @@ func judge(q question) error {
 	if len(lines) == 0 || !strings.HasPrefix(lines[0], "index ") {
 		return errors.New("no index")
 	}
-	index, err := number(lines[0][len("index "):])
-	if err != nil {
-		return err
-	}
-	path, err := hashes(lines[1:])
-	if err != nil {
-		return err
-	}
-	size, root, err := head(rest, q)
+	index, path, size, root, err := parts(lines[0][len("index "):], lines[1:], rest, q)
 	if err != nil {
 		return err
 	}
 	return tlog.CheckRecord(path, size, root, index, tlog.RecordHash(q.Entry))
+}
+
+// parts reads what a proof and a request have in common: a place, digests, and a signed head.
+func parts(place string, digests []string, rest []byte, q question) (int64, []tlog.Hash, int64, tlog.Hash, error) {
+	at, err := number(place)
+	if err != nil {
+		return 0, nil, 0, tlog.Hash{}, err
+	}
+	path, err := hashes(digests)
+	if err != nil {
+		return 0, nil, 0, tlog.Hash{}, err
+	}
+	size, root, err := head(rest, q)
+	return at, path, size, root, err
 }
 
 func judgeRequest(q question) error {
@@ -173,15 +179,7 @@ func judgeRequest(q question) error {
 	if !strings.HasPrefix(lines[0], "old ") {
 		return errors.New("another first line")
 	}
-	old, err := number(lines[0][len("old "):])
-	if err != nil {
-		return err
-	}
-	path, err := hashes(lines[1:])
-	if err != nil {
-		return err
-	}
-	size, root, err := head(rest, q)
+	old, path, size, root, err := parts(lines[0][len("old "):], lines[1:], rest, q)
 	if err != nil {
 		return err
 	}
