@@ -116,9 +116,9 @@ def _opened(archive: Archive, table: str, at: int) -> Iterator[str]:
     """It opens to its leaf; or it died, and the disposal that it died by accounts for it."""
     index = archive.index(table)
     if number := int(index.died[at]):
-        disposal.certificate(archive, archive.history.disposals[number - 1].first.disposal)
-        holes = expunging.holes(archive, number)
-        yield "" if (holes == index.leaf[at]).all(axis=1).any() else "no certificate accounts for the row that is gone"
+        certificate = disposal.certificate(archive, archive.history.disposals[number - 1].first.disposal)
+        same = expunging.roots_of(archive, number)[0] == certificate.holes
+        yield "" if same else f"certificate of disposal {certificate.disposal} accounts for other rows than are gone"
     else:
         archive.sealer.open(table, index.rows(np.array([at])))
         yield ""

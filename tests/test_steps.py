@@ -1,4 +1,4 @@
-"""A step of a check: what it yields is counted, what it raises is its last fault, and what was overtaken is taken anew."""
+"""A step of a check: what it yields is counted, what it raises is its last fault; overtaken, it is taken anew."""
 
 from __future__ import annotations
 
