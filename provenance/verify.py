@@ -237,6 +237,8 @@ def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
     for built in builds:
         try:
             stated = asof.Snapshot(archive, built, None).statement
+        except Overtaken:
+            raise
         except ProvenanceError as error:
             yield str(error)
             continue
@@ -256,6 +258,8 @@ def _roots(archive: Archive, builds: list[entries.Built], report: Report) -> Ite
             try:
                 asof.check_table(archive, built, name)
                 yield ""
+            except Overtaken:
+                raise
             except ProvenanceError as error:
                 yield str(error)
     report("Roots", len(builds), len(builds))
@@ -273,6 +277,8 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
             part = at[start : start + _BATCH]
             try:
                 archive.sealer.open(name, index.rows(part))
+            except Overtaken:
+                raise
             except ProvenanceError as error:
                 yield str(error)
             for _ in range(len(part)):
@@ -305,6 +311,8 @@ def _disposals(archive: Archive) -> Iterator[str]:
             continue
         try:
             certificate = disposal.certificate(archive, act.first.disposal)
+        except Overtaken:
+            raise
         except ProvenanceError as error:
             yield str(error)
             continue
