@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provenance import entries, heads, notes, witnessing
-from provenance.cli import witness as cli
+from provenance.cli import main
 from provenance.cli.doors import Door
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.heads import Heads
@@ -679,7 +679,7 @@ class Desk:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", str(AT))
 
     def types(self, *words: str, fed: bytes | None = None) -> tuple[str, str]:
-        done = CliRunner().invoke(cli.witness, words, obj=Door("/nowhere", None), input=fed)
+        done = CliRunner().invoke(main, ["witness", *words], input=fed)
         if done.exception:
             raise done.exception
         for line in done.output.splitlines() if "--json" not in words else ():
