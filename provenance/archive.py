@@ -28,11 +28,12 @@ from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
+from provenance.index import Index
 from provenance.keys import NEXT, SCHEDULED, SIGNING, MasterKey, SigningKey, log_signers, succeed
 from provenance.log import Log
 from provenance.notes import Verifier
 from provenance.policies import Policy
-from provenance.rows import Index, Sealer
+from provenance.rows import Sealer
 from provenance.tables import SOURCE_TABLES, TABLES
 from provenance.vault import Vault
 

@@ -106,18 +106,47 @@ def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
-        raise Malformed(
-            f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}"
-        ) from None
+        raise Malformed(_not_expected(schema)) from None
     try:  # what a row lacks is read as null
         for field in schema:
             for chunk in read[field.name].chunks:
                 _check_values(field.name, chunk)
     except Malformed:
-        raise Malformed(
-            f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}"
-        ) from None
+        raise Malformed(_not_expected(schema)) from None
     return read.select(schema.names).cast(schema)
+
+
+def columns(rows: pa.Array, schema: pa.Schema) -> pa.Table:
+    """Some columns of the table that `rows` wrote, in `schema`; what else a row says is passed over, and not checked.
+
+    Half the time of `table`. Raises Malformed when a row lacks one of them, or is not JSON.
+    """
+    if not len(rows):
+        return schema.empty_table()
+    text = pa.table({"row": rows.cast(pa.large_string())})
+    form = orjson.dumps({field.name: _form(field.type) for field in schema}).decode()
+    try:
+        with _database().cursor() as connection:
+            connection.register("rows_in", text)
+            read = connection.sql(f"SELECT unnest(from_json_strict(row, '{form}')) FROM rows_in").to_arrow_table()
+        for field in schema:
+            for chunk in read[field.name].chunks:
+                _check_values(field.name, chunk)
+    except (duckdb.Error, Malformed):
+        raise Malformed(_not_expected(schema)) from None
+    return read.select(schema.names).cast(schema)
+
+
+def _form(kind: pa.DataType) -> Any:
+    if pa.types.is_struct(kind):
+        return {field.name: _form(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return [_form(kind.value_type)]
+    return "BIGINT" if pa.types.is_int64(kind) else "VARCHAR"
+
+
+def _not_expected(schema: pa.Schema) -> str:
+    return f"sealed rows are not in the form that was expected: columns {', '.join(schema.names)}"
 
 
 def slices(array: pa.Array) -> list[bytes]:

@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from provenance import canonical, sealing
-from provenance.errors import Conflict
+from provenance.errors import Conflict, Malformed
 
 _ROUND = 50_000  # rows that a worker is given at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
+_AT_HAND = 2_000  # the same, once they are there
 
 
 class Crew:
@@ -50,6 +51,15 @@ class Crew:
         """Salt and row together, as the leaf was made from."""
         return self._run("entry", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))["row"]
 
+    def read(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array, columns: pa.Schema) -> pa.Table:
+        """What the rows say in some of their columns; errors as for `open`, and Malformed as for `canonical.table`."""
+        sealed = pa.table({"z": secrets, "leaf": leaves, "box": boxes})
+        return self._run_whole("read", table, sealed, columns.serialize().to_pybytes())
+
+    def check(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array) -> None:
+        """Open each row to its leaf, and keep nothing; errors as for `open`."""
+        self._run_whole("check", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))
+
     def dismiss(self) -> None:
         """End the workers; the next large batch starts new ones."""
         for worker in self._workers:
@@ -59,23 +69,35 @@ class Crew:
         self._workers = []
 
     def _run(self, job: str, table: str, batch: pa.Table) -> dict[str, pa.Array]:
-        batch = batch.combine_chunks()
-        if self.size == 1 or batch.num_rows < _ALONE:
-            return _join([_work(job, table, batch)])
+        whole = self._run_whole(job, table, batch).combine_chunks()
+        return {
+            name: whole[name].chunk(0) if whole[name].num_chunks else pa.array([], whole[name].type)
+            for name in whole.column_names
+        }
+
+    def _run_whole(self, job: str, table: str, batch: pa.Table, columns: bytes = b"") -> pa.Table:
+        batch = batch.combine_chunks().replace_schema_metadata({"job": job, "table": table, "columns": columns})
+        if self.size == 1 or batch.num_rows < (_AT_HAND if self._workers else _ALONE):
+            return _work(batch)
         done: list[pa.Table] = []
         try:
             # In rounds, so that memory follows the size of a round and not of the table.
-            for start in range(0, batch.num_rows, _ROUND * self.size):
-                done += self._round(job, table, batch.slice(start, _ROUND * self.size), start)
+            for start in range(0, batch.num_rows, self.round):
+                done += self._round(batch.slice(start, self.round), start)
         except (BrokenPipeError, EOFError):
             self._abandon()
             raise Conflict("a sealing worker ended before it answered: try again") from None
         except BaseException:
             self._abandon()
             raise
-        return _join(done)
+        return pa.concat_tables(done)
 
-    def _round(self, job: str, table: str, batch: pa.Table, first: int) -> list[pa.Table]:
+    @property
+    def round(self) -> int:
+        """Rows that all together are given at a time."""
+        return _ROUND * self.size
+
+    def _round(self, batch: pa.Table, first: int) -> list[pa.Table]:
         while len(self._workers) < self.size - 1:
             self._workers.append(
                 subprocess.Popen(
@@ -85,9 +107,10 @@ class Crew:
         edges = np.linspace(0, batch.num_rows, self.size + 1).astype(int)
         parts = [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]
         for worker, part in zip(self._workers, parts[1:], strict=True):
-            _send(worker.stdin, part.replace_schema_metadata({"job": job, "table": table}))
+            _send(worker.stdin, part)
+        table = batch.schema.metadata[b"table"].decode()
         try:
-            done = [_work(job, table, parts[0])]
+            done = [_work(parts[0])]
         except sealing.Unopened as error:
             raise sealing.Unopened(table, first + error.position) from None
         for worker, start in zip(self._workers, edges[1:-1], strict=True):
@@ -95,6 +118,8 @@ class Crew:
             meta = reply.schema.metadata or {}
             if b"unopened" in meta:
                 raise sealing.Unopened(table, first + int(start) + int(meta[b"unopened"]))
+            if b"malformed" in meta:
+                raise Malformed(meta[b"malformed"].decode())
             done.append(reply)
         return done
 
@@ -106,28 +131,27 @@ class Crew:
         self._workers = []
 
 
-def _join(parts: list[pa.Table]) -> dict[str, pa.Array]:
-    whole = pa.concat_tables(parts).combine_chunks()
-    return {
-        name: whole[name].chunk(0) if whole[name].num_chunks else pa.array([], whole[name].type)
-        for name in whole.column_names
-    }
-
-
 def _column(table: pa.Table, name: str) -> list[bytes]:
     column = table[name]
     return [value for chunk in column.chunks for value in canonical.slices(chunk)]
 
 
-def _work(job: str, table: str, batch: pa.Table) -> pa.Table:
+def _work(batch: pa.Table) -> pa.Table:
+    job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
+    job, table = job.decode(), table.decode()
     secrets = _column(batch, "z")
     if job == "seal":
         leaves, boxes = sealing.seal_batch(table, secrets, _column(batch, "row"))
         return pa.table({"leaf": pa.array(leaves, sealing.LEAF), "box": canonical.packed(boxes)})
     if job == "leaf":
         return pa.table({"leaf": pa.array(sealing.leaf_batch(table, secrets, _column(batch, "row")), sealing.LEAF)})
-    opener = sealing.open_batch if job == "open" else sealing.entry_batch
-    return pa.table({"row": canonical.packed(opener(table, secrets, _column(batch, "leaf"), _column(batch, "box")))})
+    opener = sealing.entry_batch if job == "entry" else sealing.open_batch
+    rows = opener(table, secrets, _column(batch, "leaf"), _column(batch, "box"))
+    if job == "check":
+        return pa.table({})
+    if job == "read":
+        return canonical.columns(canonical.packed(rows), pa.ipc.read_schema(pa.py_buffer(columns)))
+    return pa.table({"row": canonical.packed(rows)})
 
 
 def _send(pipe: BinaryIO, table: pa.Table) -> None:
@@ -155,21 +179,21 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """The worker's life: answer batches until the pipe closes."""
     while head := source.read(8):
         data = source.read(struct.unpack(">Q", head)[0])
-        batch = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
-        job, table = (batch.schema.metadata[key].decode() for key in (b"job", b"table"))
         try:
-            reply = _work(job, table, batch)
+            reply = _work(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
         except sealing.Unopened as error:
             reply = pa.table({}).replace_schema_metadata({"unopened": str(error.position)})
+        except Malformed as error:
+            reply = pa.table({}).replace_schema_metadata({"malformed": str(error)})
         _send(sink, reply)
 
 
-def gathered(secrets: np.ndarray, owners: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
-    """Z of each row: `secrets[owners]` (n, 32) cut into runs of `counts` secrets."""
-    data = np.ascontiguousarray(secrets[owners]).tobytes()
-    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64) * sealing.SECRET])
+def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
+    """Z of each row: secrets (n, 32), in row order, cut into runs of `counts`."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts * sealing.SECRET, out=offsets[1:])
     return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(counts), [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(data)]
+        pa.large_binary(), len(counts), [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(secrets))]
     )
 
 

@@ -18,6 +18,7 @@ from provenance import canonical, durable, figures, merkle, networks, rows, vaul
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
+from provenance.index import Index
 from provenance.params import Params
 from provenance.records import THEMES
 from provenance.tables import TABLES
@@ -99,7 +100,7 @@ def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
 class _Links:
     """The links of one theme that stand in the draft."""
 
-    index: rows.Index
+    index: Index
     at: np.ndarray
     strength: np.ndarray
     records: np.ndarray

@@ -24,10 +24,10 @@ from provenance.entries import TOKENS_AT_MOST, Happening, Held, NetworkScope, Pr
 from provenance.errors import Conflict, Malformed, Missing, Refused, shape
 from provenance.history import History
 from provenance.holds import Earliest, Hold
+from provenance.index import Index
 from provenance.networks import components
 from provenance.params import Basis, Params
 from provenance.records import THEMES
-from provenance.rows import Index
 
 
 def place(

@@ -15,11 +15,14 @@ its own leaf or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +30,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from provenance import canonical, durable, records, vault
-from provenance.crew import Crew, gathered
+from provenance.crew import Crew, joined
 from provenance.errors import Missing, Tampered
 from provenance.sealing import LEAF, Unopened
-from provenance.tables import TABLES, Table
+from provenance.tables import TABLES, Table, chosen
 from provenance.vault import Vault
 
 SEGMENT = pa.schema(
@@ -53,9 +56,16 @@ FATES = pa.schema(
         ("heir", pa.int32()),  # the row in the disposal's own segment that takes a dead one's place; -1 without
     ]
 )
+_T = TypeVar("_T")
 DIED, MARKED = 1, 2  # fates: of no more use to anyone; computed with what has since been erased (R35)
-_INDEXED = pa.schema([field for field in SEGMENT if field.name != "box"])
-_GROUP = 4096  # rows of a row group: what one look-up has to read
+# As a file has it. The boxes come last in a row group, and the bytes of each tell where it begins.
+FILED = SEGMENT.insert(len(SEGMENT) - 1, pa.field("size", pa.int32()))
+_INDEXED = pa.schema([field for field in FILED if field.name != "box"])
+_GROUP = 4096  # rows of a row group: what is held in memory at a time when a file is written again
+_ONE_PAGE = 2**30  # bytes: more than a row group has, so that its boxes lie in one page, one behind the other
+_NEAR = 16_384  # bytes that are read over rather than sought past
+_MAGIC = 4  # bytes before the first row group
+_LENGTH = 4  # bytes before each box in the file (Parquet, PLAIN encoding of BYTE_ARRAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ class Sealer:
         content = _shaped(TABLES[table], content)
         a, b = self.subjects(table, content)
         owners, counts = _parents(a, b, others)
-        leaves, boxes = self.crew.seal(table, self._secrets(owners, counts), canonical.rows(content))
+        leaves, boxes = self.crew.seal(table, joined(self.vault.secrets_of(owners), counts), canonical.rows(content))
         flat, lengths = others or (np.zeros(0, np.int64), np.zeros(len(a), np.int64))
         sealed = pa.table(
             [
@@ -109,28 +119,39 @@ class Sealer:
         content = _shaped(TABLES[table], content)
         a, b = self.subjects(table, content)
         owners, counts = _parents(a, b, None)
-        return self.crew.leaves(table, self._secrets(owners, counts), canonical.rows(content))
+        return self.crew.leaves(table, joined(self.vault.secrets_of(owners), counts), canonical.rows(content))
 
     def open(self, table: str, rows: pa.Table) -> pa.Table:
         """The content of sealed rows, in their order. Raises Tampered naming the leaf, Missing for a lost secret."""
-        if not rows.num_rows:
-            return TABLES[table].columns.empty_table()
-        rows = rows.combine_chunks()
-        texts = self._opened(table, rows, self.crew.open)
-        return canonical.table(texts, TABLES[table].columns)
+        rounds = [canonical.table(texts, TABLES[table].columns) for texts in self._opened(self.crew.open, table, rows)]
+        return pa.concat_tables(rounds) if rounds else TABLES[table].columns.empty_table()
+
+    def read(self, table: str, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Some columns of sealed rows, as `tables.chosen` names them; in half the time. Raises as `open` does."""
+        schema = chosen(table, columns)
+        rounds = list(self._opened(partial(self.crew.read, columns=schema), table, rows))
+        return pa.concat_tables(rounds) if rounds else schema.empty_table()
+
+    def check(self, table: str, rows: pa.Table) -> None:
+        """Open each row to its leaf, and keep nothing. Raises as `open` does."""
+        for _ in self._opened(self.crew.check, table, rows):
+            pass
 
     def entries(self, table: str, rows: pa.Table) -> pa.Array:
         """Salt and row of each, for a proof."""
-        return self._opened(table, rows.combine_chunks(), self.crew.entries)
+        return pa.concat_arrays([canonical.packed([]), *self._opened(self.crew.entries, table, rows)])
 
-    def _opened(self, table: str, rows: pa.Table, opener: Callable[..., pa.Array]) -> pa.Array:
-        owners, counts = parents_of(rows)
-        secrets = self._secrets(owners, counts)
-        try:
-            return opener(table, secrets, _only(rows["leaf"]), _only(rows["box"]))
-        except Unopened as error:
-            leaf = rows["leaf"][error.position].as_py().hex()
-            raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
+    def _opened(self, opener: Callable[..., _T], table: str, rows: pa.Table) -> Iterator[_T]:
+        """A round at a time, so that the secrets of one round are in memory and not those of a table."""
+        for start in range(0, rows.num_rows, self.crew.round):
+            part = rows.slice(start, self.crew.round).combine_chunks()
+            owners, counts = parents_of(part)
+            secrets = joined(self.vault.secrets_of(owners), counts)
+            try:
+                yield opener(table, secrets, _only(part["leaf"]), _only(part["box"]))
+            except Unopened as error:
+                leaf = part["leaf"][error.position].as_py().hex()
+                raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
 
     def _subject(self, source: str, content: pa.Table) -> np.ndarray:
         if source == "record":
@@ -150,17 +171,6 @@ class Sealer:
             tokens[~split.to_numpy()] = self.vault.admit(_only(vault.nominal_keys(ids.filter(pc.invert(split)))))
             return tokens
         return self.vault.admit(_only(vault.nominal_keys(ids)))
-
-    def _secrets(self, owners: np.ndarray, counts: np.ndarray) -> pa.Array:
-        tokens, secrets = self.vault.secrets()
-        at = np.searchsorted(tokens, owners)
-        at[at == len(tokens)] = 0
-        gone = tokens[at] != owners
-        if gone.any():
-            raise Missing(
-                f"the vault no longer holds {len(np.unique(owners[gone]))} of the secrets that these rows need"
-            )
-        return gathered(secrets, at, counts)
 
 
 def filed_in_order(sealed: pa.Table) -> pa.Table:
@@ -193,26 +203,25 @@ def parents_of(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 def _parents(
     a: np.ndarray, b: np.ndarray, others: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    count = len(a)
-    rows, tokens = [np.arange(count), np.arange(count)], [a, b]
-    if others is not None:
-        rows.append(np.repeat(np.arange(count), others[1]))
-        tokens.append(others[0])
-    row, token = np.concatenate(rows), np.concatenate(tokens)
-    row, token = row[token != 0], token[token != 0]
-    order = np.lexsort((token, row))
-    row, token = row[order], token[order]
-    first = np.ones(len(row), bool)
-    first[1:] = (row[1:] != row[:-1]) | (token[1:] != token[:-1])
-    row, token = row[first], token[first]
-    counts = np.bincount(row, minlength=count)
-    if (counts == 0).any():  # no personal parent: the archive's own secret
-        bare = np.flatnonzero(counts == 0)
-        row, token = np.concatenate([row, bare]), np.concatenate([token, np.full(len(bare), vault.ARCHIVE_TOKEN)])
-        order = np.argsort(row, kind="stable")
-        token = token[order]
-        counts[bare] = 1
-    return token, counts
+    flat, lengths = others or (np.zeros(0, np.int64), np.zeros(len(a), np.int64))
+    starts, counts = np.cumsum(lengths) - lengths, np.zeros(len(a), np.int64)
+    parts = []
+    for length in np.unique(lengths).tolist():  # rows with as many parents as one another are sorted side by side
+        mine = np.flatnonzero(lengths == length)
+        side = np.empty((len(mine), length + 2), np.int64)
+        side[:, 0], side[:, 1] = a[mine], b[mine]
+        side[:, 2:] = flat[starts[mine, None] + np.arange(length)]
+        side.sort(axis=1)
+        fit = side != 0
+        fit[:, 1:] &= side[:, 1:] != side[:, :-1]
+        counts[mine] = fit.sum(axis=1)
+        parts.append((mine, side, fit))
+    counts[counts == 0] = 1  # no personal parent: the archive's own secret
+    tokens = np.full(int(counts.sum()), vault.ARCHIVE_TOKEN, np.int64)
+    starts = np.cumsum(counts) - counts
+    for mine, side, fit in parts:
+        tokens[(starts[mine, None] + np.cumsum(fit, axis=1) - 1)[fit]] = side[fit]
+    return tokens, counts
 
 
 def _shaped(spec: Table, content: pa.Table) -> pa.Table:
@@ -227,7 +236,7 @@ def _only(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def write_segment(path: Path, sealed: Sealed) -> str:
     """Write a segment durably; returns the SHA-256 of the file."""
-    return _write_parquet(path, sealed.rows)
+    return _write_parquet(path, _filed(sealed.rows))
 
 
 def write_changes(path: Path, changes: pa.Table) -> str:
@@ -277,13 +286,19 @@ def blank(source: Path, target: Path, dead: np.ndarray) -> str:
         file = pq.ParquetFile(source, page_checksum_verification=True)
     dead = np.sort(dead)
     with file, durable.replacing(target) as staged:
-        with pq.ParquetWriter(staged, SEGMENT, **_form("none")) as writer:
+        with pq.ParquetWriter(staged, FILED, **_form("none")) as writer:
             for group in range(file.num_row_groups):
                 with _reading(source):  # and no more: a disk that is full is no fault of the file that is read
-                    table = _as_wanted(file.read_row_group(group), SEGMENT).combine_chunks()
+                    table = _as_wanted(file.read_row_group(group), FILED).combine_chunks()
                 first, last = np.searchsorted(dead, [group * _GROUP, (group + 1) * _GROUP])
-                writer.write_table(_blanked(table, dead[first:last] - group * _GROUP), row_group_size=_GROUP)
+                blanked = _blanked(table.select(SEGMENT.names), dead[first:last] - group * _GROUP)
+                writer.write_table(_filed(blanked), row_group_size=_GROUP)
         return digest(staged)
+
+
+def _filed(rows: pa.Table) -> pa.Table:
+    size = pc.binary_length(_only(rows["box"])).cast(pa.int32())
+    return rows.add_column(FILED.names.index("size"), FILED.field("size"), size)
 
 
 def _blanked(table: pa.Table, dead: np.ndarray) -> pa.Table:
@@ -320,13 +335,17 @@ def _write_parquet(path: Path, table: pa.Table, compression: str = "none") -> st
 
 
 def _form(compression: str) -> dict[str, Any]:
-    return {
+    form = {
         "compression": compression,  # boxes and tokens are random: compressing them only costs time
         "use_dictionary": False,
         "write_page_checksum": True,
-        "write_statistics": ["a", "b"] if compression == "none" else False,
+        "write_statistics": False,
         "store_schema": True,
     }
+    if compression == "none":
+        packed = {"theme": "DELTA_BINARY_PACKED", "size": "DELTA_BINARY_PACKED"}
+        form |= {"data_page_size": _ONE_PAGE, "max_rows_per_page": _GROUP, "column_encoding": packed}
+    return form
 
 
 def _read_parquet(path: Path, wanted: pa.Schema) -> pa.Table:
@@ -335,6 +354,49 @@ def _read_parquet(path: Path, wanted: pa.Schema) -> pa.Table:
         if table.num_rows != file.metadata.num_rows:
             raise ValueError
         return _as_wanted(table, wanted)
+
+
+def read_segment(path: Path) -> tuple[pa.Table, np.ndarray]:
+    """A segment without its boxes (FILED but for `box`), and where in the file each box begins, int64.
+
+    Raises Missing, or Tampered naming the file.
+    """
+    with _reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read(columns=_INDEXED.names)
+        if table.num_rows != file.metadata.num_rows:
+            raise ValueError
+        table = _as_wanted(table, _INDEXED).combine_chunks()
+        sizes, first, end = table["size"].to_numpy().astype(np.int64), 0, _MAGIC
+        begins = np.empty(len(sizes), np.int64)
+        for group in range(file.metadata.num_row_groups):
+            meta = file.metadata.row_group(group)
+            mine = slice(first, first + meta.num_rows)
+            whole = sizes[mine] + _LENGTH
+            end += meta.total_byte_size  # nothing lies between two row groups
+            begins[mine] = end - whole.sum() + np.cumsum(whole) - sizes[mine]
+            first += meta.num_rows
+    return table, begins
+
+
+def read_boxes(path: Path, begins: np.ndarray, sizes: np.ndarray) -> list[bytes]:
+    """Boxes of a segment, by where they begin (ascending) and how many bytes they have.
+
+    They are guarded by their leaves and not by the checksums of their pages, which whole pages would have to be read
+    for. Raises Missing, or Tampered naming the file.
+    """
+    ends = begins + sizes
+    cuts = np.flatnonzero(begins[1:] - ends[:-1] > _NEAR) + 1  # what lies close together is read at once
+    boxes: list[bytes] = []
+    with _reading(path), open(path, "rb", buffering=0) as file:
+        for first, last in itertools.pairwise([0, *cuts.tolist(), len(begins)]):
+            start = int(begins[first]) - _LENGTH
+            data = os.pread(file.fileno(), int(ends[last - 1]) - start, start)
+            marks = (begins[first:last] - start).tolist()
+            for at, size in zip(marks, sizes[first:last].tolist(), strict=True):
+                if int.from_bytes(data[at - _LENGTH : at], "little") != size or len(data) < at + size:
+                    raise ValueError
+                boxes.append(data[at : at + size])
+    return boxes
 
 
 @contextmanager
@@ -363,178 +425,6 @@ def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-class Index:
-    """Every row of one table over all builds: whom it speaks of, where it lies, and from which build until which.
-
-    `since` and `until` count builds from 1; until 0 means it still stands. A row that comes back (a person who is in a
-    taken record again) has those of its last stay, and earlier stays are kept beside. For the sources' tables the
-    segment is the number of the extract that brought the row, and `replaced` the extract that took its place (0: none).
-    `died` is the disposal after which nobody is shown the row (0: none), `heir` the position of the row that took its
-    place (-1: none), `marked` the last disposal of something that the row was computed with. The segment of an heir is
-    the number of the disposal, below zero. Arrays are parallel, in order of arrival.
-    """
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-        self.paths: dict[int, Path] = {}
-        self.a = self.b = np.zeros(0, np.int64)
-        self.theme = np.zeros(0, np.int8)
-        self.segment = self.row = self.since = self.until = self.replaced = np.zeros(0, np.int32)
-        self.died = self.marked = np.zeros(0, np.int32)
-        self.heir = np.zeros(0, np.int64)
-        self.leaf = np.zeros((0, 32), np.uint8)
-        self.others = np.zeros(
-            0, np.int64
-        )  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
-        self.ends = np.zeros(1, np.int64)
-        self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
-        self._starts: dict[int, int] = {}
-        self._room: dict[str, np.ndarray] = {}  # the arrays, and space behind them
-
-    def __len__(self) -> int:
-        return len(self.a)
-
-    def add(self, segment: int, path: Path, *, since: int) -> np.ndarray:
-        """File the rows of a segment as standing from build `since` on (0: in no build); returns their positions."""
-        rows = _read_parquet(path, _INDEXED).combine_chunks()
-        start, count = len(self), rows.num_rows
-        self.paths[segment], self._starts[segment] = path, start
-        others = _only(rows["others"])
-        fresh = {
-            "a": rows["a"].to_numpy(),
-            "b": rows["b"].to_numpy(),
-            "theme": rows["theme"].to_numpy(),
-            "segment": np.full(count, segment, np.int32),
-            "row": np.arange(count, dtype=np.int32),
-            "since": np.full(count, since, np.int32),
-            **{name: np.zeros(count, np.int32) for name in ("until", "replaced", "died", "marked")},
-            "heir": np.full(count, -1, np.int64),
-            "leaf": leaf_matrix(rows["leaf"]),
-            "others": others.flatten().to_numpy(),
-            "ends": self.ends[-1] + np.cumsum(pc.list_value_length(others).to_numpy()),
-        }
-        for name, values in fresh.items():
-            self._extend(name, values)
-        return np.arange(start, start + count)
-
-    def _extend(self, name: str, values: np.ndarray) -> None:
-        """Lengthen an array, with room for more: hundreds of segments are not to be copied hundreds of times."""
-        held = getattr(self, name)
-        count, wanted = len(held), len(held) + len(values)
-        room = self._room.get(name)
-        if room is None or len(room) < wanted:
-            room = np.empty((max(wanted, count * 5 // 4), *held.shape[1:]), held.dtype)
-            room[:count] = held
-            self._room[name] = room
-        room[count:wanted] = values
-        setattr(self, name, room[:wanted])
-
-    def resting_on(self, tokens: np.ndarray) -> np.ndarray:
-        """Positions of the rows that have one of `tokens` among their further parents."""
-        return np.unique(np.searchsorted(self.ends, np.flatnonzero(among(self.others, tokens)), side="right") - 1)
-
-    def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
-        """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""
-        if not len(segment):
-            return np.zeros(0, np.int64)
-        starts = np.full(int(segment.max()) - int(segment.min()) + 1, len(self), np.int64)
-        for number, start in self._starts.items():
-            if 0 <= number - int(segment.min()) < len(starts):
-                starts[number - int(segment.min())] = start
-        at = starts[segment - int(segment.min())] + row
-        if (at >= len(self)).any() or (self.segment[at] != segment).any() or (self.row[at] != row).any():
-            raise Tampered(f"changes of table {self.table} name a row that no segment has")
-        return at
-
-    def apply(self, changes: pa.Table, build: int) -> None:
-        """Let a build's changes take effect."""
-        mine = changes.filter(pc.equal(changes["table"], self.table))
-        at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
-        opened = mine["opened"].to_numpy()
-        again = at[opened & (self.since[at] > 0)]
-        self._spans = np.concatenate([self._spans, np.stack([again, self.since[again], self.until[again]], axis=1)])
-        self.since[at[opened]], self.until[at[opened]] = build, 0
-        self.until[at[~opened]] = build
-
-    def replace(self, changes: pa.Table, extract: int) -> None:
-        """Let an extract's replacements and withdrawals take effect."""
-        mine = changes.filter(pc.equal(changes["table"], self.table))
-        self.replaced[self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())] = extract
-
-    def suffer(self, fates: pa.Table, disposal: int) -> None:
-        """Let a disposal's fates take effect, whose heirs were added as segment `-disposal`."""
-        mine = fates.filter(pc.equal(fates["table"], self.table))
-        at = self.positions(mine["segment"].to_numpy(), mine["row"].to_numpy())
-        dead = mine["fate"].to_numpy() == DIED
-        self.died[at[dead]] = disposal
-        heirs = mine["heir"].to_numpy()[dead]
-        self.heir[at[dead]] = np.where(heirs < 0, -1, self._starts.get(-disposal, 0) + heirs)
-        self.marked[at[~dead]] = disposal
-
-    def living(self, positions: np.ndarray) -> np.ndarray:
-        """`positions` with each dead row's heir in its place, or without it where it has none; in no order."""
-        while len(dead := np.flatnonzero(self.died[positions] > 0)):
-            heirs = self.heir[positions[dead]]
-            positions = np.concatenate([np.delete(positions, dead), heirs[heirs >= 0]])
-        return positions
-
-    def stays(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """From the first build that had each row to the last one's end (0: it stands), gaps between included."""
-        since = self.since.astype(np.int64)
-        if len(self._spans):
-            np.minimum.at(since, self._spans[:, 0], self._spans[:, 1])
-        return since[positions], self.until[positions].astype(np.int64)
-
-    def reached(self, tokens: np.ndarray) -> np.ndarray:
-        """Positions of the living rows that have one of `tokens` among their parents."""
-        found = among(self.a, tokens) | among(self.b, tokens)
-        found[self.resting_on(tokens)] = True
-        return np.flatnonzero(found & (self.died == 0))
-
-    def standing(self, build: int) -> np.ndarray:
-        """Positions of the rows that a build has, the dead among them: what its root is over."""
-        now = np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
-        before = self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
-        return np.union1d(now, before) if len(before) else now
-
-    def rows(self, positions: np.ndarray) -> pa.Table:
-        """The sealed rows (SEGMENT) at `positions`, in that order."""
-        if not len(positions):
-            return SEGMENT.empty_table()
-        return pa.concat_tables(list(self._fetched(positions))).take(
-            pa.array(np.argsort(np.argsort(self.segment[positions], kind="stable"), kind="stable"))
-        )
-
-    def _fetched(self, positions: np.ndarray) -> Iterator[pa.Table]:
-        order = np.argsort(self.segment[positions], kind="stable")
-        segments, starts = np.unique(self.segment[positions][order], return_index=True)
-        for segment, chosen in zip(segments, np.split(order, starts[1:]), strict=True):
-            yield _fetch(self.paths[int(segment)], self.row[positions[chosen]])
-
-    def references(self, positions: np.ndarray, *, opened: bool) -> pa.Table:
-        """CHANGES that name these rows."""
-        count = len(positions)
-        return pa.table(
-            [
-                pa.array([self.table] * count, pa.string()),
-                pa.array(self.segment[positions], pa.int32()),
-                pa.array(self.row[positions], pa.int32()),
-                pa.array(np.full(count, opened)),
-            ],
-            schema=CHANGES,
-        )
-
-
-def _fetch(path: Path, wanted: np.ndarray) -> pa.Table:
-    """Rows of one segment by number, in the order wanted, reading only the row groups that hold them."""
-    with _reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        groups = np.unique(wanted // _GROUP)
-        table = file.read_row_groups(groups.tolist()) if len(groups) < file.num_row_groups else file.read()
-        groups = groups if len(groups) < file.num_row_groups else np.arange(file.num_row_groups)
-        place = np.searchsorted(groups, wanted // _GROUP) * _GROUP + wanted % _GROUP
-        return _as_wanted(table, SEGMENT).take(pa.array(place))
 
 
 def leaf_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from provenance import identity, moments, rows
 from provenance.archive import Archive
-from provenance.rows import Index
+from provenance.index import Index
 from provenance.tables import SOURCE_TABLES
 
 _UNREAD = np.iinfo(np.int64).min

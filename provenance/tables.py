@@ -7,13 +7,14 @@ text and integers only. Columns are never renamed or reused; a new meaning is a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import pyarrow as pa
 
 from provenance import records
+from provenance.errors import Malformed
 
 SUPPORT = pa.struct(
     [
@@ -124,3 +125,26 @@ DERIVED_TABLES = ("link", "nominal", "network")
 EXTRACT_TABLES: Mapping[str, str] = MappingProxyType(
     dict(zip(("records", "involvements", "nominals", "merges", "disposals"), SOURCE_TABLES, strict=True))
 )
+
+
+def chosen(table: str, columns: Sequence[str]) -> pa.Schema:
+    """Some columns of a table, in its own order; `supports.grade` names a field within the supports of a link.
+
+    Raises Malformed for a column that it has not.
+    """
+    spec, found = TABLES[table].columns, []
+    fields = {f"{field.name}.{inner.name}" for field in spec for inner in _inner(field)} | set(spec.names)
+    if unknown := sorted(set(columns) - fields):
+        raise Malformed(f"table {table} has no column {unknown[0]}: wanted some of {', '.join(sorted(fields))}")
+    for field in spec:
+        inner = [part for part in _inner(field) if f"{field.name}.{part.name}" in columns]
+        if field.name in columns:
+            found.append(field)
+        elif inner:
+            found.append(pa.field(field.name, pa.list_(pa.struct(inner))))
+    return pa.schema(found)
+
+
+def _inner(field: pa.Field) -> Sequence[pa.Field]:
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    return list(kind) if pa.types.is_struct(kind) else []

@@ -30,12 +30,16 @@ from provenance import canonical, durable
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.keys import MasterSecret
 from provenance.sealing import SECRET, keyed_digests, opened_blob, sealed_blob
+from provenance.tokens import Sorted
 
 ARCHIVE_TOKEN = 0  # stands for the archive's own secret, under which rows without a personal parent lie
 _SEPARATOR = "\x1f"  # a control character, which the input contract refuses in every cell
 _MOST_SHARDS = 24
 
+# In the order of the names, so that one name is found by halving and all of them compress to a few bytes each.
 _SHARD = pa.schema([("token", pa.int64()), ("secret", pa.binary(SECRET)), ("key", pa.string())])
+_WRITTEN = pa.ipc.IpcWriteOptions(compression="zstd")
+_HALVED = 64  # names up to which halving is quicker than one pass over a shard
 
 
 def nominal_ids(keys: pa.Array) -> pa.Array:
@@ -110,6 +114,51 @@ class _Ring:
             ) from None
 
 
+class _Run:
+    """One shard in memory: found by token, and by name."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+        tokens = rows["token"].to_numpy()
+        self.in_file = np.argsort(tokens)
+        self.tokens = Sorted(tokens[self.in_file])
+        self.by_key = np.empty(len(tokens), np.int64)  # by place in the file: place in the order of tokens
+        self.by_key[self.in_file] = np.arange(len(tokens))
+        chunk = rows["secret"].chunk(0)
+        raw = np.frombuffer(chunk.buffers()[1], np.uint8)
+        self._secrets = raw[chunk.offset * SECRET : (chunk.offset + len(chunk)) * SECRET].reshape(-1, SECRET)
+
+    def secrets(self, at: np.ndarray) -> np.ndarray:
+        """The secrets of tokens, (n, 32) uint8, by their place in `tokens`."""
+        return self._secrets[self.in_file[at]]
+
+    def places(self, asked: pa.Array) -> np.ndarray:
+        """Where in the file each name stands, int64; -1 where it does not. `asked` has no name twice."""
+        keys = self.rows["key"].chunk(0)
+        if len(asked) <= _HALVED:
+            return np.array([_halved(keys, name) for name in asked.to_pylist()], np.int64)
+        if len(asked) * 4 > len(keys):
+            return pc.fill_null(pc.index_in(asked, value_set=keys), -1).to_numpy().astype(np.int64)
+        # Few are asked for: a hash table of those and one pass over all is faster than the other way round.
+        at = pc.index_in(keys, value_set=asked)
+        held = pc.is_valid(at).to_numpy(zero_copy_only=False)
+        places = np.full(len(asked), -1, np.int64)
+        places[at.drop_null().to_numpy()] = np.flatnonzero(held)
+        return places
+
+
+def _halved(keys: pa.StringArray, name: str) -> int:
+    """The place of a name among sorted ones, -1 where it is not there. Arrow sorts text by its bytes in UTF-8."""
+    wanted, low, high = name.encode(), 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle].as_buffer().to_pybytes() < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(keys) and keys[low].as_py() == name else -1
+
+
 class Vault:
     """All secrets of one archive, in memory while it is open."""
 
@@ -139,7 +188,7 @@ class Vault:
         return True
 
     def __repr__(self) -> str:
-        return f"Vault({len(self._tokens)} parents)"
+        return f"Vault({sum(len(run.tokens) for run in self._runs)} parents)"
 
     @property
     def archive_secret(self) -> bytes:
@@ -172,7 +221,8 @@ class Vault:
         if tokens.all():
             return tokens
         with durable.one_writer(self.folder):
-            self._load()  # another process may have admitted some meanwhile
+            if not self.is_current:  # another process has admitted some meanwhile
+                self._load()
             fresh = pc.unique(_whole(keys).filter(pa.array(self.tokens(keys) == 0)))
             if len(fresh):
                 self._add(fresh.take(pc.sort_indices(fresh)), draw)
@@ -254,13 +304,13 @@ class Vault:
         dead = np.isin(rows["token"].to_numpy(), tokens)
         if not dead.any():
             return shard, rows
-        left = rows.filter(pa.array(~dead))
+        left = rows.filter(pa.array(~dead)).combine_chunks()
         return self._write_shard(left, draw), left
 
     def _write_shard(self, rows: pa.Table, draw: Callable[[int], bytes]) -> _Shard:
         shard = _Shard(draw(8).hex(), draw(SECRET), rows.num_rows)
         sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, _SHARD) as writer:
+        with pa.ipc.new_stream(sink, _SHARD, options=_WRITTEN) as writer:
             writer.write_table(rows.combine_chunks())
         durable.write(self.folder / f"{shard.name}.shard", _sealed_shard(shard, sink.getvalue()), mode=0o600)
         return shard
@@ -292,35 +342,58 @@ class Vault:
 
     def tokens(self, keys: pa.Array) -> np.ndarray:
         """Tokens of `keys`, int64; 0 where the key is not known."""
-        if not len(self._keys) or not len(keys):
-            return np.zeros(len(keys), np.int64)
-        if len(keys) * 4 > len(self._keys):
-            at = _whole(pc.fill_null(pc.index_in(keys, value_set=self._keys), -1)).to_numpy()
-            return np.where(at < 0, 0, self._tokens_by_key[at])
-        # Few are asked for: a hash table of those and one pass over all is ten times faster than the other way round.
+        found = np.zeros(len(keys), np.int64)
+        if not len(keys):
+            return found
         asked = pc.unique(_whole(keys))
-        at = pc.index_in(self._keys, value_set=asked)
-        held = pc.is_valid(at)
-        found = np.zeros(len(asked), np.int64)
-        found[at.filter(held).to_numpy()] = self._tokens_by_key[held.to_numpy(zero_copy_only=False)]
-        return found[_whole(pc.index_in(keys, value_set=asked)).to_numpy()]
+        tokens = np.zeros(len(asked), np.int64)
+        for run in self._runs:
+            at = run.places(asked)
+            tokens[at >= 0] = run.tokens.values[run.by_key[at[at >= 0]]]
+        return tokens if len(asked) == len(keys) else tokens[_whole(pc.index_in(keys, value_set=asked)).to_numpy()]
 
     def retained(self, tokens: np.ndarray) -> np.ndarray:
         """True where the token's secret is still held (the archive's own always is)."""
-        at = np.searchsorted(self._tokens, tokens)
-        at[at == len(self._tokens)] = 0
-        held = self._tokens[at] == tokens if len(self._tokens) else np.zeros(len(tokens), bool)
-        return held | (tokens == ARCHIVE_TOKEN)
+        held = tokens == ARCHIVE_TOKEN
+        for run in self._runs:
+            held |= run.tokens.find(tokens) >= 0
+        return held
+
+    def secrets_of(self, tokens: np.ndarray) -> np.ndarray:
+        """The secrets of tokens, (n, 32) uint8. Raises Missing, with how many are not held."""
+        found = np.empty((len(tokens), SECRET), np.uint8)
+        held = tokens == ARCHIVE_TOKEN
+        found[held] = np.frombuffer(self._ring.archive, np.uint8)
+        for run in self._runs:
+            at = run.tokens.find(tokens)
+            mine = at >= 0
+            found[mine] = run.secrets(at[mine])
+            held |= mine
+            if held.all():
+                break
+        if not held.all():
+            raise Missing(
+                f"the vault no longer holds {len(np.unique(tokens[~held]))} of the secrets that these rows need"
+            )
+        return found
 
     def secrets(self) -> tuple[np.ndarray, np.ndarray]:
         """Sorted tokens (n,) int64 and their secrets (n, 32) uint8, the archive's own first under token 0."""
-        return self._all_tokens, self._all_secrets
+        tokens = np.sort(np.concatenate([[ARCHIVE_TOKEN], *(run.tokens.values for run in self._runs)]).astype(np.int64))
+        return tokens, self.secrets_of(tokens)
 
     def keys(self, tokens: np.ndarray) -> pa.Array:
         """The names behind tokens. Raises Missing when a token is not held, without saying which."""
-        if not self.retained(tokens).all() or (tokens == ARCHIVE_TOKEN).any():
-            raise Missing(f"the vault holds no name for {int((~self.retained(tokens)).sum())} of {len(tokens)} tokens")
-        return self._keys_by_token.take(pa.array(np.searchsorted(self._tokens, tokens)))
+        places, start = np.full(len(tokens), -1, np.int64), 0
+        for run in self._runs:
+            at = run.tokens.find(tokens)
+            places[at >= 0] = start + run.in_file[at[at >= 0]]
+            start += len(run.tokens)
+        if lost := int((places < 0).sum()):
+            raise Missing(f"the vault holds no name for {lost} of {len(tokens)} tokens")
+        if not len(tokens):
+            return pa.array([], pa.string())
+        return _whole(pa.chunked_array([run.rows["key"].chunk(0) for run in self._runs]).take(pa.array(places)))
 
     def _load(self) -> None:
         while True:
@@ -346,40 +419,31 @@ class Vault:
     def _hold(self, opened: _Ring, sealed: bytes, parts: Sequence[pa.Table]) -> None:
         """Have this in memory: a keyring, as it is and as it lies on disk, and what it names."""
         # Read with the rest, or a disposal by another process could take these files away before they are asked about.
-        self._known = {held.name: self._read_forgotten(held) for held in opened.forgotten}
+        known = getattr(self, "_known", {})
+        self._known = {held.name: known.get(held.name) or self._read_forgotten(held) for held in opened.forgotten}
+        runs = {id(run.rows): run for run in getattr(self, "_runs", ())}  # a shard that stays is not sorted again
+        self._runs = tuple(runs.get(id(part)) or _Run(part) for part in parts)
         self._ring, self._sealed, self._parts = opened, sealed, parts
-        whole = (pa.concat_tables(parts) if parts else _SHARD.empty_table()).combine_chunks()
-        tokens = whole["token"].to_numpy()
-        order = np.argsort(tokens)
-        secrets = np.frombuffer(
-            b"".join(chunk.buffers()[1].to_pybytes()[: len(chunk) * SECRET] for chunk in whole["secret"].chunks),
-            np.uint8,
-        ).reshape(-1, SECRET)
-        self._tokens, self._secrets = tokens[order], secrets[order]
-        self._tokens_by_key = tokens
-        self._keys = _whole(whole["key"])
-        self._keys_by_token = self._keys.take(pa.array(order))
-        self._all_tokens = np.concatenate([[ARCHIVE_TOKEN], self._tokens]).astype(np.int64)
-        self._all_secrets = np.vstack([np.frombuffer(opened.archive, np.uint8)[None, :], self._secrets])
 
     def _add(self, keys: pa.Array, draw: Callable[[int], bytes]) -> None:
         count = len(keys)
         tokens = np.frombuffer(draw(8 * count), np.int64) & np.int64(2**63 - 1)
-        while len(np.unique(tokens)) < count or np.isin(tokens, self._tokens).any() or (tokens == 0).any():
+        while len(np.unique(tokens)) < count or self.retained(tokens).any():
             tokens = np.frombuffer(draw(8 * count), np.int64) & np.int64(2**63 - 1)
         secrets = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(SECRET), count, [None, pa.py_buffer(draw(SECRET * count))]
         )
         merged = pa.table([pa.array(tokens), secrets, keys.cast(pa.string())], schema=_SHARD)
-        kept = list(self._ring.shards)
+        kept, parts = list(self._ring.shards), list(self._parts)
         # Shards double in size, so there are at most a few dozen and each secret is rewritten a few times in its life.
         while kept and (kept[-1].rows <= merged.num_rows or len(kept) >= _MOST_SHARDS):
-            merged = pa.concat_tables([_read_shard(self.folder, kept.pop()), merged])
-        shards = (*kept, self._write_shard(merged, draw))
-        ring = dataclasses.replace(self._ring, shards=shards)
+            kept.pop()
+            merged = pa.concat_tables([parts.pop(), merged])
+        merged = merged.take(pc.sort_indices(merged["key"])).combine_chunks()
+        ring = dataclasses.replace(self._ring, shards=(*kept, self._write_shard(merged, draw)))
         durable.write(self.folder / "keyring", ring.sealed(self._master), mode=0o600)
         self._tidy(ring)
-        self._load()
+        self._hold(ring, _read(self.folder / "keyring", "the vault's keyring"), [*parts, merged])
 
     def tidy(self) -> None:
         """Remove what a `drop` left that was cut off after it had taken effect, and before its last step."""
@@ -410,7 +474,7 @@ def _read_shard(folder: Path, shard: _Shard) -> pa.Table:
         content = opened_blob(shard.key, f"vault shard {shard.name}", sealed)
     except Tampered:
         raise Tampered(f"shard {name} does not open: a byte of it was changed") from None
-    table = pa.ipc.open_stream(content).read_all()
+    table = pa.ipc.open_stream(content).read_all().combine_chunks()
     if table.num_rows != shard.rows:
         raise Malformed(f"shard {name} holds {table.num_rows} secrets: the keyring says {shard.rows}")
     return table

@@ -161,7 +161,7 @@ def main(root: str, workers: str, weeks: str) -> None:
     force.root = Path(root)
     force.archive = Archive(force.root, force.root.with_name(force.root.name + ".keys"))
     force.archive.crew.size = int(workers)
-    crew._ALONE = 8  # rows; so that the few rows of a story are shared out too
+    crew._ALONE = crew._AT_HAND = 8  # rows; so that the few rows of a story are shared out too
     roots = live_through(
         force, [([Path(folder) for folder in folders], cut_off) for folders, cut_off in json.loads(weeks)]
     )

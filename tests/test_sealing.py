@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provenance import canonical, crew, merkle, sealing
-from provenance.crew import Crew, gathered
-from provenance.errors import Conflict, Tampered
+from provenance.crew import Crew, joined
+from provenance.errors import Conflict, Malformed, Tampered
 from provenance.sealing import Unopened
 
 SECRETS = st.binary(min_size=32, max_size=32)
@@ -241,7 +241,7 @@ def batch(count: int) -> tuple[pa.Array, pa.Array]:
     secrets = np.random.default_rng(1).integers(0, 256, (50, 32), dtype=np.uint8)
     counts = np.arange(count) % 3 + 1
     owners = np.arange(counts.sum()) % 50
-    return gathered(secrets, owners, counts), canonical.packed(canonical.dumps({"n": n}) for n in range(count))
+    return joined(secrets[owners], counts), canonical.packed(canonical.dumps({"n": n}) for n in range(count))
 
 
 @pytest.fixture
@@ -249,6 +249,7 @@ def small_rounds(monkeypatch):
     """Rounds of ten rows per worker, so that a hundred rows are several rounds."""
     monkeypatch.setattr(crew, "_ROUND", 10)
     monkeypatch.setattr(crew, "_ALONE", 1)
+    monkeypatch.setattr(crew, "_AT_HAND", 1)
 
 
 @pytest.fixture(scope="module")
@@ -259,12 +260,12 @@ def pair():
     two.dismiss()
 
 
-def test_gathered_secrets_are_those_of_each_row_in_order():
+def test_joined_secrets_are_those_of_each_row_in_order():
     secrets = np.arange(4 * 32, dtype=np.uint8).reshape(4, 32)
-    z = gathered(secrets, np.array([3, 0, 2, 2, 1]), np.array([2, 1, 2]))
+    z = joined(secrets[[3, 0, 2, 2, 1]], np.array([2, 1, 2]))
     one = [secrets[n].tobytes() for n in range(4)]
     assert canonical.slices(z) == [one[3] + one[0], one[2], one[2] + one[1]]
-    assert canonical.slices(gathered(secrets, np.array([], int), np.array([], int))) == []
+    assert canonical.slices(joined(secrets[:0], np.array([], int))) == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 19, 20, 21, 95])
@@ -277,6 +278,10 @@ def test_one_worker_and_two_give_the_same(small_rounds, pair, count):
     assert pair.seal("link", z, rows) == (leaves, boxes)
     assert pair.leaves("link", z, rows) == alone.leaves("link", z, rows) == leaves
     assert pair.open("link", z, leaves, boxes) == alone.open("link", z, leaves, boxes) == rows
+    assert [who.check("link", z, leaves, boxes) for who in (pair, alone)] == [None, None]
+    whole = pa.schema([("n", pa.int64())])
+    assert pair.read("link", z, leaves, boxes, whole) == alone.read("link", z, leaves, boxes, whole)
+    assert pair.read("link", z, leaves, boxes, whole)["n"].to_pylist() == list(range(count))
     entries = pair.entries("link", z, leaves, boxes)
     assert entries == alone.entries("link", z, leaves, boxes)
     assert [merkle.leaf_hash(entry) for entry in canonical.slices(entries)] == canonical.slices(leaves)
@@ -306,6 +311,16 @@ def test_the_first_that_does_not_open_is_named_across_rounds_and_workers(small_r
             getattr(who, what)("link", z, leaves, damaged)
         assert caught.value.position == first
     assert pair.open("link", z, leaves, boxes) == rows  # and no answer to the bad batch is left in a pipe
+
+
+def test_what_a_worker_cannot_read_is_said_as_it_is_said_here(small_rounds, pair):
+    z, rows = batch(45)
+    leaves, boxes = pair.seal("link", z, rows)
+    other = pa.schema([("m", pa.int64())])
+    for who in (pair, Crew(1)):
+        with pytest.raises(Malformed, match=r"^sealed rows are not in the form that was expected: columns m$"):
+            who.read("link", z, leaves, boxes, other)
+    assert pair.open("link", z, leaves, boxes) == rows
 
 
 def test_a_killed_worker_is_said_so_and_the_next_call_has_a_new_one(small_rounds):
