@@ -7,18 +7,19 @@ while its leaf stays in every published root. `docs/decisions/0002-sealing.md` h
     salt  = HMAC-SHA256(KDF(Z, "salt"), row)
     entry = salt || row
     leaf  = SHA-256(0x00 || entry)                                            RFC 6962 2.1
-    box   = AES-256-GCM(KDF(Z, "box" || leaf), nonce 0, aad leaf).encrypt(salt || zstd(row))
+    box   = AES-256-GCM(KDF(Z, "box" || leaf), nonce 0, aad leaf).encrypt(zstd(row))
     KDF(Z, what) = SHA-256(00000001 || Z || "provenance row 1" || table || 00 || what)     NIST SP 800-56C rev. 2, 4.1
 
 The key is unique to the leaf, hence the fixed nonce. Everything is deterministic: the same row under the same secrets
-gives the same leaf. Opening refuses a box that gives another leaf than the one it is filed under.
+gives the same leaf. So the salt need not lie in the box: opening works it out again from the row, and refuses a box
+that gives another leaf than the one it is filed under.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 
@@ -33,6 +34,7 @@ SECRET = 32  # bytes of a parent's secret, of a salt and of a leaf
 LEAF = pa.binary(32)
 _LABEL = b"provenance row 1"
 _NONCE = bytes(12)
+_FORM = zstandard.FORMAT_ZSTD1_MAGICLESS  # what is in a box can be nothing else, so it need not say what it is
 _USUAL_ROW = 64 * 2**10  # bytes; room that costs nothing to set aside, where 64 MiB a row took ten times the opening
 
 
@@ -47,7 +49,7 @@ def seal_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> t
         leaf = sha256(b"\0" + salt + row).digest()
         key = sha256(keyed + boxing + leaf).digest()
         leaves.append(leaf)
-        boxes.append(AESGCM(key).encrypt(_NONCE, salt + compress(row), leaf))
+        boxes.append(AESGCM(key).encrypt(_NONCE, compress(row), leaf))
     return leaves, boxes
 
 
@@ -63,29 +65,33 @@ def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> l
 
 def open_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
     """The rows. Raises Unopened, with the table and the place in the batch, on the first box that does not open."""
-    return [entry[SECRET:] for entry in entry_batch(table, secrets, leaves, boxes)]
+    return [row for _, row in _opened(table, secrets, leaves, boxes)]
 
 
 def entry_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
     """The entries (salt || row), which anyone can hash to the leaf; errors as for `open_batch`."""
-    prefix, _, boxing = _labels(table)
-    sha256, decompress = hashlib.sha256, zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress
-    entries = []
+    return [salt + row for salt, row in _opened(table, secrets, leaves, boxes)]
+
+
+def _opened(
+    table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]
+) -> Iterator[tuple[bytes, bytes]]:
+    prefix, salting, boxing = _labels(table)
+    sha256, digest, decompress = hashlib.sha256, hmac.digest, _decompressor().decompress
     for position, (z, leaf, box) in enumerate(zip(secrets, leaves, boxes, strict=True)):
-        key = sha256(prefix + z + boxing + leaf).digest()
+        keyed = prefix + z
         try:
-            sealed = AESGCM(key).decrypt(_NONCE, box, leaf)
+            sealed = AESGCM(sha256(keyed + boxing + leaf).digest()).decrypt(_NONCE, box, leaf)
             try:
-                row = decompress(sealed[SECRET:], max_output_size=_USUAL_ROW)
+                row = decompress(sealed, max_output_size=_USUAL_ROW)
             except zstandard.ZstdError:
-                row = decompress(sealed[SECRET:])
-            entry = sealed[:SECRET] + row
+                row = decompress(sealed)
         except (InvalidTag, ValueError, zstandard.ZstdError):
             raise Unopened(table, position) from None
-        if sha256(b"\0" + entry).digest() != leaf:
+        salt = digest(sha256(keyed + salting).digest(), row, "sha256")
+        if sha256(b"\0" + salt + row).digest() != leaf:
             raise Unopened(table, position)
-        entries.append(entry)
-    return entries
+        yield salt, row
 
 
 class Unopened(Tampered):
@@ -138,8 +144,12 @@ def _dictionary() -> zstandard.ZstdCompressionDict:
 
 @cache
 def _compressor() -> zstandard.ZstdCompressor:
-    dictionary = _dictionary()
-    dictionary.precompute_compress(level=3)
-    return zstandard.ZstdCompressor(
-        level=3, dict_data=dictionary, write_content_size=True, write_checksum=False, write_dict_id=False
+    form = zstandard.ZstdCompressionParameters.from_level(
+        3, format=_FORM, write_content_size=True, write_checksum=False, write_dict_id=False
     )
+    return zstandard.ZstdCompressor(dict_data=_dictionary(), compression_params=form)
+
+
+@cache
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(dict_data=_dictionary(), format=_FORM)
