@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, durable, entries, rows, statements
+from provenance import canonical, durable, entries, merkle, rows, statements
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
@@ -347,6 +347,10 @@ class Archive:
         self._opened[table] = (positions, content)
         return content
 
+    def is_remembered(self, table: str) -> bool:
+        """Whether `opened` has something of a table in memory."""
+        return table in self._opened
+
     def remember(self, table: str, positions: np.ndarray, content: pa.Table) -> None:
         """Put content that was opened before where `opened` will find it."""
         self._opened[table] = (positions, content)
@@ -357,7 +361,16 @@ class Archive:
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
         self._references: dict[Path, Mapping[str, pa.Table]] = {}
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
+        self._tree: tuple[str, int, merkle.Tree, np.ndarray] | None = None
         self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
+
+    def tree(self, table: str, positions: np.ndarray, build: int) -> tuple[merkle.Tree, np.ndarray]:
+        """The tree over the leaves of a build's rows, which lie at `positions`, and these in byte order; the last one
+        that was asked for is kept."""
+        if (self._tree or ("", 0))[:2] != (table, build):
+            leaves = rows.in_byte_order(self.index(table).leaf[positions])
+            self._tree = table, build, merkle.Tree(leaves), leaves
+        return self._tree[2:]
 
     def lost(self, table: str) -> int:
         """How many secrets the living rows of a table need and the vault lacks: no disposal destroyed them."""

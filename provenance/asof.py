@@ -11,20 +11,20 @@ doors log that. Figures computed with what is gone would tell of it, so they are
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import entries, identity, merkle, moments, propagation, rows, statements, vault
+from provenance import canonical, entries, figures, identity, merkle, moments, propagation, rows, statements, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.history import Publication
 from provenance.records import THEMES
-from provenance.tables import TABLES
+from provenance.tables import TABLES, chosen
 
 if TYPE_CHECKING:
     import networkx
@@ -130,10 +130,10 @@ class Snapshot:
         `reduced` is 1 where a link rested on more when it was shown than it does now.
         """
         index = self.archive.index("link")
-        at = self._standing("link", theme)
         if nominal is not None:
-            token = self.token(nominal)
-            at = at[(index.a[at] == token) | (index.b[at] == token)]
+            at = self._standing_of("link", [self.token(nominal)], theme)
+        else:
+            at = self._standing("link", theme)
         if network is not None:
             members = self.nominals(network=network)
             tokens = self.archive.vault.tokens(vault.nominal_keys(members["nominal"].combine_chunks()))
@@ -141,15 +141,35 @@ class Snapshot:
             at = at[index.theme[at] == _code(_theme_of(network))]
         return self._content("link", at)
 
+    def link_batches(self, columns: Sequence[str], *, theme: str | None = None) -> Iterator[pa.Table]:
+        """Some columns of all links (`supports.grade` is a field within the supports), a share at a time and in no order.
+
+        For a whole build that is not to be in memory at once. Each row is opened to its leaf. Raises Malformed for a
+        column that links have not, and Overtaken as every question.
+        """
+        at = self._standing("link", theme)
+        shown = self.archive.shown("link", at, case=self.case)
+        for start in range(0, int(shown.sum()), self.archive.crew.round):
+            self.keep_up()
+            part = at[shown][start : start + self.archive.crew.round]
+            yield self._unsealed(partial(self.archive.sealer.read, columns=columns), "link", part)
+        less = at[~shown & self._reducible(at)]
+        if len(less):
+            yield canonical.columns(
+                canonical.rows(self._reduced(less).select(TABLES["link"].columns.names)), chosen("link", columns)
+            )
+
     def nominals(self, *, nominal: str | None = None, network: str | None = None, theme: str | None = None) -> pa.Table:
         """People with their figures, by theme and id.
 
         `computed_with_erased` is 1 where something that is gone was counted into them; the figures are null then,
         unless they are asked for under a case.
         """
-        at = self._standing("nominal", theme or (_theme_of(network) if network else None))
+        theme = theme or (_theme_of(network) if network else None)
         if nominal is not None:
-            at = at[self.archive.index("nominal").a[at] == self.token(nominal)]
+            at = self._standing_of("nominal", [self.token(nominal)], theme)
+        else:
+            at = self._standing("nominal", theme)
         content = self._content("nominal", at)
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
@@ -170,13 +190,12 @@ class Snapshot:
     def people(self, nominals: Sequence[str]) -> pa.Table:
         """What the sources said about these nominals themselves, as this build had it."""
         tokens = self.archive.vault.tokens(vault.nominal_keys(pa.array(nominals, pa.string())))
-        at = self._standing("person")
-        return self._content("person", at[np.isin(self.archive.index("person").a[at], tokens)])
+        return self._content("person", self._standing_of("person", tokens[tokens != 0].tolist()))
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
         """The links between two people, one per theme, each with every record behind it. Raises Missing without any."""
         one, other = self.token(a), self.token(b)
-        index, at = self.archive.index("link"), self._standing("link")
+        index, at = self.archive.index("link"), self._standing_of("link", [one])
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
         found = self._content("link", at[pair]).to_pylist()
         if not found:
@@ -188,11 +207,12 @@ class Snapshot:
     def _cite(self, supports: Iterable[dict[str, Any]]) -> None:
         """Add to each support the leaf of the version of its record that this build holds (R10)."""
         supports = list(supports)
-        index, at = self.archive.index("record"), self._standing("record")
+        index = self.archive.index("record")
         named = pa.table({name: [s[name] for s in supports] for name in ("system", "record_id")})
         tokens = self.archive.vault.tokens(vault.record_keys(named["system"], named["record_id"]))
+        at = self._standing_of("record", tokens[tokens != 0].tolist())
         at = at[self.archive.shown("record", at, case=self.case)]
-        leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at[np.isin(index.a[at], tokens)]}
+        leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at}
         for support, token in zip(supports, tokens.tolist(), strict=True):
             if token not in leaf_of:
                 raise Tampered(f"build {self.label} has a link without the record behind it: see `provenance verify`")
@@ -222,6 +242,29 @@ class Snapshot:
             else:
                 graph.add_edge(link["a"], link["b"], key=link["theme"], **facts)
         return graph
+
+    def proof(self, table: str, leaf: bytes) -> dict[str, Any]:
+        """That a row of this leaf is in this build: its place in the table, the RFC 6962 path, and the signed root.
+
+        Digests are hexadecimal. The tree is kept in memory, so that further proofs of the same build cost nothing.
+        Raises Missing where the build has no such row, Tampered when the path does not make the root that was signed.
+        """
+        tree, leaves = self.archive.tree(table, self.archive.index(table).standing(self._number), self._number)
+        wanted = rows.as_keys(np.frombuffer(leaf, np.uint8).reshape(1, -1)) if len(leaf) == merkle.DIGEST else ()
+        place = int(np.searchsorted(rows.as_keys(leaves), wanted)[0]) if len(wanted) else tree.size
+        if place == tree.size or leaves[place].tobytes() != leaf:
+            raise Missing(f"build {self.label} has no row of that leaf in table {table}: wanted 32 bytes of one it has")
+        stated = next(held for held in self.statement.tables if held.name == table)
+        path = tree.path(place)
+        if merkle.root_from_path(leaf, place, stated.size, path).hex() != stated.root:
+            raise Tampered(f"table {table} of build {self.label} does not come to the root that was signed")
+        return {
+            "table": table,
+            "index": place,
+            "size": stated.size,
+            "root": stated.root,
+            "path": [digest.hex() for digest in path],
+        }
 
     def verify(self) -> None:
         """Check this build against the log: its entry, statement and roots. Raises Tampered naming what differs."""
@@ -296,6 +339,14 @@ class Snapshot:
         """Positions of the rows that may still be read, a dead row's heir in its place."""
         index = self.archive.index(table)
         at = index.living(self.positions(table))
+        return at if theme is None else at[index.theme[at] == _code(theme)]
+
+    def _standing_of(self, table: str, tokens: Sequence[int], theme: str | None = None) -> np.ndarray:
+        """As `_standing`, of the rows that speak of one of `tokens`: found from either end, not by looking at all."""
+        index = self.archive.index(table)
+        near = np.unique(np.concatenate([index.bequests, *(index.of(token) for token in tokens)]))
+        at = np.unique(index.living(index.stood(near, self._number)))
+        at = at[np.isin(index.a[at], tokens) | np.isin(index.b[at], tokens)]
         return at if theme is None else at[index.theme[at] == _code(theme)]
 
     def _reducible(self, at: np.ndarray) -> np.ndarray:
@@ -489,8 +540,8 @@ def check(snapshot: Snapshot) -> None:
 def check_table(archive: Archive, built: entries.Built, name: str) -> None:
     """Work out a table's root from the leaves on disk. Raises Tampered when it is not the logged one."""
     index = archive.index(name)
-    leaves = np.sort(rows.as_keys(index.leaf[index.standing(built.number)]))
-    computed = len(leaves), merkle.root(np.ascontiguousarray(leaves).view(np.uint8)).hex()
+    leaves = rows.in_byte_order(index.leaf[index.standing(built.number)])
+    computed = len(leaves), archive.crew.root(leaves).hex()
     logged = next(((table.size, table.root) for table in built.tables if table.name == name), (0, "nothing"))
     if computed != logged:
         raise Tampered(
@@ -516,6 +567,42 @@ def answered(link: Mapping[str, Any]) -> dict[str, Any]:
     return {**link, "supports": supports}
 
 
+def changes(before: Snapshot, after: Snapshot) -> pa.Table:
+    """Which links changed from one build to another, by theme, a and b; the first columns of `difference`.
+
+    No row is opened: which rows one build has and the other has not says it, and what they came to was put away. Only
+    where something was reduced or is out of view the rows themselves are asked.
+    """
+    archive, index = before.archive, before.archive.index("link")
+    for snapshot in (before, after):
+        snapshot.keep_up()
+    gone, come = index.between(before.built.number, after.built.number)
+    whole = np.concatenate([gone, come])
+    if len(np.intersect1d(whole, index.bequests)) or (index.segment[whole] < 0).any() or len(archive.withheld()):
+        return difference(before, after).select(CHANGES.names)
+    gone, come = (at[index.died[at] == 0] for at in (gone, come))
+    theme, a, b = (np.concatenate([part[gone], part[come]]) for part in (index.theme, index.a, index.b))
+    _, first, pair = np.unique(rows.pair_keys(theme, a, b), return_index=True, return_inverse=True)
+    strengths = np.zeros((2, len(first)), np.int64)
+    is_there = np.zeros((2, len(first)), bool)
+    for side, (at, place) in enumerate(((gone, pair[: len(gone)]), (come, pair[len(gone) :]))):
+        strengths[side, place], _ = figures.of_links(archive, at)
+        is_there[side, place] = True
+    names = vault.nominal_ids(archive.vault.keys(np.concatenate([a[first], b[first]])))
+    words = pa.array(["gone", "new", "changed"])
+    found = pa.table(
+        [
+            pa.array(THEMES).take(pa.array(theme[first] - 1)),
+            names.slice(0, len(first)),
+            names.slice(len(first)),
+            words.take(pa.array(is_there[1].astype(np.int8) + (is_there[0] & is_there[1]))),
+            *map(pa.array, strengths),
+        ],
+        schema=CHANGES,
+    )
+    return found.sort_by([(name, "ascending") for name in ("theme", "a", "b")]).combine_chunks()
+
+
 def difference(before: Snapshot, after: Snapshot) -> pa.Table:
     """What changed in the links from one build to another, by theme, a and b.
 
@@ -539,7 +626,7 @@ def difference(before: Snapshot, after: Snapshot) -> pa.Table:
     return pa.Table.from_pylist(said, schema=DIFFERENCE)
 
 
-DIFFERENCE = pa.schema(
+CHANGES = pa.schema(
     [
         ("theme", pa.string()),
         ("a", pa.string()),
@@ -547,6 +634,11 @@ DIFFERENCE = pa.schema(
         ("change", pa.string()),
         ("strength_before", pa.int64()),
         ("strength_after", pa.int64()),
+    ]
+)
+DIFFERENCE = pa.schema(
+    [
+        *CHANGES,
         ("records_come", pa.list_(pa.string())),
         ("records_gone", pa.list_(pa.string())),
         ("records_changed", pa.list_(pa.string())),

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, sealing
+from provenance import canonical, merkle, sealing
 from provenance.errors import Conflict, Malformed
 
 _ROUND = 50_000  # rows that a worker is given at a time
@@ -60,6 +60,17 @@ class Crew:
         """Open each row to its leaf, and keep nothing; errors as for `open`."""
         self._run_whole("check", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))
 
+    def root(self, leaves: np.ndarray) -> bytes:
+        """RFC 6962 root over (n, 32) leaves in their order: `merkle.root`, over all cores."""
+        whole = len(leaves) // merkle.SHARE
+        data, width = np.ascontiguousarray(leaves), merkle.SHARE * merkle.DIGEST
+        if whole < 2 or self.size == 1:
+            return merkle.root(data)
+        flat = pa.py_buffer(data[: whole * merkle.SHARE])
+        shares = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), whole, [None, flat])
+        roots = self._run_whole("root", "", pa.table({"leaves": shares}), weight=merkle.SHARE)
+        return merkle.root_of_shares(roots["root"].to_pylist(), data[whole * merkle.SHARE :])
+
     def dismiss(self) -> None:
         """End the workers; the next large batch starts new ones."""
         for worker in self._workers:
@@ -75,9 +86,10 @@ class Crew:
             for name in whole.column_names
         }
 
-    def _run_whole(self, job: str, table: str, batch: pa.Table, columns: bytes = b"") -> pa.Table:
+    def _run_whole(self, job: str, table: str, batch: pa.Table, columns: bytes = b"", weight: int = 1) -> pa.Table:
+        """`weight`: how many rows of the usual kind a row of this batch is worth."""
         batch = batch.combine_chunks().replace_schema_metadata({"job": job, "table": table, "columns": columns})
-        if self.size == 1 or batch.num_rows < (_AT_HAND if self._workers else _ALONE):
+        if self.size == 1 or batch.num_rows * weight < (_AT_HAND if self._workers else _ALONE):
             return _work(batch)
         done: list[pa.Table] = []
         try:
@@ -139,6 +151,8 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
 def _work(batch: pa.Table) -> pa.Table:
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
+    if job == "root":
+        return pa.table({"root": pa.array([merkle.root(share) for share in _column(batch, "leaves")], sealing.LEAF)})
     secrets = _column(batch, "z")
     if job == "seal":
         leaves, boxes = sealing.seal_batch(table, secrets, _column(batch, "row"))

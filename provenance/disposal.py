@@ -33,6 +33,7 @@ from provenance import (
     durable,
     entries,
     expunging,
+    figures,
     holding,
     moments,
     propagation,
@@ -611,7 +612,7 @@ def _outcome(archive: Archive, disposal: Any) -> Outcome:
 
 
 def _derived(archive: Archive) -> list[Path]:
-    return [archive.root / "index" / "figures", *sorted((archive.root / "index").glob("*.tallies"))]
+    return [*figures.files(archive), *sorted((archive.root / "index").glob("*.tallies"))]
 
 
 def _counted(fates: Mapping[str, pa.Table], fate: int) -> tuple[certificates.TableCount, ...]:

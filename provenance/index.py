@@ -45,8 +45,10 @@ class Index:
             0, np.int64
         )  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
         self.ends = np.zeros(1, np.int64)
+        self.bequests = np.zeros(0, np.int64)  # positions of dead rows that have an heir
         self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
         self._starts: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
         self._room: dict[str, np.ndarray] = {}  # the arrays, and space behind them
         self._ends: dict[str, _Ends] = {}  # the rows by either end, once somebody asks
 
@@ -57,7 +59,7 @@ class Index:
         """File the rows of a segment as standing from build `since` on (0: in no build); returns their positions."""
         rows, begins = read_segment(path)
         start, count = len(self), rows.num_rows
-        self.paths[segment], self._starts[segment] = path, start
+        self.paths[segment], self._starts[segment], self._counts[segment] = path, start, count
         others = rows["others"].chunk(0) if count else pa.array([], SEGMENT.field("others").type)
         fresh = {
             "a": rows["a"].to_numpy(),
@@ -77,6 +79,11 @@ class Index:
         for name, values in fresh.items():
             self._extend(name, values)
         return np.arange(start, start + count)
+
+    def of_segment(self, segment: int) -> slice:
+        """Where the rows of a segment lie in the arrays."""
+        start = self._starts[segment]
+        return slice(start, start + self._counts[segment])
 
     def _extend(self, name: str, values: np.ndarray) -> None:
         """Lengthen an array, with room for more: hundreds of segments are not to be copied hundreds of times."""
@@ -130,6 +137,7 @@ class Index:
         self.died[at[dead]] = disposal
         heirs = mine["heir"].to_numpy()[dead]
         self.heir[at[dead]] = np.where(heirs < 0, -1, self._starts.get(-disposal, 0) + heirs)
+        self.bequests = np.union1d(self.bequests, at[dead][heirs >= 0])
         self.marked[at[~dead]] = disposal
 
     def living(self, positions: np.ndarray) -> np.ndarray:
@@ -154,9 +162,21 @@ class Index:
 
     def standing(self, build: int) -> np.ndarray:
         """Positions of the rows that a build has, the dead among them: what its root is over."""
-        now = np.flatnonzero((self.since > 0) & (self.since <= build) & ((self.until == 0) | (self.until > build)))
-        before = self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
-        return np.union1d(now, before) if len(before) else now
+        return np.flatnonzero(self._had(build))
+
+    def between(self, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the rows that one build has and the other has not, the dead among them: gone, and come."""
+        old, new = self._had(before), self._had(after)
+        return np.flatnonzero(old & ~new), np.flatnonzero(new & ~old)
+
+    def _had(self, build: int) -> np.ndarray:
+        had = (self.since <= build) & (self.since > 0) & ((self.until > build) | (self.until == 0))
+        had[self._earlier(build)] = True
+        return had
+
+    def _earlier(self, build: int) -> np.ndarray:
+        """Positions of the rows that stood in a build and came again later."""
+        return self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
 
     def of(self, token: int) -> np.ndarray:
         """Positions of the rows that speak of `token`, first or second, over all builds; ascending."""
@@ -172,8 +192,7 @@ class Index:
         since, until = self.since[positions], self.until[positions]
         had = (since > 0) & (since <= build) & ((until == 0) | (until > build))
         if len(self._spans):
-            earlier = self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
-            had |= np.isin(positions, earlier)
+            had |= np.isin(positions, self._earlier(build))
         return positions[had]
 
     def rows(self, positions: np.ndarray) -> pa.Table:
@@ -200,18 +219,34 @@ class Index:
 
     def _boxes(self, positions: np.ndarray) -> list[bytes]:
         segment = self.segment[positions]
-        order = np.lexsort((self.begins[positions], segment))
+        order = np.argsort(segment, kind="stable")
         cuts = np.flatnonzero(np.diff(segment[order])) + 1
         boxes: list[bytes] = [b""] * len(positions)
         for chosen in np.split(order, cuts):
             at = positions[chosen]
-            once, which = np.unique(self.begins[at], return_index=True)
-            found = read_boxes(self.paths[int(self.segment[at[0]])], once, self.size[at[which]].astype(np.int64))
-            if len(once) < len(at):  # a row that was asked for twice
-                found = [found[place] for place in np.searchsorted(once, self.begins[at]).tolist()]
+            try:
+                found = self._boxes_of(int(self.segment[at[0]]), at)
+            except Tampered:  # a disposal has written the file again since: rows keep their places, boxes do not
+                self._locate(int(self.segment[at[0]]))
+                found = self._boxes_of(int(self.segment[at[0]]), at)
             for place, box in zip(chosen.tolist(), found, strict=True):
                 boxes[place] = box
         return boxes
+
+    def _boxes_of(self, segment: int, at: np.ndarray) -> list[bytes]:
+        """Boxes of rows of one segment, by position; in their order."""
+        once, which = np.unique(self.row[at], return_index=True)
+        first = at[which]
+        found = read_boxes(self.paths[segment], self.begins[first], self.size[first].astype(np.int64))
+        return [found[place] for place in np.searchsorted(once, self.row[at]).tolist()]
+
+    def _locate(self, segment: int) -> None:
+        """Read again where the boxes of a segment lie. Raises Tampered when it has not as many rows as it had."""
+        rows, begins = read_segment(self.paths[segment])
+        mine = self.of_segment(segment)
+        if len(begins) != mine.stop - mine.start:
+            raise Tampered(f"file {self.paths[segment].name} has {len(begins)} rows: it had {mine.stop - mine.start}")
+        self.begins[mine], self.size[mine] = begins, rows["size"].to_numpy()
 
     def references(self, positions: np.ndarray, *, opened: bool) -> pa.Table:
         """CHANGES that name these rows."""

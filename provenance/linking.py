@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, engine, propagation, rows, selection, vault
+from provenance import durable, engine, figures, propagation, rows, selection, vault
 from provenance.archive import Archive
 from provenance.draft import AFRESH, LEFT_OUT, Draft, Tallies
 from provenance.engine import Engine
@@ -69,7 +69,8 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     sealed = _sealed(archive, rules, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
     same = np.isin(rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])), rows.as_keys(index.leaf[touched]))
     stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
-    fresh = rows.Sealed("link", sealed.rows.filter(pa.array(~same)))
+    new = sealed.rows.filter(pa.array(~same)).combine_chunks()
+    fresh = rows.Sealed("link", new.select(rows.SEGMENT.names))
 
     gone = touched[~stays]
     changes = [
@@ -87,12 +88,14 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     draft.write_tallies(archive, tallies)
     rows.write_changes(archive.changes("records", draft.label), chosen.changes(archive))
     rows.write_segment(archive.segment(draft.label, "link"), fresh)
+    figures.put_links(archive, draft.number, np.stack([new[name].to_numpy() for name in _FIGURES], axis=1))
     rows.write_changes(archive.changes("links", draft.label), pa.concat_tables(changes))
     durable.sync_folder(archive.root / "store" / "links")
     return LinkReport(len(moved), fresh.rows.num_rows, len(gone), left_out)
 
 
 _SHARE = 400_000  # supports worked on at a time
+_FIGURES = ("strength", "records")  # carried beside the sealed rows, which are not opened for them again
 
 
 def _moved(
@@ -141,8 +144,8 @@ def _touched(
     resting = np.intersect1d(index.resting_on(moved), standing, assume_unique=True)
     theme, one, other = _named(archive, supports)
     near = standing[rows.among(index.a[standing], one) & rows.among(index.b[standing], other)]
-    wanted = _pair_keys(theme, one, other)
-    meeting = near[np.isin(_pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
+    wanted = rows.pair_keys(theme, one, other)
+    meeting = near[np.isin(rows.pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
     touched = np.union1d(resting, meeting)
     old = archive.sealer.open("link", index.rows(touched))
     whole, _ = propagation.unfolded(old)
@@ -172,11 +175,14 @@ def _sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params)
 
 def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> pa.Table:
     if not supports.num_rows:
-        return rows.SEGMENT.empty_table()
+        return pa.schema([*rows.SEGMENT, *((name, pa.int64()) for name in _FIGURES)]).empty_table()
     found = rules.links(supports)
     content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
     content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
-    return archive.sealer.seal("link", content, propagation.others_of(archive, content)).rows
+    sealed = archive.sealer.seal("link", content, propagation.others_of(archive, content), filed=False).rows
+    for name in _FIGURES:
+        sealed = sealed.append_column(name, content[name])
+    return sealed
 
 
 def _left_out(archive: Archive, again: bool, disposals: Sequence[Disposal], come: pa.Table, gone: pa.Table) -> pa.Table:
@@ -207,11 +213,6 @@ def _counted(archive: Archive, tallies: pa.Table) -> pa.Table:
     """Tallies with a token in the place of the nominal."""
     token = archive.vault.tokens(vault.nominal_keys(_flat(tallies["nominal"])))
     return tallies.drop_columns(["nominal"]).append_column("token", pa.array(token))
-
-
-def _pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One comparable value per theme and pair of tokens; a and b are filed in the order of their names."""
-    return np.ascontiguousarray(np.stack([a, b, theme.astype(np.int64)], axis=1)).view("V24").ravel()
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

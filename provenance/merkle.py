@@ -42,6 +42,16 @@ def root(leaves: bytes | bytearray | memoryview | np.ndarray) -> bytes:
     return last or EMPTY_ROOT
 
 
+SHARE = 1 << 16  # leaves of the complete subtrees that are worked out apart
+
+
+def root_of_shares(shares: Sequence[bytes], rest: bytes | np.ndarray) -> bytes:
+    """Root of the tree over the leaves of complete subtrees of SHARE leaves each, whose roots these are, and the
+    leaves of the `rest`, fewer than SHARE. The same as `root` of all of them.
+    """
+    return root(b"".join(shares) + (root(rest) if len(rest) else b""))
+
+
 def _levels(leaves: bytes | bytearray | memoryview | np.ndarray) -> Iterator[bytes]:
     """The digests of each level laid end to end, leaves first, the root last.
 

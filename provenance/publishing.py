@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from provenance import durable, entries, merkle, moments, rows, statements
+from provenance import durable, entries, moments, rows, statements
 from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.errors import Conflict, Refused
@@ -180,8 +178,8 @@ def roots(archive: Archive, draft: Draft) -> Mapping[str, tuple[int, bytes]]:
     found = {}
     for name in TABLES:
         index = archive.index(name, draft)
-        leaves = np.sort(rows.as_keys(index.leaf[index.standing(draft.number)]))
-        found[name] = (len(leaves), merkle.root(np.ascontiguousarray(leaves).view(np.uint8)))
+        leaves = rows.in_byte_order(index.leaf[index.standing(draft.number)])
+        found[name] = (len(leaves), archive.crew.root(leaves))
     return found
 
 

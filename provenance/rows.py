@@ -457,7 +457,23 @@ def _is_one_of(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return ordered[at] == values
 
 
+def in_byte_order(leaves: np.ndarray) -> np.ndarray:
+    """(n, 32) leaves in byte order. Leaves are digests, so the first eight bytes nearly always decide."""
+    leaves = np.ascontiguousarray(leaves)
+    firsts = leaves[:, :8].copy().view(">u8").ravel().astype(np.uint64)
+    order = np.argsort(firsts)
+    firsts = firsts[order]
+    if (firsts[1:] == firsts[:-1]).any():
+        order = np.argsort(as_keys(leaves), kind="stable")
+    return leaves[order]
+
+
 def as_keys(leaves: np.ndarray) -> np.ndarray:
     """(n, 32) leaves as one comparable value each, for sorting and set operations in byte order."""
     # NumPy drops trailing zero bytes of an S value; among values of one length that loses nothing.
     return np.ascontiguousarray(leaves).view("S32").ravel()
+
+
+def pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One comparable value per theme and pair of tokens; a and b are filed in the order of their names."""
+    return np.ascontiguousarray(np.stack([a, b, theme.astype(np.int64)], axis=1)).view("V24").ravel()

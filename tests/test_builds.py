@@ -341,9 +341,13 @@ def test_a_restart_and_a_lost_index_change_no_byte(winter):
     assert restarted == here
     assert bare == here
     heads = [(root / "log" / "checkpoint").read_bytes() for root in winter.twins]
-    figures = [(root / "index" / "figures").read_bytes() for root in winter.twins]
+    people = [(root / "index" / "people.figures").read_bytes() for root in winter.twins]
     assert heads[0] == heads[1]
-    assert figures[0] == figures[1]
+    assert people[0] == people[1]
+    # Of links that ended before the folder was lost, nobody needed to be told again.
+    kept = [sorted(path.name for path in (root / "index").glob("*.figures")) for root in winter.twins]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) > 3
 
 
 def test_an_event_recorded_late_is_in_no_build_before(winter):

@@ -246,13 +246,12 @@ def opened(house: House) -> Iterator[tuple[str, bytes]]:
         yield "opened secrets", held.secrets()[1].tobytes()
         yield "opened tokens", held.secrets()[0].tobytes()
         yield "opened names", "\n".join(held.keys(held.secrets()[0][1:]).to_pylist()).encode()
-        figures = house.root / "index" / "figures"
-        for build in range(len(archive.history.builds) + 1) if figures.exists() else ():
-            for secret in (held.derived_secret, held.archive_secret):
-                try:
-                    yield "opened figures", sealing.opened_blob(secret, f"figures {build}", figures.read_bytes())
-                except Tampered:
-                    continue
+        for path in (house.root / "index").glob("*.figures"):
+            for build in range(len(archive.history.builds) + 1):
+                for secret in (held.derived_secret, held.archive_secret):
+                    for label in (f"figures {build}", f"figures of links {build}"):
+                        with contextlib.suppress(Tampered):
+                            yield "opened figures", sealing.opened_blob(secret, label, path.read_bytes())
         for name in TABLES:
             index = archive.index(name)
             alive = index.rows(np.flatnonzero(index.died == 0))
@@ -477,7 +476,8 @@ def test_an_old_vault_and_every_key_that_there_is_today(house, today):
     old, tried = house.aside / "archive", []
     blobs = [("vault keyring", old / "vault" / "keyring")]
     blobs += [(f"vault shard {path.stem}", path) for path in sorted((old / "vault").glob("*.shard"))]
-    blobs += [(f"figures {build}", old / "index" / "figures") for build in (1, 2)]
+    blobs += [(f"figures {build}", old / "index" / "people.figures") for build in (1, 2)]
+    blobs += [(f"figures of links {build}", old / "index" / f"{build:05d}.figures") for build in (1, 2)]
     for label, path in blobs:
         same = house.root / path.relative_to(old)
         if label.startswith("vault shard") and same.exists():
@@ -485,7 +485,7 @@ def test_an_old_vault_and_every_key_that_there_is_today(house, today):
             continue
         tried.append(label.rsplit(" ", 1)[0])
         assert not [key for key in today.every if opens(key, label, path.read_bytes())], label
-    assert set(tried) == {"vault", "vault shard", "figures"}
+    assert set(tried) == {"vault", "vault shard", "figures", "figures of links"}
     (before,) = (old / "vault").glob("*.forgotten")
     known = [opens(key, f"vault forgotten {before.stem}", before.read_bytes()) for key in today.every]
     assert [len(each) for each in known if each] == [32]
