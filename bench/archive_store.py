@@ -10,7 +10,7 @@ Measured: tokens and secrets drawn, each link sealed under its two nominals and 
 durable and digested, roots of all tables, signed statement, log entry under a new head, going live; rows opened and
 checked; a disposal with its certificate. Nothing of that is switched off. An edge of the workload is a row of our link
 table: its number, network and harm stand in the row's `rule`, everything else where the product has it. Several edges
-of the workload may join one pair: the product would make one link of them, here each is a row of its own.
+of the workload may join one pair: here each is a link of another theme.
 
 Not measured: reading extracts, deriving links from records, figures from links (`bench.million` measures those), and
 what DVC and git take after each build. So the tables of records, people and networks stay empty, one extract of
@@ -43,6 +43,7 @@ from provenance import (
     draft,
     durable,
     extracts,
+    figures,
     harm,
     keys,
     moments,
@@ -69,6 +70,10 @@ if TYPE_CHECKING:
 
 BY, APPROVER, UNDER = "bench", "bench, second person", "a measurement"
 _SHARE = 130_000  # edges sealed at a time, so that memory follows the share: what `linking` takes, in supports
+_SYSTEM = "CONNECT"
+_COLUMNS = (
+    "theme", "a", "b", "strength", "records", "rule", "supports.record_id", "supports.grade", "supports.occurred_at",
+)  # fmt: skip
 _SAMPLE = 40  # rows, and people, whose bytes are looked for in every file
 
 
@@ -87,7 +92,7 @@ class OurStore:
             self.root, keys_beside(self.root), name="bench", on=now(), by=BY, under="founding of the archive"
         )
         self._receive()
-        self._pairs = np.zeros((0, 2), np.int64)  # of every edge by its number: a removal names no one
+        self._edges = Edges()
         self._snapshots: dict[int, asof.Snapshot] = {}
         self._sought: Sought | None = None
         self.timing: dict[str, float] = {}  # of the disposal, in seconds
@@ -106,14 +111,22 @@ class OurStore:
         with archive.writing():
             archive.sweep()
             coming = draft.next_draft(archive, at)
-            ended = self._standing(coming.number - 1, build)
-            edges, support = self._opened(ended)
             named = np.union1d(_numbers(build.edges_upsert["edge_id"]), _numbers(build.edges_delete))
-            ended = ended[np.isin(_numbers(edges["edge_id"]), named)]
+            ended = self._standing(coming.number - 1, named, build.edges_upsert)
+            old = archive.sealer.read("link", archive.index("link").rows(ended), _COLUMNS)
+            edges, support = edges_of(old)
+            used = _keyed(old)
+            mine = np.isin(_numbers(edges["edge_id"]), named)
+            ended = ended[mine]
             kept = support.filter(pc.is_in(support["edge_id"], value_set=_flat(build.edges_upsert["edge_id"])))
-            sealed = self._sealed(build.edges_upsert, pa.concat_tables([kept, build.support_add]))
+            theme = self._edges.take(build.edges_upsert, build.edges_delete, coming.number, set(used[~mine].tolist()))
+            sealed = self._sealed(build.edges_upsert, theme, pa.concat_tables([kept, build.support_add]))
 
-            rows.write_segment(archive.segment(coming.label, "link"), sealed)
+            rows.write_segment(
+                archive.segment(coming.label, "link"), rows.Sealed("link", sealed.select(rows.SEGMENT.names))
+            )
+            points = np.stack([_numbers(sealed["strength"]), _numbers(sealed["records"])], axis=1)
+            figures.put_links(archive, coming.number, points)
             for name in ("nominal", "network"):
                 nothing = archive.sealer.seal(name, TABLES[name].columns.empty_table())
                 rows.write_segment(archive.segment(coming.label, name), nothing)
@@ -126,11 +139,13 @@ class OurStore:
             coming.write_tallies(archive, draft.Tallies(True, *nothing))
             around = surroundings(self.params, now(), BY)(coming.label)
             publishing.publish(archive, coming, self.params, self.harm, around, at)
-        self._remember(build.edges_upsert)
 
     def read(self, n: int) -> tuple[pa.Table, pa.Table]:
-        """The whole build, opened and checked row by row."""
-        return edges_of(self._snapshot(n).links())
+        """The whole build, each row opened to its leaf, and these to the root that was signed."""
+        snapshot = self._snapshot(n)
+        asof.check_table(self.archive, snapshot.built, "link")
+        parts = [edges_of(batch) for batch in snapshot.link_batches(_COLUMNS)]
+        return tuple(pa.concat_tables(side) for side in zip(*parts, strict=True))
 
     def neighbourhood(self, n: int, person: int, evidence: bool = False) -> tuple[pa.Table, pa.Table | None]:
         """A person's links; their records come with them, asked for or not."""
@@ -138,16 +153,23 @@ class OurStore:
         return edges, support if evidence else None
 
     def diff(self, n1: int, n2: int) -> Diff:
-        """By which rows ended and which are new: only those are opened."""
+        """Which links are new, gone and changed; they are known by theme and pair, and the edges' numbers are ours."""
         from protocol import Diff
 
+        changed = asof.changes(self._snapshot(n1), self._snapshot(n2))
+        before, after = (self._edges.numbers(changed, n + 1) for n in (n1, n2))
+        same = before == after
+        return Diff(after[~same & (after >= 0)], before[~same & (before >= 0)], before[same])
+
+    def proof(self, n: int, edge: int) -> bytes:
+        """That this edge's row is in a build, for somebody who has the build's signed statement."""
         index = self.archive.index("link")
-        old, new = (index.standing(n + 1) for n in (n1, n2))
-        gone, come = (
-            _numbers(self._opened(at[self.archive.shown("link", at)])[0]["edge_id"])
-            for at in (np.setdiff1d(old, new, assume_unique=True), np.setdiff1d(new, old, assume_unique=True))
-        )
-        return Diff(np.setdiff1d(come, gone), np.setdiff1d(gone, come), np.intersect1d(gone, come))
+        (token,) = self._tokens(self._edges.pairs[[edge], 0])
+        at = index.stood(index.of(int(token)), n + 1)
+        at = at[index.theme[at] == self._edges.theme[edge] + 1]
+        other = self._tokens(self._edges.pairs[[edge], 1])[0]
+        (place,) = at[(index.a[at] == token) & (index.b[at] == other)]
+        return canonical.dumps(self._snapshot(n).proof("link", index.leaf[place].tobytes()))
 
     def verify(self, n: int) -> dict[str, Any]:
         """All numbered steps for one build."""
@@ -193,7 +215,7 @@ class OurStore:
         at = index.standing(n + 1)
         place = int(at[self.archive.shown("link", at)][0])
         path, row = index.paths[int(index.segment[place])], int(index.row[place])
-        table = pq.read_table(path).combine_chunks()
+        table = pq.read_table(path).select(rows.SEGMENT.names).combine_chunks()
         boxes = canonical.slices(table["box"].chunk(0))
         boxes[row] = boxes[row][:-1] + bytes([boxes[row][-1] ^ 1])
         size = path.stat().st_size
@@ -221,7 +243,7 @@ class OurStore:
             cut_off=cut_off,
             mode="full",
             since="",
-            systems={"PEERS": extracts.Stated(cut_off, 0, 0)},
+            systems={_SYSTEM: extracts.Stated(cut_off, 0, 0)},
             **{name: table.schema.empty_table() for name, table in records.TABLES.items()},
             rejects=extracts.REJECTS.empty_table(),
             offered={},
@@ -234,48 +256,105 @@ class OurStore:
             self._snapshots[n] = asof.Snapshot(self.archive, history.builds[n], history.publications[n])
         return self._snapshots[n]
 
-    def _standing(self, build: int, coming: Build) -> np.ndarray:
+    def _standing(self, build: int, named: np.ndarray, upsert: pa.Table) -> np.ndarray:
         """Positions of the rows of all pairs that the change speaks of, found as `linking` finds them."""
-        index, known = self.archive.index("link"), len(self._pairs)
-        numbers = np.concatenate([_numbers(coming.edges_upsert["edge_id"]), _numbers(coming.edges_delete)])
-        pairs = self._pairs[numbers[numbers < known]]
-        if not len(pairs):
-            return np.zeros(0, np.int64)
-        tokens = self._tokens(pairs.ravel()).reshape(-1, 2)
+        index = self.archive.index("link")
+        known = self._edges.pairs[named[named < len(self._edges.pairs)]]
+        fresh = np.stack([_numbers(upsert["a"]), _numbers(upsert["b"])], axis=1)
+        people, place = np.unique(np.concatenate([known, fresh]), return_inverse=True)
+        tokens = self._tokens(people)[place].reshape(-1, 2)
         at = index.standing(build)
         at = at[rows.among(index.a[at], tokens[:, 0]) & rows.among(index.b[at], tokens[:, 1])]
         return at[np.isin(_as_one(np.stack([index.a[at], index.b[at]], axis=1)), _as_one(tokens))]
 
-    def _sealed(self, edges: pa.Table, support: pa.Table) -> rows.Sealed:
-        edges = edges.sort_by("edge_id")
+    def _sealed(self, edges: pa.Table, theme: np.ndarray, support: pa.Table) -> pa.Table:
+        order = np.argsort(_numbers(edges["edge_id"]))
+        edges, theme = edges.take(pa.array(order)), theme[order]
         support = support.sort_by([("edge_id", "ascending"), ("record_id", "ascending")])
         people = np.unique(np.concatenate([_numbers(edges["a"]), _numbers(edges["b"])]))
         records_here = np.unique(_numbers(support["record_id"]))
         self.archive.vault.admit(pa.concat_arrays([_nominals(people), _records(records_here)]))
         of = _numbers(support["edge_id"])
-        parts = [rows.SEGMENT.empty_table()]
+        parts = [pa.schema([*rows.SEGMENT, ("strength", pa.int64()), ("records", pa.int64())]).empty_table()]
         for start in range(0, edges.num_rows, _SHARE):
             share = edges.slice(start, _SHARE)
             ends = np.searchsorted(of, _numbers(share["edge_id"]), side="right")
             first = int(np.searchsorted(of, share["edge_id"][0].as_py()))
             mine = support.slice(first, int(ends[-1]) - first)
             counts = np.diff(np.concatenate([[first], ends]))
-            content = links_of(share, mine, counts)
+            content = links_of(share, theme[start : start + _SHARE], mine, counts)
             others = propagation.others_of(self.archive, content)
-            parts.append(self.archive.sealer.seal("link", content, others).rows)
-        return rows.Sealed("link", rows.filed_in_order(pa.concat_tables(parts)))
-
-    def _remember(self, edges: pa.Table) -> None:
-        numbers = _numbers(edges["edge_id"])
-        most = max(len(self._pairs), int(numbers.max(initial=-1)) + 1)
-        self._pairs = np.concatenate([self._pairs, np.zeros((most - len(self._pairs), 2), np.int64)])
-        self._pairs[numbers] = np.stack([_numbers(edges["a"]), _numbers(edges["b"])], axis=1)
-
-    def _opened(self, at: np.ndarray) -> tuple[pa.Table, pa.Table]:
-        return edges_of(self.archive.sealer.open("link", self.archive.index("link").rows(at)))
+            sealed = self.archive.sealer.seal("link", content, others, filed=False).rows
+            for name in ("strength", "records"):
+                sealed = sealed.append_column(name, content[name])
+            parts.append(sealed)
+        return rows.filed_in_order(pa.concat_tables(parts))
 
     def _tokens(self, people: np.ndarray) -> np.ndarray:
         return self.archive.vault.tokens(_nominals(people))
+
+
+class Edges:
+    """What the harness's source knows of its edges by number: their ends, and in which builds they stood.
+
+    A link of the product is known by theme and pair, so a second edge of one pair is a link of another theme.
+    """
+
+    def __init__(self) -> None:
+        self.pairs = np.zeros((0, 2), np.int64)
+        self.theme = np.zeros(0, np.int8)  # place in records.THEMES
+        self.born = self.died = np.zeros(0, np.int32)  # builds, counted from 1; died 0: it stands
+
+    def take(self, upsert: pa.Table, removed: pa.Array, build: int, used: set[bytes]) -> np.ndarray:
+        """Take in a week; the theme of each edge upserted. `used`: links of other edges that stand between these."""
+        numbers, gone = _numbers(upsert["edge_id"]), _numbers(removed)
+        known = len(self.pairs)
+        most = max(known, int(numbers.max(initial=-1)) + 1)
+        grown = most - known
+        self.pairs = np.concatenate([self.pairs, np.zeros((grown, 2), np.int64)])
+        self.theme = np.concatenate([self.theme, np.zeros(grown, np.int8)])
+        self.born, self.died = (np.concatenate([side, np.zeros(grown, np.int32)]) for side in (self.born, self.died))
+        fresh = numbers[numbers >= known]
+        ends = np.stack([_numbers(upsert["a"]), _numbers(upsert["b"])], axis=1)
+        self.pairs[numbers] = ends
+        self.born[fresh], self.died[gone] = build, build
+        _, first, which = np.unique(_as_one(self.pairs[fresh]), return_index=True, return_inverse=True)
+        again = np.flatnonzero(first[which] != np.arange(len(fresh)))
+        for number in [*fresh[again].tolist(), *(n for n in fresh.tolist() if used and self._key(n) in used)]:
+            taken = used | {self._key(n) for n in fresh[first].tolist() if n != number}
+            self.theme[number] = next(
+                theme for theme in range(len(records.THEMES)) if self._key(number, theme) not in taken
+            )
+        return self.theme[numbers]
+
+    def _key(self, number: int, theme: int | None = None) -> bytes:
+        return _named(int(self.theme[number]) if theme is None else theme, *self.pairs[number].tolist())
+
+    def numbers(self, changed: pa.Table, build: int) -> np.ndarray:
+        """The edge that each of these links was in a build, -1 where there was none."""
+        a, b = (pc.cast(_flat(changed[name]), pa.int64()).to_numpy() for name in ("a", "b"))
+        theme = pc.index_in(_flat(changed["theme"]), pa.array(records.THEMES)).to_numpy()
+        near = np.flatnonzero((self.born <= build) & ((self.died == 0) | (self.died > build)) & (self.born > 0))
+        near = near[np.isin(self._number_of(self.pairs[near, 0], self.pairs[near, 1], self.theme[near]),
+                            wanted := self._number_of(a, b, theme))]  # fmt: skip
+        keys = self._number_of(self.pairs[near, 0], self.pairs[near, 1], self.theme[near])
+        order = np.argsort(keys)
+        at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+        return np.where(keys[order][at] == wanted, near[order][at], -1)
+
+    @staticmethod
+    def _number_of(a: np.ndarray, b: np.ndarray, theme: np.ndarray) -> np.ndarray:
+        return (a * 2**30 + b) * 4 + theme
+
+
+def _named(theme: int, a: int, b: int) -> bytes:
+    return f"{theme} {a} {b}".encode()
+
+
+def _keyed(links: pa.Table) -> np.ndarray:
+    theme = pc.index_in(_flat(links["theme"]), pa.array(records.THEMES)).to_pylist()
+    ends = zip(theme, links["a"].to_pylist(), links["b"].to_pylist(), strict=True)
+    return np.array([_named(*each) for each in ends], object)
 
 
 def rules() -> tuple[params.Params, harm.HarmTable]:
@@ -376,7 +455,7 @@ class Sought:
         files = found = 0
         for path in sorted(path for path in folder.rglob("*") if path.is_file() and _is_parquet(path)):
             file = pq.ParquetFile(path)
-            if file.schema_arrow.names != rows.SEGMENT.names:
+            if file.schema_arrow.names != rows.FILED.names:
                 continue
             for table in file.iter_batches(_SHARE, columns=["a", "b", "leaf", "box"]):
                 speaks = rows.among(table["a"].to_numpy(), self.tokens) | rows.among(table["b"].to_numpy(), self.tokens)
@@ -396,10 +475,10 @@ def _is_parquet(path: Path) -> bool:
         return handle.read(4) == b"PAR1"
 
 
-def links_of(edges: pa.Table, support: pa.Table, counts: np.ndarray) -> pa.Table:
+def links_of(edges: pa.Table, theme: np.ndarray, support: pa.Table, counts: np.ndarray) -> pa.Table:
     """Edges and their support as rows of the link table; `support` in the order of `edges`, `counts` to each."""
     parts = {
-        "system": "PEERS",
+        "system": _SYSTEM,
         "record_id": pc.cast(_flat(support["record_id"]), pa.string()),
         "version": 1,
         "kind": "intelligence",
@@ -412,14 +491,16 @@ def links_of(edges: pa.Table, support: pa.Table, counts: np.ndarray) -> pa.Table
     }
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     whole = {
-        "theme": "SOC",
+        "theme": pa.array(records.THEMES).take(pa.array(theme)),
         "a": pc.cast(_flat(edges["a"]), pa.string()),
         "b": pc.cast(_flat(edges["b"]), pa.string()),
         "strength": _flat(edges["strength"]),
         "records": _flat(edges["n_records"]),
         "handling": "P",
         "rule": pc.binary_join_element_wise(
-            pc.cast(_flat(edges["edge_id"]), pa.string()), _flat(edges["network"]), _flat(edges["harm"]), " "
+            pc.cast(_flat(edges["edge_id"]), pa.string()),
+            *(pc.cast(pc.index_in(_flat(edges[name]), pa.array(words)), pa.string()) for name, words in _codes()),
+            " ",
         ),
         "supports": pa.ListArray.from_arrays(
             offsets, pa.StructArray.from_arrays(_cells(parts, SUPPORT, support.num_rows), fields=list(SUPPORT))
@@ -435,10 +516,10 @@ def edges_of(links: pa.Table) -> tuple[pa.Table, pa.Table]:
 
     links = links.combine_chunks()
     told = pc.split_pattern(_flat(links["rule"]), " ")
-    number, network, name = (pc.list_element(told, place) for place in range(3))
-    number = pc.cast(number, pa.int64())
+    number, *codes = (pc.cast(pc.list_element(told, place), pa.int64()) for place in range(3))
+    network, harmed = (pa.array(words).take(code) for code, (_, words) in zip(codes, _codes(), strict=True))
     edges = pa.table(
-        [number, links["a"], links["b"], links["strength"], links["records"], network, name],
+        [number, links["a"], links["b"], links["strength"], links["records"], network, harmed],
         names=workload.EDGE_SCHEMA.names,
     )
     supports = _flat(links["supports"])
@@ -448,6 +529,13 @@ def edges_of(links: pa.Table) -> tuple[pa.Table, pa.Table]:
         names=workload.SUPPORT_SCHEMA.names,
     )
     return edges.cast(workload.EDGE_SCHEMA), support.cast(workload.SUPPORT_SCHEMA)
+
+
+def _codes() -> tuple[tuple[str, np.ndarray], ...]:
+    """The workload's words for networks and harms, which stand in a row as numbers, as codes do in records."""
+    import workload
+
+    return ("network", workload.NETWORKS), ("harm", workload.HARMS)
 
 
 def _cells(given: dict[str, Any], fields: Iterable[pa.Field], count: int) -> list[pa.Array]:
@@ -469,6 +557,7 @@ def _cells(given: dict[str, Any], fields: Iterable[pa.Field], count: int) -> lis
 def measure(folder: Path) -> dict[str, Any]:
     """All that the harness measures, over the workload in `folder`; the store is left in FOLDER/stores."""
     import harness
+    from workload import load_truth
 
     root = folder / "stores" / OurStore.name
     for old in (root, root.with_name(f"{root.name}-before")):
@@ -482,7 +571,21 @@ def measure(folder: Path) -> dict[str, Any]:
 
     result = harness.measure(store, root, folder, log=lambda line: print(line, flush=True))
     result["erase"]["timing"] = made[0].timing
+    result["proof"] = proofs(made[0], load_truth(folder))
+    made[0].close()
     return result
+
+
+def proofs(store: OurStore, truth: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds (median) and bytes (at most) of a proof for a row of the middle build, its tree being in memory."""
+    middle, took, longest = truth["params"]["weeks"] // 2, [], 0
+    edges = _numbers(store.read(middle)[0]["edge_id"])
+    for edge in edges[:: max(1, len(edges) // _SAMPLE)][: _SAMPLE + 1].tolist():
+        started = time.perf_counter()
+        proof = store.proof(middle, edge)
+        took.append((time.perf_counter() - started) * 1e3)
+        longest = max(longest, len(proof))
+    return {"ms": float(np.median(took[1:])), "first_ms": took[0], "bytes": longest}
 
 
 def _nominals(people: np.ndarray) -> pa.Array:
@@ -490,7 +593,7 @@ def _nominals(people: np.ndarray) -> pa.Array:
 
 
 def _records(numbers: np.ndarray) -> pa.Array:
-    return vault.record_keys(pa.repeat("PEERS", len(numbers)), pc.cast(pa.array(numbers), pa.string()))
+    return vault.record_keys(pa.repeat(_SYSTEM, len(numbers)), pc.cast(pa.array(numbers), pa.string()))
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -1,11 +1,12 @@
 """Our archive beside the stores people use today, over the workload of `../shared/peers`; above all its disposal.
 
-    python -m bench.peers [--edges N --persons N --support N --weeks N] [--folder DIR]
+    python -m bench.peers [--peers NAMES] [--docs DIR] [--edges N --persons N --support N --weeks N] [--folder DIR]
 
-A full run takes about a quarter of an hour and 3 GB of disk; a quick one, a minute, with --edges 20000 --persons 6000
---support 60000 --weeks 6. With --folder the workload, the archives and the results stay there, and the next run takes
-the workload up again. The peers' columns are their own results, on the full size and on their own day; see the README
-beside them.
+A full run takes about half an hour and 6 GB of disk; a quick one, a minute, with --peers "" --edges 20000 --persons
+6000 --support 60000 --weeks 6. The peers run one after the other on the same workload, in an environment of their own
+(.venv-peers, made when it is missing), each answer checked by the harness. With --folder the workload, the archives and
+the results stay there, and the next run takes the workload up again. With --docs the table and a plot are written
+there.
 
 The disposal is measured twice: within the harness, as the peers' erasures are, and alone, by one process that opens an
 archive under DVC with a remote and plans it, and another that opens it and carries the plan out, as the two commands
@@ -30,6 +31,7 @@ from typing import Any
 import click
 import psutil
 
+from bench import standing
 from bench.archive_store import PEERS, ROOT, OurStore, Sought
 from provenance import entries, pins
 from provenance.archive import Archive, keys_beside
@@ -48,8 +50,15 @@ TARGETS = {  # seconds, seconds, GiB: from the issue that asked for them
 @click.option("--persons", default=300_000, show_default=True)
 @click.option("--support", default=3_000_000, show_default=True, help="Supporting records of all edges together.")
 @click.option("--weeks", default=26, show_default=True, help="Builds after the first.")
+@click.option(
+    "--peers",
+    default="duckdb_scd2,lance_store,postgres_scd2,naive_dvc",
+    show_default=True,
+    help="Which of them run beside, by comma.",
+)
+@click.option("--docs", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write results in here.")
 @click.option("--folder", type=click.Path(file_okay=False), help="Where to work (default: a temporary folder).")
-def main(edges: int, persons: int, support: int, weeks: int, folder: str | None) -> None:
+def main(edges: int, persons: int, support: int, weeks: int, peers: str, docs: Path | None, folder: str | None) -> None:
     """Print the peers' table with our column in it, and how the disposal stands to what was asked for."""
     if not PEERS.is_dir():
         raise click.ClickException("the folder ../shared/peers with the peers' harness is not here: nothing to measure")
@@ -59,16 +68,27 @@ def main(edges: int, persons: int, support: int, weeks: int, folder: str | None)
     )
     try:
         _workload(home, edges, persons, support, weeks)
+        results = home / "results"
+        shutil.rmtree(results, ignore_errors=True)
+        results.mkdir(parents=True)
+        for name in filter(None, peers.split(",")):
+            _peer(home, name, results)
         result, _, _ = _measured(home, "measure")
         result["machine"] = {
             "cores": os.cpu_count(), "mem_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "load": [round(load, 1) for load in os.getloadavg()],
         }  # fmt: skip
         result["disposal_alone"] = _disposal_alone(home)
-        click.echo(_table(result, home))
+        (results / f"{OurStore.name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+        click.echo(_table(results))
         click.echo()
         for line in _verdicts(result):
             click.echo(line)
+        click.echo()
+        figures = standing.figures(results)
+        click.echo(standing.as_markdown(figures))
+        if docs:
+            standing.write(docs, figures, _table(results), result["machine"])
     finally:
         if folder is None:
             shutil.rmtree(home, ignore_errors=True)
@@ -165,14 +185,31 @@ def _measured(home: Path, verb: str, *arguments: str) -> tuple[dict[str, Any], i
     return json.loads(last), peak[0], cpu[0]
 
 
-def _table(result: dict[str, Any], home: Path) -> str:
-    """Write our result beside the workload; the peers' own table, with it as one more column."""
+def _peer(home: Path, name: str, results: Path) -> None:
+    """Run one peer through the harness, in the peers' own environment."""
+    python = ROOT / ".venv-peers" / "bin" / "python"
+    if not python.exists():
+        click.echo("making the peers' environment")
+        subprocess.run([sys.executable, "-m", "venv", str(python.parent.parent)], check=True)
+        wanted = ["-q", "--disable-pip-version-check", "-r", str(PEERS / "requirements.txt")]
+        subprocess.run([str(python), "-m", "pip", "install", *wanted], check=True)
+    click.echo(f"{name}: load {os.getloadavg()[0]:.1f}")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    surroundings = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
+    if programs:
+        surroundings.setdefault("PG_BIN", str(programs[-1]))
+    done = subprocess.run(
+        [str(python), str(PEERS / "run.py"), "--system", name, "--work", str(home), "--out", str(results)],
+        env=surroundings, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    if done.returncode:
+        raise click.ClickException(f"{name} did not run to its end, or gave a wrong answer: exit {done.returncode}")
+
+
+def _table(results: Path) -> str:
+    """The peers' own table, with ours as one more column."""
     import report
 
-    results = home / "results"
-    shutil.rmtree(results, ignore_errors=True)
-    shutil.copytree(PEERS / "results", results, copy_function=shutil.copyfile)
-    (results / f"{OurStore.name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
     return report.main(results)
 
 

@@ -142,7 +142,7 @@ class Snapshot:
         return self._content("link", at)
 
     def link_batches(self, columns: Sequence[str], *, theme: str | None = None) -> Iterator[pa.Table]:
-        """Some columns of all links (`supports.grade` is a field within the supports), a share at a time and in no order.
+        """Some columns of all links (`supports.grade` is within the supports), a share at a time and in no order.
 
         For a whole build that is not to be in memory at once. Each row is opened to its leaf. Raises Malformed for a
         column that links have not, and Overtaken as every question.

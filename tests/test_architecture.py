@@ -23,8 +23,8 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
                reviewing expunging disposal backups rekeying witnessing publicising stamping""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
-    "rules": """merkle tokens notes policies proofs sealing params harm tables grading identity retention links engine networks
-                entries holds statements certificates history extracts notices stamps steps packs checking""",
+    "rules": """merkle tokens notes policies proofs sealing params harm tables grading identity retention links engine
+                networks entries holds statements certificates history extracts notices stamps steps packs checking""",
     "words": "errors canonical moments records",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }
