@@ -109,7 +109,8 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
     """End a hold, for one of `holds.REASONS`. What waited for it is disposed of by `disposal.finish`, not here.
 
     Raises Missing, Conflict for one that was released before, Malformed for a reason that the basis does not know, and
-    Refused: before the day of the table, when no other hold holds as much, or when nobody else says it was an error.
+    Refused: before the day of the table, when no other hold holds as much for as long, or when nobody else says it was
+    an error.
     """
     with archive.writing():
         held = _standing(archive, hold)
@@ -126,10 +127,13 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
         if reason == "period-ended":
             _check_period(params, held, earliest, day)
         if reason == "superseded" and not any(
-            other.stands and other.id != hold and other.case == held.case and other.covers(held)
+            other.stands and other.id != hold and _supersedes(params, other, held)
             for other in archive.history.holds.values()
         ):
-            raise Refused(f"hold {hold} is not superseded: wanted a standing hold of case {held.case} of all it names")
+            raise Refused(
+                f"hold {hold} is not superseded: wanted a standing hold of case {held.case} of all it names, under "
+                f"basis {held.basis} or one that keeps as long, with all {len(held.events)} of its events"
+            )
         if reason == "placed-in-error" and by == held.by:
             raise Refused(f"hold {hold} was placed by the person who calls it an error: wanted the word of another")
         archive.append(
@@ -173,6 +177,17 @@ def basis_of(params: Params, basis: str) -> Basis:
     except KeyError:
         known = ", ".join(sorted(params.holds.bases))
         raise Malformed(f"basis is not in params: found {shape(basis)}, wanted one of {known}") from None
+
+
+def _supersedes(params: Params, hold: Hold, before: Hold) -> bool:
+    """Whether `hold` keeps for the case of `before` all that it kept, and no shorter.
+
+    A basis that ends by decision keeps for as long as somebody likes: in the place of the table it would let one person
+    end what the law keeps. All bases that end by the table share one, so with the same events they keep as long.
+    """
+    same = hold.basis == before.basis
+    by_table = all(basis_of(params, each.basis).ends_by == "table" for each in (hold, before))
+    return hold.case == before.case and (same or by_table) and hold.covers(before)
 
 
 def _check_scope(
