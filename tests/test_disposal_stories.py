@@ -233,6 +233,20 @@ def test_held_in_march_due_in_june_still_there_in_july_released_in_august(tmp_pa
     force.archive.close()
 
 
+def test_who_is_due_tomorrow_is_not_planned_today(tmp_path, monkeypatch):
+    """ANN's clear period ends on 10 June 2026; until then she may come to notice again."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2020-06-10"))
+    wanted = ("dispose", "plan", "--under", "MOPI", "--by", "R. Keeper", "--out", str(tmp_path / "plan.yaml"), "--due")
+    for today, day in (("2026-06-09T12:00", "2026-06-10"), ("2026-06-09T12:00", "2040-01-01")):
+        told = story.run(today, *wanted, day)
+        assert told.exit_code == 7, told.output
+        assert f"found {day}, wanted a day no later than 2026-06-09" in " ".join(told.stderr.split())
+        assert not (tmp_path / "plan.yaml").exists()
+    # In London it is the 10th already.
+    assert len(story.answer("2026-06-09T23:30", *wanted, "2026-06-10")["lines"]) == 3
+
+
 # ---- what becomes of a link ------------------------------------------------------------------------------------------
 
 

@@ -201,9 +201,14 @@ def list_(door: Door, as_json: bool) -> None:
 
 
 def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
-    from provenance import reviewing
+    from provenance import moments, reviewing
     from provenance.disposal import Request
+    from provenance.errors import Malformed
 
+    moments.day(day)
+    today = reviewing.today(now())
+    if day > today:  # who is not due yet may come to notice again before that day
+        raise Malformed(f"day of what is due is in the future: found {day}, wanted a day no later than {today}")
     lines = reviewing.register(archive, params, on=day).lines().to_pylist()
     return {
         Request(line["what"], line["system"], line["id"]): f"retention rule {line['rule']}: due {line['due']}; "
