@@ -16,7 +16,7 @@ import hmac
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from provenance import (
     holding,
     moments,
     propagation,
+    reviewing,
     rows,
     selection,
 )
@@ -83,6 +84,7 @@ class Line:
     outcome: str
     rule: str
     holds: tuple[str, ...] = ()
+    judged: bool = False  # the retention rules asked for it, and are asked again when it is carried out
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Plan:
                     "outcome": line.outcome,
                     "rule": line.rule,
                     **({"holds": list(line.holds)} if line.holds else {}),
+                    **({"judged": True} if line.judged else {}),
                 }
                 for line in self.lines
             ],
@@ -149,9 +152,13 @@ def plan(
     under: str,
     reason: str,
     rules: Mapping[Request, str] | None = None,
+    judged: Collection[Request] = (),
     draw: Callable[[int], bytes] = os.urandom,
 ) -> Plan:
     """Decide what becomes of each request; `rules` says why one is asked for, where it is not by hand.
+
+    `judged` are those for which nobody but the retention rules asks; they are judged again before the plan is carried
+    out.
 
     Raises Malformed for an unknown reason code, no request at all, or an authority that repeats a requested id.
     """
@@ -168,7 +175,8 @@ def plan(
         )
     tokens = _tokens(archive, wanted)
     by_hand = f"ordered by hand, for the reason {reason}: {params.retention.disposal_reasons[reason]}"
-    lines = tuple(_decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {})))
+    decided = _decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {}))
+    lines = tuple(dataclasses.replace(line, judged=line.request in judged) for line in decided)
     going = tokens[[line.outcome == DISPOSE for line in lines]]
     stays, effects = tuple(_stays(archive, going)), _effects(archive, lines, going)
     seen = _seen(archive)
@@ -222,7 +230,7 @@ def read(archive: Archive, path: Path) -> Plan:
             tuple(
                 Line(
                     Request(line["what"], line.get("system", ""), line["id"]), line["outcome"], line["rule"],
-                    tuple(line.get("holds", ())),
+                    tuple(line.get("holds", ())), line.get("judged", False),
                 )
                 for line in content["lines"]
             ),
@@ -276,10 +284,17 @@ def carry_out(
                 f"plan is out of date: {len(changed)} of its {len(asked)} lines would come out differently now, "
                 f"the first as: {changed[0].outcome}; make the plan again"
             )
-        if since := len(_known_since(archive, made, tokens[[line.outcome == DISPOSE for line in made.lines]])):
+        if since := len(_known_since(archive, tokens[tokens > 0], **made.seen)):
             raise Conflict(
                 f"plan is out of date: since it was made, something came in about {since} of its {len(asked)} lines, "
                 "or a review kept them; make the plan again"
+            )
+        each = zip(made.lines, tokens.tolist(), strict=True)
+        judged = [(line.request.what, token) for line, token in each if line.judged and token]
+        if since := len(judged) - len(_disposable(archive, params, judged, on)):
+            raise Conflict(
+                f"plan is out of date: of its {len(asked)} lines the retention rules would now keep {since}, or leave "
+                "them to a review; make the plan again"
             )
         said = {
             "on": on, "by": by, "under": made.under, "disposal": entry_id(), "approved_by": approved_by,
@@ -443,6 +458,21 @@ def ordered(archive: Archive) -> dict[Request, str]:
     }
 
 
+def due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
+    """What the retention rules dispose of by themselves by a London day, and the rule of each; of a person all ids."""
+    register = reviewing.register(archive, params, on=day)
+    found: dict[Request, str] = {}
+    for line in register.due().to_pylist():
+        if line["action"] == "dispose":
+            tokens = register.ids(line["token"]) if line["what"] == "nominal" else [line["token"]]
+            words = (
+                f"retention rule {line['rule']}: due {line['due']}; `provenance review due --{line['what']}` explains "
+                "the date"
+            )
+            found |= dict.fromkeys(map(_request, archive.vault.keys(np.array(tokens)).to_pylist()), words)
+    return found
+
+
 def _disposed(
     archive: Archive,
     subjects: Sequence[tuple[str, int]],
@@ -537,21 +567,40 @@ def _seen(archive: Archive) -> dict[str, int]:
     return {"extracts": len(archive.history.extracts), "reviews": len(archive.history.reviews)}
 
 
-def _known_since(archive: Archive, made: Plan, going: np.ndarray) -> np.ndarray:
-    """Those of `going` of which something came in after the plan was made, or which a review has kept since."""
+def _known_since(archive: Archive, tokens: np.ndarray, extracts: int, reviews: int) -> np.ndarray:
+    """Those of `tokens` of which something came in after so many extracts, or which a later review than so many kept.
+
+    A person is one under all their ids: whatever is known of one of them is known of each.
+    """
+    same = reviewing.Identities(archive, restricted=True)
+    asked = np.union1d(tokens, same.members(tokens))
     found = [np.zeros(0, np.int64)]
     for name in ("record", "involvement", "person", "identity"):
         index = archive.index(name)
-        at = index.reached(going)
-        at = at[index.segment[at] > made.seen["extracts"]]
+        at = index.reached(asked)
+        at = at[index.segment[at] > extracts]
         found += [index.a[at], index.b[at]]
-    for act in archive.history.reviews[made.seen["reviews"] :]:
+    for act in archive.history.reviews[reviews:]:
         found.append(np.array(entries.unpacked(act.nominals) + entries.unpacked(act.records), np.int64))
-    return np.intersect1d(going, np.concatenate(found))
+    known = np.intersect1d(asked, np.concatenate(found))
+    return tokens[rows.among(same.canonical(tokens), np.unique(same.canonical(known)))]
+
+
+def _disposable(archive: Archive, params: Params, subjects: Sequence[tuple[str, int]], on: str) -> np.ndarray:
+    """Those of these subjects that the retention rules dispose of by themselves, as they judge by now."""
+    if not subjects:
+        return np.zeros(0, np.int64)
+    return reviewing.disposable(archive, params, *(_of(subjects, what) for what in DISPOSABLE), on=holding.today(on))
 
 
 def _of(subjects: Iterable[tuple[str, int]], wanted: str) -> np.ndarray:
     return np.array([token for what, token in subjects if what == wanted], np.int64)
+
+
+def _request(key: str) -> Request:
+    """What the vault knows by this name."""
+    kind, *parts = key.split("\x1f")
+    return Request("nominal", "", parts[0]) if kind == "n" else Request("record", *parts)
 
 
 def _tokens(archive: Archive, requests: Sequence[Request]) -> np.ndarray:

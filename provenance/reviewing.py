@@ -63,7 +63,7 @@ class Register:
     """Who and what is held, judged on a day. Made for a subject, it judges only that one on all that belongs to it."""
 
     def __init__(
-        self, archive: Archive, judgement: Judgement, people: np.ndarray, records: np.ndarray, ids: _Identities
+        self, archive: Archive, judgement: Judgement, people: np.ndarray, records: np.ndarray, ids: Identities
     ) -> None:
         self._archive, self._judgement = archive, judgement
         self._people, self._records, self._ids = people, records, ids  # tokens, ascending, by row of the judgement
@@ -123,12 +123,36 @@ def register(
     moments.day(on)
     held = _Held(archive)
     if subject is not None:
-        held.narrow(subject)
+        if not held.has(subject):
+            raise subject.missing()
+        held.narrow(*_tokens(archive, subject))
     facts, people = held.facts(report)
     found = Register(archive, Judgement(facts, params, on=on), people, held.tokens, held.ids)
     if subject is not None:
         found.line(subject.what, subject.token(archive))
     return found
+
+
+def disposable(
+    archive: Archive, params: Params, nominals: np.ndarray, records: np.ndarray, *, on: str, restricted: bool = False
+) -> np.ndarray:
+    """Those of these tokens that the rules dispose of by themselves by the London day `on`; a person under all ids.
+
+    What is restricted is out of view, and so not among them, but with `restricted`.
+    """
+    held = _Held(archive, restricted=restricted)
+    held.narrow(nominals, records)
+    facts, people = held.facts(lambda *_: None)
+    lines = Register(archive, Judgement(facts, params, on=on), people, held.tokens, held.ids).due()
+    asked = np.concatenate([nominals, records])
+    going = lines.filter(pc.equal(lines["action"], "dispose"))["token"].to_numpy()
+    return asked[rows.among(held.ids.canonical(asked), going)]
+
+
+def _tokens(archive: Archive, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """A subject as nominals and records."""
+    one, none = np.array([subject.token(archive)]), np.zeros(0, np.int64)
+    return (one, none) if subject.what == "nominal" else (none, one)
 
 
 def retain(
@@ -159,15 +183,16 @@ def retain(
             f"next review is too far off: found {next_review}; params allow {rules.longest_years} years, to {last}"
         )
     with archive.writing():
-        token = subject.token(archive)
         held = _Held(archive)
-        held.narrow(subject)
+        if not held.has(subject):
+            raise subject.missing()
+        nominals, records = _tokens(archive, subject)
         act = Reviewed(
             on=on,
             by=by,
             under=under,
-            nominals=packed(held.ids.members(np.array([token])).tolist() if subject.what == "nominal" else []),
-            records=packed([token] if subject.what == "record" else []),
+            nominals=packed(held.ids.members(nominals).tolist()),
+            records=packed(records.tolist()),
             reason=reason,
             next_review=next_review,
         )
@@ -175,13 +200,13 @@ def retain(
     return act
 
 
-class _Identities:
-    """Which ids are judged one person's now, by token."""
+class Identities:
+    """Which ids are judged one person's now, by token; with `restricted`, by judgements that are out of view too."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, *, restricted: bool = False) -> None:
         index = archive.index("identity")
         at = np.flatnonzero(index.replaced == 0)
-        merges = selection.contents(archive, "identity", at[archive.shown("identity", at)])
+        merges = selection.contents(archive, "identity", at[_kept(archive, "identity", restricted)[at]])
         table = identity.resolve(merges).canonical
         own, stands = (
             archive.vault.tokens(vault.nominal_keys(table[name].combine_chunks())) for name in table.column_names
@@ -203,13 +228,19 @@ class _Identities:
         return np.union1d(persons, self._own[rows.among(self._stands, persons)])
 
 
+def _kept(archive: Archive, table: str, restricted: bool) -> np.ndarray:
+    """For each row of a table, whether it is asked: it is in view, or alive where what is `restricted` is asked too."""
+    index = archive.index(table)
+    return index.died == 0 if restricted else archive.shown(table, np.arange(len(index)))
+
+
 class _Held:
     """Which rows of the sources are asked: positions of records, of involvements, and of what is said of people."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive, self.ids = archive, _Identities(archive)
+    def __init__(self, archive: Archive, *, restricted: bool = False) -> None:
+        self._archive, self.ids = archive, Identities(archive, restricted=restricted)
         record, part, person = (archive.index(table) for table in ("record", "involvement", "person"))
-        shown = {i.table: archive.shown(i.table, np.arange(len(i))) for i in (record, part, person)}
+        shown = {i.table: _kept(archive, i.table, restricted) for i in (record, part, person)}
         current = np.flatnonzero((record.replaced == 0) & shown["record"])
         # A withdrawn record has its last version marked replaced, and nothing in its place; so have its involvements.
         former = np.flatnonzero((record.replaced != 0) & shown["record"])
@@ -226,21 +257,21 @@ class _Held:
         self._parts = owned[known][part.replaced[owned[known]] == left[at[known]]]
         self._persons = np.flatnonzero((person.replaced == 0) & shown["person"])
 
-    def narrow(self, subject: Subject) -> None:
-        """Keep what decides about one subject: its records, everyone in them, and all records of those."""
-        part, token = self._archive.index("involvement"), subject.token(self._archive)
+    def has(self, subject: Subject) -> bool:
+        """Whether anything is asked about this subject."""
+        token = subject.token(self._archive)
         if subject.what == "record":
-            near = np.array([token])
-            people = self.ids.members(part.b[self._parts[part.a[self._parts] == token]])
-            found = token in self.tokens
-        else:
-            own = self.ids.members(np.array([token]))
-            mine = self._parts[rows.among(part.b[self._parts], own)]
-            near = np.unique(part.a[mine])
-            people = np.union1d(own, self.ids.members(part.b[self._parts[rows.among(part.a[self._parts], near)]]))
-            found = len(mine) > 0 or rows.among(self._archive.index("person").a[self._persons], own).any()
-        if not found:
-            raise subject.missing()
+            return token in self.tokens
+        own = self.ids.members(np.array([token]))
+        involved = rows.among(self._archive.index("involvement").b[self._parts], own).any()
+        return bool(involved or rows.among(self._archive.index("person").a[self._persons], own).any())
+
+    def narrow(self, nominals: np.ndarray, records: np.ndarray) -> None:
+        """Keep what decides about these: their records, everyone in them, and all records of those."""
+        part = self._archive.index("involvement")
+        own = self.ids.members(nominals)
+        near = np.union1d(records, part.a[self._parts[rows.among(part.b[self._parts], own)]])
+        people = np.union1d(own, self.ids.members(part.b[self._parts[rows.among(part.a[self._parts], near)]]))
         self._parts = self._parts[rows.among(part.b[self._parts], people)]
         kept = rows.among(self.tokens, np.union1d(near, part.a[self._parts]))
         self._records, self.tokens = self._records[kept], self.tokens[kept]

@@ -247,6 +247,64 @@ def test_who_is_due_tomorrow_is_not_planned_today(tmp_path, monkeypatch):
     assert len(story.answer("2026-06-09T23:30", *wanted, "2026-06-10")["lines"]) == 3
 
 
+OTHER_IDS = ("ANN", "ZED")  # of one person
+
+
+def two_old_crimes(story: Told) -> None:
+    """ANN and ZED were judged to be one person, who has not come to notice since 2010; BOB is the victim of both."""
+    crimes = [old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ZED", "BOB:victim", day="2010-02-05")]
+    story.force.receive(*crimes, cut_off="2026-03-01T00:00:00Z", merges=[merged("ZED", "ANN")])
+    story.force.build("2026-03-01T00:00:00Z", MONTHS["03"])
+
+
+def planned(story: Told, *wanted: str) -> tuple[dict[str, Any], str]:
+    file = str(story.force.folder / "plan.yaml")
+    said = ("--under", "MOPI", "--by", "R. Keeper", "--out", file)
+    return story.answer(PLANNED, "dispose", "plan", *wanted, *said), file
+
+
+def test_a_person_who_is_due_goes_under_all_ids(tmp_path, monkeypatch):
+    """R31: to plan the id that stands for the others would leave the others in the vault."""
+    story = Told(tmp_path, monkeypatch)
+    two_old_crimes(story)
+    plan, file = planned(story, "--due", "2026-06-15")
+    lines = {line["id"]: line for line in plan["lines"]}
+    assert set(lines) == {*OTHER_IDS, "BOB", "R-1", "R-2"}
+    assert all(line["judged"] for line in lines.values())
+    assert lines["ANN"]["rule"] == lines["ZED"]["rule"]
+    assert lines["ZED"]["rule"].startswith("retention rule group-3: due 2016-02-05;")
+    story.answer(CARRIED, "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Second")
+    assert names_in_vault(story.force.reopened()) == set()
+
+
+@pytest.mark.parametrize("wanted", [("--nominal", "ANN", "--reason", "mopi-review"), ("--due", "2026-06-15")])
+def test_what_comes_in_about_one_id_of_a_person_comes_in_about_the_person(tmp_path, monkeypatch, wanted):
+    story = Told(tmp_path, monkeypatch)
+    two_old_crimes(story)
+    _, file = planned(story, *wanted)
+    story.month("07", old("R-9", "ZED", "CAT", day="2026-06-16"))
+    told = story.run("2026-07-02T10:00", "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Two")
+    assert told.exit_code == 6, told.output
+    assert "plan is out of date: since it was made, something came in about" in " ".join(told.stderr.split())
+    assert {*OTHER_IDS} < names_in_vault(story.force.reopened())
+
+
+@pytest.mark.parametrize(("ordered", "judged"), [((), True), (("--record", "CONNECT", "R-1"), False)])
+def test_a_record_whose_suspect_offends_again_is_not_due_any_more(tmp_path, monkeypatch, ordered, judged):
+    """Nothing came in about the record itself: the rules are asked again, but not of what somebody ordered."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ANN:victim", day="2024-01-05"))
+    plan, file = planned(story, "--due", "2026-06-15", *ordered, *(("--reason", "mopi-review") if ordered else ()))
+    assert [(line["id"], line.get("judged", False)) for line in plan["lines"]] == [("BOB", True), ("R-1", judged)]
+    story.month("07", old("R-9", "ANN", "CAT", day="2026-06-16"))
+    told = story.run("2026-07-02T10:00", "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Two")
+    assert told.exit_code == 6, told.output
+    kept = 1 + judged  # BOB stays as long as a record that he is in
+    words = f"of its 2 lines the retention rules would now keep {kept}, or leave them to a review; make the plan again"
+    assert words in " ".join(told.stderr.split())
+    assert "R-1" in names_in_vault(story.force.reopened())
+
+
 # ---- what becomes of a link ------------------------------------------------------------------------------------------
 
 
