@@ -2,7 +2,8 @@
 
 A plan decides, line by line, what goes and what stays and by which rule; carrying it out decides nothing new. It is
 worked out again first, and a plan that would now come out differently is refused. What a hold reaches is not destroyed
-but restricted: out of every view until the last hold ends, and then it goes by itself.
+but restricted: out of every view until the last hold ends, and then it goes by itself; unless something came in about
+it meanwhile, or a review kept it: then it stays as it is, and a person decides.
 
 The order of a disposal: the files that say what it reaches; the log entry, from which on nobody is shown what is gone;
 the secrets; the dead rows in the files; the copies; the check; the certificate. Each step, found undone, is finished by
@@ -300,17 +301,17 @@ def carry_out(
             "on": on, "by": by, "under": made.under, "disposal": entry_id(), "approved_by": approved_by,
             "reason": made.reason, "plan": seal,
         }  # fmt: skip
-        restricted: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+        restricted: dict[tuple[tuple[str, ...], bool], list[tuple[str, int]]] = {}
         going = []
         for line, token in zip(made.lines, tokens.tolist(), strict=True):
             if line.outcome == DISPOSE:
                 going.append((line.request.what, token))
             elif line.outcome == RESTRICT:
-                restricted.setdefault(line.holds, []).append((line.request.what, token))
+                restricted.setdefault((line.holds, line.judged), []).append((line.request.what, token))
         archive.sweep()  # of a build at work: it rests on what is about to go
         acts: list[entries.Act] = []
-        for holds, subjects in sorted(restricted.items()):
-            acts += _restricted(subjects, holds, said, first=len(acts) + 1)
+        for (holds, by_rules), subjects in sorted(restricted.items()):
+            acts += _restricted(subjects, holds, said | {"judged": int(by_rules)}, first=len(acts) + 1)
         if going:
             acts += _disposed(archive, going, said, params, table, report)
         archive.append(*acts)
@@ -362,7 +363,8 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
     _certify_all(archive, on, by, report)
     done: list[Outcome] = []
     waiting = _waiting(archive)
-    for subjects, act in _released(archive, waiting):
+    free, doubted = _released(archive, params, waiting, on)
+    for subjects, act in free:
         said = {  # by the two who decided it: whoever released the hold may be the one who approved
             "on": on, "by": act.by, "under": act.under, "disposal": entry_id(), "approved_by": act.approved_by,
             "reason": act.reason, "plan": act.plan,
@@ -372,7 +374,7 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
         settle(archive, params)
         _certify_all(archive, on, by, report)
         done.append(_outcome(archive, archive.history.disposals[-1]))
-    if acts := _held_since(archive, waiting, on):
+    if acts := _restricted_anew(archive, waiting, doubted, on):
         archive.append(*acts)
     return done
 
@@ -535,29 +537,43 @@ def _waiting(archive: Archive) -> list[tuple[str, int, tuple[str, ...]]]:
 
 
 def _released(
-    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]]
-) -> list[tuple[list[tuple[str, int]], entries.Restricted]]:
-    """What is restricted and no longer held, by the plan that asked for it."""
-    restricted = archive.history.restricted
+    archive: Archive, params: Params, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str
+) -> tuple[list[tuple[list[tuple[str, int]], entries.Restricted]], set[int]]:
+    """What is restricted and no longer held, by the plan that asked for it; and tokens of what does not go by itself.
+
+    The plan's two people did not know what came in since, or that a review would keep it, and the rules may judge
+    otherwise by now.
+    """
+    restricted, known = archive.history.restricted, archive.history.known
+    free = [(what, token) for what, token, holds in waiting if not holds and restricted[token].holds]
+    doubted: set[int] = set()
+    for seen in {known[token] for _, token in free}:
+        alike = np.array([token for _, token in free if known[token] == seen])
+        doubted.update(_known_since(archive, alike, *seen).tolist())
+    judged = [(what, token) for what, token in free if restricted[token].judged]
+    doubted |= {token for _, token in judged} - set(_disposable(archive, params, judged, on, restricted=True).tolist())
     plans: dict[str, tuple[list[tuple[str, int]], entries.Restricted]] = {}
-    for what, token, holds in waiting:
-        if not holds:
+    for what, token in free:
+        if token not in doubted:
             plans.setdefault(restricted[token].plan, ([], restricted[token]))[0].append((what, token))
-    return [plans[seal] for seal in sorted(plans)]
+    return [plans[seal] for seal in sorted(plans)], doubted
 
 
-def _held_since(archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str) -> list[entries.Act]:
-    """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it."""
+def _restricted_anew(
+    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], doubted: Collection[int], on: str
+) -> list[entries.Act]:
+    """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it; or
+    none does, and a person has to decide."""
     more: dict[tuple[entries.Restricted, tuple[str, ...]], list[tuple[str, int]]] = {}
     for what, token, holds in waiting:
         act = archive.history.restricted.get(token)
-        if act and not {held.hold for held in act.holds}.issuperset(holds):
+        if act and (token in doubted or not {held.hold for held in act.holds}.issuperset(holds)):
             more.setdefault((act, holds), []).append((what, token))
     acts: list[entries.Act] = []
     for (act, holds), subjects in more.items():
         said = {
             "on": on, "by": act.by, "under": act.under, "disposal": act.disposal, "approved_by": act.approved_by,
-            "reason": act.reason, "plan": act.plan,
+            "reason": act.reason, "plan": act.plan, "judged": act.judged,
         }  # fmt: skip
         acts += _restricted(subjects, holds, said, first=len(acts) + 1)
     return acts
@@ -586,11 +602,14 @@ def _known_since(archive: Archive, tokens: np.ndarray, extracts: int, reviews: i
     return tokens[rows.among(same.canonical(tokens), np.unique(same.canonical(known)))]
 
 
-def _disposable(archive: Archive, params: Params, subjects: Sequence[tuple[str, int]], on: str) -> np.ndarray:
+def _disposable(
+    archive: Archive, params: Params, subjects: Sequence[tuple[str, int]], on: str, *, restricted: bool = False
+) -> np.ndarray:
     """Those of these subjects that the retention rules dispose of by themselves, as they judge by now."""
     if not subjects:
         return np.zeros(0, np.int64)
-    return reviewing.disposable(archive, params, *(_of(subjects, what) for what in DISPOSABLE), on=holding.today(on))
+    nominals, records = (_of(subjects, what) for what in DISPOSABLE)
+    return reviewing.disposable(archive, params, nominals, records, on=holding.today(on), restricted=restricted)
 
 
 def _of(subjects: Iterable[tuple[str, int]], wanted: str) -> np.ndarray:

@@ -1,9 +1,10 @@
 """What is due for review or disposal in an archive, and the reviews that keep some of it (R40).
 
 The facts are the sources' rows as they stand now: the newest version of each record, and what was withdrawn since, for
-past builds still hold it. What was disposed of or is restricted is not asked about any more. The rules are in
-`retention`. An earlier review moves the day to the one it named, and counts for a person only when it, or others beside
-it, kept all of their ids.
+past builds still hold it. What was disposed of or is restricted is not asked about any more; but what would have gone
+with its last hold, had nothing come in about it since, waits for a review. The rules are in `retention`. An earlier
+review moves the day to the one it named, and counts for a person only when it, or others beside it, kept all of their
+ids.
 
 Refused: a reason that params do not name, a next review that has passed or is further off than params allow, and a
 subject that is not held. A review goes into the log as tokens, a code and a day; nothing that was weighed is kept.
@@ -57,6 +58,29 @@ class Subject:
         return Missing(
             f"no {self.what} of that id is held: it was never received, has been disposed of, or is restricted"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something restricted that no hold keeps and that does not go by itself: a person decides."""
+
+    subject: Subject
+    since: str  # the instant at which that was found
+    next_review: str  # as a review since its restriction said; "" without one
+
+
+def waiting(archive: Archive) -> list[Waiting]:
+    """What is restricted and waits for a review, by subject."""
+    history = archive.history
+    tokens = sorted(token for token, act in history.restricted.items() if not act.holds)
+    found = []
+    for token, key in zip(tokens, archive.vault.keys(np.array(tokens, np.int64)).to_pylist(), strict=True):
+        kind, *parts = key.split("\x1f")
+        subject = Subject("nominal", "", parts[0]) if kind == "n" else Subject("record", *parts)
+        reviews = history.reviews[history.known[token][1] :]
+        days = [act.next_review for act in reviews if token in unpacked(act.nominals) + unpacked(act.records)]
+        found.append(Waiting(subject, history.restricted[token].on, days[-1] if days else ""))
+    return sorted(found, key=lambda each: (each.subject.what, each.subject.system, each.subject.id))
 
 
 class Register:
@@ -168,6 +192,8 @@ def retain(
 ) -> Reviewed:
     """Log that `subject`, with all ids of a person, was reviewed and kept; it is due again on the day `next_review`.
 
+    What is restricted may be kept too: it stays out of view, and is not disposed of when its last hold ends.
+
     Raises Malformed, Refused or Missing, as the module says.
     """
     rules = params.retention.reviews
@@ -183,7 +209,7 @@ def retain(
             f"next review is too far off: found {next_review}; params allow {rules.longest_years} years, to {last}"
         )
     with archive.writing():
-        held = _Held(archive)
+        held = _Held(archive, restricted=True)
         if not held.has(subject):
             raise subject.missing()
         nominals, records = _tokens(archive, subject)

@@ -16,7 +16,7 @@ from force import HARM, PARAMS, ROOT, SYSTEMS, Force, record, write_extract
 from test_builds import links_proved, ruled
 from test_disposal_model import bare, shown
 
-from provenance import disposal, extracts, holding, receiving, verify
+from provenance import disposal, extracts, holding, receiving, reviewing, verify
 from provenance.cli import main
 from provenance.disposal import Line, Request
 from provenance.errors import Conflict, Malformed, Missing, Refused
@@ -718,6 +718,87 @@ def test_a_link_none_of_whose_records_is_in_view_is_restricted_and_not_reduced(f
     assert force.as_of(AFTER[1], case="24/0001").restricted_rows == 0  # that build never had them
 
 
+NEWS = [record("R-9", "ANN", "CAT", recorded_at="2026-01-13T00:00:00Z")]
+
+
+def kept_by_review(force: Force) -> None:
+    reviewing.retain(
+        force.archive, PARAMS, reviewing.Subject("nominal", "", "ANN"), reason="serious-harm",
+        next_review="2026-09-01", on=WEEK[1], by="R. Viewer", under="APP",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happens", "next_review"),
+    [
+        (lambda force: week(force, 1, *NEWS), ""),  # she offends again
+        (lambda force: week(force, 1, record("R-9", "ANN-2", "CAT", recorded_at="2026-01-13T00:00:00Z")), ""),
+        (kept_by_review, "2026-09-01"),
+    ],
+)
+def test_whoever_was_restricted_does_not_go_by_herself_with_what_came_in_about_her_since(force, happens, next_review):
+    week(force, 0, record("R-1", "ANN", "BOB"), merges=[merged("ANN-2", "ANN")])
+    hold = place(force, "24/0001", nominals=["ANN"])
+    force.dispose("ANN", "ANN-2", on=AFTER[0], reason="mopi-clear-period")
+    happens(force)
+    second = place(force, "24/0002", nominals=["BOB"], on=AFTER[1])
+    force.finish(on=AFTER[1])  # which says the restriction again, and does not make what is known older
+    assert release(force, hold, AFTER[2]) == release(force, second, AFTER[2]) == []
+    force.reopened()
+    assert {"ANN", "ANN-2"} < names_in_vault(force)
+    assert [(w.subject.id, w.since, w.next_review) for w in reviewing.waiting(force.archive)] == [
+        ("ANN", AFTER[2], next_review), ("ANN-2", AFTER[2], next_review),
+    ]  # fmt: skip
+    assert "ANN" not in str(force.as_of(AFTER[0]).answer())
+    size = force.archive.log.size
+    assert (force.finish(on=AFTER[2]), force.archive.log.size) == ([], size)  # nothing new, so nothing is said
+    third = place(force, "24/0003", nominals=["ANN"], on=AFTER[2])
+    force.finish(on=AFTER[2])
+    assert reviewing.waiting(force.archive) == []
+    assert release(force, third, AFTER[2]) == []
+    assert len(reviewing.waiting(force.archive)) == 2
+    (done,) = force.dispose("ANN", "ANN-2", on=AFTER[2])  # by two who know
+    assert (done.nominals, reviewing.waiting(force.archive)) == (2, [])
+
+
+def test_a_review_may_keep_what_is_restricted_already_and_waits(force):
+    week(force, 0, record("R-1", "ANN", "BOB"))
+    hold = place(force, "24/0001", nominals=["ANN"])
+    force.dispose("ANN", on=AFTER[0])
+    week(force, 1, *NEWS)
+    release(force, hold, AFTER[1])
+    kept_by_review(force)
+    (waits,) = reviewing.waiting(force.archive)
+    assert (waits.subject.id, waits.next_review) == ("ANN", "2026-09-01")
+
+
+def test_a_record_that_was_due_and_is_restricted_is_judged_again_when_its_hold_ends(tmp_path, monkeypatch):
+    """Its suspect offends again meanwhile: nothing came in about the record, and it is not due any more."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ANN:victim", day="2024-01-05"))
+    hold = story.answer(
+        HELD, "hold", "add", "--case", "24/0113", "--basis", "litigation", "--record", "CONNECT", "R-1",
+        "--review-on", "2026-09-01", "--by", "D. Officer", "--under", "CPIA 1996 s.23",
+    )["hold"]  # fmt: skip
+    _, file = planned(story, "--due", "2026-06-15")
+    story.answer(CARRIED, "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Second")
+    story.month("07", old("R-9", "ANN", "CAT", day="2026-06-16"))
+    goes = ("hold", "release", hold, "--reason", "decided", "--by", "D. Officer", "--under", "CPIA")
+    told = story.run(RELEASED, *goes)
+    words = "2 that waited for it stay restricted, since something came in about them or a review kept them"
+    assert words in " ".join(told.stdout.split())
+    assert {"R-1", "BOB"} < names_in_vault(story.force.reopened())
+    due = story.answer(RELEASED, "review", "due")
+    assert [(x["what"], x["system"], x["id"], x["since"], x["next_review"]) for x in due["restricted"]] == [
+        ("nominal", "", "BOB", RELEASED, ""), ("record", "CONNECT", "R-1", RELEASED, ""),
+    ]  # fmt: skip
+    shown = story.run(RELEASED, "review", "due").stdout
+    assert "Restricted, no longer held: a person decides" in shown
+    assert "CONNECT R-1" in shown
+    assert story.answer(RELEASED, "dispose", "list")["for_review"] == 2
+    assert "2 of them no hold keeps any more" in " ".join(story.run(RELEASED, "dispose", "list").stdout.split())
+
+
 def test_restricted_material_stays_restricted_when_its_source_sends_it_again(force):
     week(force, 0, record("R-1", "ANN", "BOB"), record("R-2", "BOB", "CAT"))
     hold = place(force, "24/0001", records=[("CONNECT", "R-1")])
@@ -728,6 +809,9 @@ def test_restricted_material_stays_restricted_when_its_source_sends_it_again(for
     release(force, hold, AFTER[1])
     week(force, 2, record("R-2", "BOB", "CAT"), mode="full")
     assert force.pairs(AFTER[2]) == {("BOB", "CAT"): ["R-2"]}
+    # Who decided that it go did not know that CAT was harmed: somebody has to decide again.
+    assert [each.subject.id for each in reviewing.waiting(force.archive)] == ["R-1"]
+    force.dispose("CONNECT R-1", on=AFTER[2])
     assert names_in_vault(force) == {"ANN", "BOB", "CAT", "R-2"}
 
 

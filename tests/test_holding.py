@@ -795,7 +795,7 @@ def test_release_as_json(shop, monkeypatch):
     other = ("--by", "A. Nother", "--under", "review")
     assert json.loads(done(shop, "release", hold, "--reason", "placed-in-error", *other, "--json")) == {
         "hold": hold, "case": "24/0113", "released_on": "2026-01-26T12:00:00Z",
-        "disposed": [{"certificate": "00ff00ff00ff00ff", "nominals": 1, "records": 2}],
+        "disposed": [{"certificate": "00ff00ff00ff00ff", "nominals": 1, "records": 2}], "for_review": 0,
     }  # fmt: skip
 
 

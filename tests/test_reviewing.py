@@ -201,7 +201,7 @@ def test_what_is_restricted_is_not_asked_about(force):
     force.archive.append(
         entries.Restricted(
             **SAID, disposal="0" * 16, part=1, nominals="", records=entries.packed([token]), approved_by="A. Jones",
-            reason="mopi-clear-period", plan="0" * 64, holds=(entries.HoldRef(hold="1" * 16),),
+            reason="mopi-clear-period", plan="0" * 64, judged=0, holds=(entries.HoldRef(hold="1" * 16),),
         )
     )  # fmt: skip
     found = lines(force)

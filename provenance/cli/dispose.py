@@ -169,6 +169,7 @@ def list_(door: Door, as_json: bool) -> None:
 
     with door.archive() as archive:
         disposals, restricted = archive.history.disposals, archive.history.restricted
+        doubted = sum(not act.holds for act in restricted.values())
         if as_json:
             said = [
                 {
@@ -184,7 +185,7 @@ def list_(door: Door, as_json: bool) -> None:
                 }
                 for d in disposals
             ]
-            emit_json({"disposals": said, "restricted": len(restricted)})
+            emit_json({"disposals": said, "restricted": len(restricted), "for_review": doubted})
             return
         out = console()
         for d in disposals:
@@ -198,6 +199,11 @@ def list_(door: Door, as_json: bool) -> None:
             f"{several(len(disposals), 'disposal')}. Restricted in its place, because a case needs them: "
             f"{len(restricted):,}."
         )
+        if doubted:
+            out.print(
+                f"{doubted:,} of them no hold keeps any more, and a person decides about them: `provenance review due` "
+                "lists them."
+            )
 
 
 def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
