@@ -206,7 +206,17 @@ def _decided(
 
 
 def write(archive: Archive, made: Plan, path: Path) -> None:
-    """Write a plan for a second person to read. Raises Conflict where a file stands already."""
+    """Write a plan for a second person to read.
+
+    Raises Conflict where a file stands already, and Malformed for a place in the archive's folder or its keys': what
+    lies there goes into git and backups, which would remember the names for good.
+    """
+    real = path.resolve()  # by way of symbolic links too
+    for folder, what in ((archive.root, "the archive's folder"), (archive.keys, "the folder of its keys")):
+        if folder.resolve() in real.parents:
+            raise Malformed(
+                f"plan file {path.name} would lie in {what}, whose copies are kept: wanted a place outside of it"
+            )
     if path.exists():
         raise Conflict(f"plan file {path.name} is there already: wanted a new name")
     content = made.content() | {"seal": _seal(archive, made)}

@@ -183,6 +183,18 @@ def test_a_snapshot_kept_in_a_notebook_shows_nothing_that_another_process_took_a
     reader.close()
 
 
+@pytest.mark.parametrize("place", ["root", "root/audit_reports", "keys", "link", "link/audit_reports", "root/../force"])
+def test_a_plan_does_not_lie_where_git_and_backups_would_keep_the_names(force, place):
+    (force.folder / "link").symlink_to(force.root)
+    first, _, rest = place.partition("/")
+    folder = {"root": force.root, "keys": force.keys, "link": force.folder / "link"}[first] / rest
+    plan = force.plan("N-2", on=PLANNED)
+    with pytest.raises(Malformed, match=r"^plan file plan\.yaml would lie in the .*: wanted a place outside"):
+        disposal.write(force.archive, plan, folder / "plan.yaml")
+    assert not (folder / "plan.yaml").exists()
+    disposal.write(force.archive, plan, force.folder / "plan.yaml")
+
+
 def test_a_plan_shows_a_turned_id_as_what_it_is(force):
     """Right-to-left marks would show the second person another id than the one that goes."""
     plan = force.plan("N-\u202e2", "N-2", on=PLANNED)
