@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 import pytest
-from force import HARM, PARAMS, Force, record, write_extract
+from force import HARM, PARAMS, SYSTEMS, Force, record, write_extract
 
-from provenance import asof, disposal, holding, reviewing, rows, vault
+from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Refused, Tampered
 
@@ -162,6 +162,21 @@ def test_a_clock_that_is_ahead_for_once_does_not_make_the_archive_forget_whom_it
     write_extract(folder, [ahead], cut_off="2026-03-01T12:00:00Z", mode="delta")
     force.take(folder, on="2099-01-01T00:00:00Z")
     assert came_back(force) == 1
+
+
+def test_by_a_clock_that_is_ahead_nobody_comes_back_in_the_same_extract(force):
+    force.dispose("N-2", on=PLANNED)
+    folder = force.folder / "ahead"
+    back = record("R-9", "N-2", "N-3", recorded_at="2026-03-02T00:00:00Z")
+    write_extract(folder, [back], cut_off="2026-03-02T00:00:00Z", mode="delta")
+    assert force.take(folder, on="2099-01-01T00:00:00Z").returned == 1
+    assert not force.archive.vault.tokens(vault.nominal_keys(pa.array(["N-2"]))).any()
+    # Nor where the rows were read without asking.
+    extract = extracts.read(folder, systems=SYSTEMS)
+    with pytest.raises(Refused, match="brings back 1 nominals or records that were disposed of"):
+        receiving.receive(
+            force.archive, extract, on="2099-01-01T00:00:00Z", by="tests", under="a story", max_rejects_percent=1
+        )
 
 
 @pytest.mark.parametrize("is_held", [True, False])
