@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import holds, identity, moments, rows, vault
+from provenance import holds, identity, moments, rows, staff, vault
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Happening, Held, NetworkScope, Progressed, Released, packed
 from provenance.errors import Conflict, Malformed, Missing, Refused, shape
@@ -134,8 +134,11 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
                 f"hold {hold} is not superseded: wanted a standing hold of case {held.case} of all it names, under "
                 f"basis {held.basis} or one that keeps as long, with all {len(held.events)} of its events"
             )
-        if reason == "placed-in-error" and by == held.by:
-            raise Refused(f"hold {hold} was placed by the person who calls it an error: wanted the word of another")
+        if reason == "placed-in-error" and staff.is_same(by, held.by):
+            raise Refused(
+                f"hold {hold} was placed by the person who calls it an error: wanted the word of another, in a name "
+                "with letters of one script"
+            )
         archive.append(
             Released(on=on, by=by, under=under, hold=hold, earliest=earliest.day if earliest else "", reason=reason)
         )

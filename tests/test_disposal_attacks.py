@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from force import HARM, PARAMS, SYSTEMS, Force, record, write_extract
 
-from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, vault
+from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, staff, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Refused, Tampered
 
@@ -84,13 +84,34 @@ def test_a_review_that_keeps_somebody_stops_an_older_plan(force):
 
 
 @pytest.mark.parametrize(
-    "approver", ["A. Clerk\u200b", "\u202eA. Clerk", "a clerk", "Ａ．ＣＬＥＲＫ", ".", " ", "\u2060"]
-)
+    "approver",
+    [
+        "A. Clerk\u200b", "\u202eA. Clerk", "a clerk", "Ａ．ＣＬＥＲＫ", ".", " ", "\u2060",
+        "\u0410. Clerk", "\u13aa. Clerk", "B. Smith\u0430",  # a letter of another script among Latin ones
+    ],
+)  # fmt: skip
 def test_a_second_person_differs_in_more_than_what_does_not_show(force, approver):
     plan = force.plan("N-2", on=PLANNED)
     with pytest.raises(Refused, match="disposal needs a second person"):
         disposal.carry_out(force.archive, plan, PARAMS, HARM, on=LATER, by="A. Clerk", approved_by=approver)
     assert not force.archive.history.disposals
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("АНТОН", "AHTOH"), ("Ρ. Τ.", "P. T."), ("A. Clerk", "А. Clerk"), ("Ꭺ. Clerk", "B. Other")],
+)
+def test_letters_that_look_alike_make_no_other_person(one, other):
+    assert staff.is_same(one, other)
+    assert staff.is_same(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("André", "Andre"), ("Антон", "Иван"), ("山田 はなこ", "山田 タロウ"), ("PC 7", "PC 71")]
+)
+def test_names_that_a_reader_tells_apart_are_two(one, other):
+    assert not staff.is_same(one, other)
+    assert staff.is_same(one, one.upper())
 
 
 @pytest.mark.parametrize("ends", [True, False])

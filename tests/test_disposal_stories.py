@@ -967,7 +967,8 @@ def test_who_approves_is_somebody_else_however_they_spell_it(steady, by, approve
     with pytest.raises(Refused) as refused:
         disposal.carry_out(steady.archive, plan, PARAMS, HARM, on=AFTER[0], by=by, approved_by=approved_by)
     assert str(refused.value) == (
-        "disposal needs a second person: who approves it is neither who asked for it nor who carries it out"
+        "disposal needs a second person: who approves it is neither who asked for it nor who carries it out, and each "
+        "name has letters of one script"
     )
 
 

@@ -333,10 +333,11 @@ def test_an_inquiry_ends_by_decision_and_a_criminal_case_does_not(force):
     assert act.earliest == ""
 
 
-def test_a_mistake_is_the_word_of_another_person(force):
+@pytest.mark.parametrize("name", ["D. Officer", "d officer", "D. Officer ", "Ｄ. Officer", "D. \u041efficer", "."])
+def test_a_mistake_is_the_word_of_another_person(force, name):
     hold = place(force, nominals=["ANN"], events=[TRIAL])
     with pytest.raises(Refused, match=f"hold {hold.id} was placed by the person who calls it an error"):
-        holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **WHO)
+        holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **(WHO | {"by": name}))
     assert not holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **ANOTHER).stands
 
 
