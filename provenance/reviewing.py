@@ -213,6 +213,16 @@ def retain(
         if not held.has(subject):
             raise subject.missing()
         nominals, records = _tokens(archive, subject)
+        if subject.what == "nominal":
+            held.narrow(nominals, records)
+            facts, people = held.facts(lambda *_: None)
+            row = int(np.searchsorted(people, held.ids.canonical(nominals)[0]))
+            until = Judgement(facts, params, on=day).keep_until(row)
+            if until and next_review > until:
+                raise Refused(
+                    f"next review is after the age up to which this person is kept: found {next_review}, wanted a day "
+                    f"no later than {until}"
+                )
         act = Reviewed(
             on=on,
             by=by,
