@@ -353,6 +353,17 @@ def is_unsettled(archive: Archive) -> bool:
     return archive.vault.disposals < len(archive.history.disposals)
 
 
+def is_waiting(archive: Archive) -> bool:
+    """Whether something restricted waits for no hold any more: the release of its last one was cut off.
+
+    From the log alone, since it is asked at each opening. Once `finish` has looked, whatever stays restricted is logged
+    with a hold that stands, or with none because a person decides.
+    """
+    standing = {hold.id for hold in archive.history.holds.values() if hold.stands}
+    acts = {id(act): act for act in archive.history.restricted.values()}.values()
+    return any(act.holds and standing.isdisjoint(ref.hold for ref in act.holds) for act in acts)
+
+
 def settle(archive: Archive, params: Params) -> None:
     """Destroy the secrets that the log disposed of, where the vault still has them. Only for a writer."""
     if not is_unsettled(archive):

@@ -750,6 +750,7 @@ def test_whoever_was_restricted_does_not_go_by_herself_with_what_came_in_about_h
         ("ANN", AFTER[2], next_review), ("ANN-2", AFTER[2], next_review),
     ]  # fmt: skip
     assert "ANN" not in str(force.as_of(AFTER[0]).answer())
+    assert not disposal.is_waiting(force.archive)
     size = force.archive.log.size
     assert (force.finish(on=AFTER[2]), force.archive.log.size) == ([], size)  # nothing new, so nothing is said
     third = place(force, "24/0003", nominals=["ANN"], on=AFTER[2])
@@ -759,6 +760,23 @@ def test_whoever_was_restricted_does_not_go_by_herself_with_what_came_in_about_h
     assert len(reviewing.waiting(force.archive)) == 2
     (done,) = force.dispose("ANN", "ANN-2", on=AFTER[2])  # by two who know
     assert (done.nominals, reviewing.waiting(force.archive)) == (2, [])
+
+
+def test_what_waited_goes_when_the_archive_is_opened_after_a_release_was_cut_off(tmp_path, monkeypatch):
+    """R39: the release is in the log, and the machine stopped before what waited for it was disposed of."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB", day="2026-01-05"))
+    force = story.force
+    hold = place(force, "24/0001", nominals=["ANN"], on=HELD)
+    force.dispose("ANN", on=CARRIED)
+    assert not disposal.is_waiting(force.archive)
+    holding.release(force.archive, PARAMS, hold.id, reason="decided", on=RELEASED, by="D. Officer", under="Act")
+    assert disposal.is_waiting(force.archive)
+    story.answer(RELEASED, "asof", MONTHS["03"])
+    force.reopened()
+    assert "ANN" not in names_in_vault(force)
+    assert force.archive.history.disposals[0].certified
+    assert not disposal.is_waiting(force.archive)
 
 
 def test_a_review_may_keep_what_is_restricted_already_and_waits(force):
