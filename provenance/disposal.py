@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -169,17 +168,17 @@ def plan(
     wanted = sorted(set(requests))
     if not wanted:
         raise Malformed("disposal plan has nothing in it: wanted at least one nominal or record")
-    if any(_is_word(request.id, under) for request in wanted):
+    if any(holding.is_word(request.id, text) for request in wanted for text in (under, by)):
         raise Malformed(
-            "disposal authority has an id in it that is to be disposed of: the log keeps these words for good, "
-            "wanted others"
+            "disposal authority has an id in it that is to be disposed of, or the name of who asks has: the log keeps "
+            "these words for good, wanted others"
         )
     tokens = _tokens(archive, wanted)
     by_hand = f"ordered by hand, for the reason {reason}: {params.retention.disposal_reasons[reason]}"
     decided = _decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {}))
     lines = tuple(dataclasses.replace(line, judged=line.request in judged) for line in decided)
     going = tokens[[line.outcome == DISPOSE for line in lines]]
-    stays, effects = tuple(_stays(archive, going)), _effects(archive, lines, going)
+    stays, effects = (*_stays(archive, going), *_said_before(archive, wanted)), _effects(archive, lines, going)
     seen = _seen(archive)
     return Plan(archive.name, on, by, under, reason, lines, stays, effects, seen, draw(16).hex())
 
@@ -308,6 +307,7 @@ def carry_out(
                 f"plan is out of date: of its {len(asked)} lines the retention rules would now keep {since}, or leave "
                 "them to a review; make the plan again"
             )
+        holding.unnamed(archive, tokens[tokens > 0].tolist(), by, approved_by, made.under)
         said = {
             "on": on, "by": by, "under": made.under, "disposal": entry_id(), "approved_by": approved_by,
             "reason": made.reason, "plan": seal,
@@ -669,6 +669,29 @@ def _stays(archive: Archive, going: np.ndarray) -> Iterable[str]:
         )
 
 
+def _said_before(archive: Archive, requests: Sequence[Request]) -> Iterable[str]:
+    """What the log, which forgets nothing, already says of them by name."""
+    texts = {
+        getattr(act, name) for act in archive.catalogue.acts(list(_WORDED)) for name in _WORDED[type(act).__name__]
+    }
+    if named := sum(any(holding.is_word(request.id, text) for text in texts) for request in requests):
+        yield (
+            f"{_number(named, 'id')} asked for here stands in words that somebody logged (a case, an authority, a "
+            "name): the log keeps them for good"
+        )
+
+
+_WORDED = {
+    "Held": ("case", "by", "under"),
+    "Progressed": ("by", "under"),
+    "Released": ("by", "under"),
+    "Reviewed": ("by", "under"),
+    "Restricted": ("by", "under", "approved_by"),
+    "Disposed": ("by", "under", "approved_by"),
+    "Confirmed": ("by", "under", "reason"),
+}
+
+
 def _effects(archive: Archive, lines: Sequence[Line], going: np.ndarray) -> dict[str, Any]:
     dying = {name: archive.index(name).reached(going) for name in TABLES}
     link = archive.index("link")
@@ -711,7 +734,3 @@ def _counted(fates: Mapping[str, pa.Table], fate: int) -> tuple[certificates.Tab
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _is_word(id: str, text: str) -> bool:
-    return id in text and re.search(rf"(?<!\w){re.escape(id)}(?!\w)", text) is not None

@@ -25,7 +25,7 @@ from provenance import identity, moments, retention, rows, selection, vault
 from provenance.archive import Archive
 from provenance.entries import Reviewed, packed, unpacked
 from provenance.errors import Malformed, Missing, Refused, shape
-from provenance.holding import today
+from provenance.holding import today, unnamed
 from provenance.params import Params
 from provenance.retention import Facts, Judgement
 
@@ -223,6 +223,7 @@ def retain(
                     f"next review is after the age up to which this person is kept: found {next_review}, wanted a day "
                     f"no later than {until}"
                 )
+        unnamed(archive, [*held.ids.members(nominals).tolist(), *records.tolist()], by, under)
         act = Reviewed(
             on=on,
             by=by,

@@ -171,6 +171,43 @@ def test_the_authority_does_not_repeat_the_id_for_good(force, under):
     assert disposal.plan(force.archive, PARAMS, HARM, wanted, under="order N-21, see IN-2 too", **said).lines
 
 
+@pytest.mark.parametrize("name", ["case", "by", "under"])
+def test_no_words_of_an_act_repeat_an_id_that_it_is_about(force, name):
+    words = {"case": "24/0113", "by": "R. Keeper", "under": "APP"} | {name: "letter on n-2"}
+    said = {"on": PLANNED, **words}
+    scope = {"basis": DECIDED, "nominals": ["N-2"], "review_on": "2026-04-01"}
+    size = force.archive.log.size
+    with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+        holding.place(force.archive, PARAMS, **scope, **said)
+    del said["case"]
+    if name != "case":
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            reviewing.retain(
+                force.archive, PARAMS, reviewing.Subject("nominal", "", "N-2"), reason="serious-harm",
+                next_review="2026-12-01", **said,
+            )  # fmt: skip
+        plan = force.plan("N-2", on=PLANNED)
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            disposal.carry_out(force.archive, plan, PARAMS, HARM, on=PLANNED, by="clerk of N-2", approved_by="S. Two")
+        wanted = [disposal.Request("nominal", "", "N-2")]
+        with pytest.raises(Malformed, match="disposal authority has an id in it"):
+            disposal.plan(force.archive, PARAMS, HARM, wanted, reason="mopi-review", **said)
+        assert force.archive.log.size == size
+        hold = held(force, "N-2")
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            holding.release(force.archive, PARAMS, hold, reason="decided", **said)
+
+
+def test_a_plan_says_that_words_logged_before_repeat_an_id(force):
+    holding.place(
+        force.archive, PARAMS, case="about n-2", basis=DECIDED, nominals=["N-3"], review_on="2026-04-01", on=PLANNED,
+        by="R. Keeper", under="CPIA 1996",
+    )  # fmt: skip
+    words = "1 id asked for here stands in words that somebody logged"
+    assert any(line.startswith(words) for line in force.plan("N-2", on=PLANNED).stays)
+    assert not any("somebody logged" in line for line in force.plan("N-1", on=PLANNED).stays)
+
+
 def test_by_a_clock_that_was_set_back_what_is_gone_is_recognised_as_long_as_ever(force):
     force.dispose("N-2", on="1980-01-01T00:00:00Z")  # as SOURCE_DATE_EPOCH is in some shells
     assert came_back(force) == 1
