@@ -77,34 +77,39 @@ def as_markdown(found: Sequence[Figure]) -> str:
     lines = ["| figure | ours | wanted | | best peer | ratio |", "| --- | ---: | ---: | --- | --- | ---: |"]
     for figure in found:
         wanted, best = figure.wanted, figure.best
-        beside = (
-            f"{best[0]} {_number(best[1])} {wanted.unit} | {figure.ours / best[1]:.2g}" if best else "none has it | "
+        cells = [wanted.name, f"{_number(figure.ours)} {wanted.unit}", f"{_number(wanted.most)} {wanted.unit}"]
+        cells.append("met" if figure.is_met else "**missed**")
+        cells += (
+            [f"{best[0]} {_number(best[1])} {wanted.unit}", f"{figure.ours / best[1]:.2g}"] if best else ["none", ""]
         )
-        verdict = "met" if figure.is_met else "**missed**"
-        lines.append(
-            f"| {wanted.name} | {_number(figure.ours)} {wanted.unit} | {_number(wanted.most)} {wanted.unit} | {verdict} "
-            f"| {beside} |"
-        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def write(docs: Path, found: Sequence[Figure], table: str, machine: Mapping[str, Any]) -> None:
     """Write `benchmarks.md` and its plot."""
     plot(docs / "benchmarks.svg", found)
-    (docs / "benchmarks.md").write_text(
-        "# Speed and size, beside what people would use instead\n\n"
-        "Made by `make bench`: one run, every system on the same workload (1,000,000 links of 300,000 people on 3,000,000 "
-        "supporting\nrecords, 26 weekly builds of 1 % change, then the erasure of 1,000 people from all history), every "
-        "answer checked by the harness.\nOurs seals every link under its people and records, hashes, signs and logs every "
-        f"build, and is durable. {machine['cores']} cores, {machine['mem_gib']:.0f} GiB;\nload at the end "
-        f"{machine['load'][0]}.\n\n"
-        f"{as_markdown(found)}\n\n"
-        "![Each figure of ours beside the peers', on a logarithmic scale](benchmarks.svg)\n\n"
-        "No peer keeps old builds readable, forgets people in all of them, and has roots that still verify; the "
-        "harness's own table shows\nwhat each does instead.\n\n"
-        f"{table}\n",
-        "utf-8",
-    )
+    ran = f"{machine['cores']} cores, {machine['mem_gib']:.0f} GiB, load at the end {machine['load'][0]}."
+    (docs / "benchmarks.md").write_text(_PAGE.format(ran=ran, figures=as_markdown(found), table=table), "utf-8")
+
+
+_PAGE = """\
+# Speed and size, beside what people would use instead
+
+Made by `make bench`: one run, every system on the same workload (1,000,000 links of 300,000 people on 3,000,000
+supports, 26 weekly builds of 1 % change, then the erasure of 1,000 people from all history), every answer checked by the harness.
+Ours seals every link under its people and records, hashes, signs and logs every build, and is durable.
+{ran}
+
+{figures}
+
+![Each figure of ours beside the peers', on a logarithmic scale](benchmarks.svg)
+
+No peer keeps old builds readable, forgets people in all of them, and has roots that still verify; the harness's own
+table shows what each does instead.
+
+{table}
+"""
 
 
 def plot(path: Path, found: Sequence[Figure]) -> None:

@@ -2,7 +2,8 @@
 
 A plan decides, line by line, what goes and what stays and by which rule; carrying it out decides nothing new. It is
 worked out again first, and a plan that would now come out differently is refused. What a hold reaches is not destroyed
-but restricted: out of every view until the last hold ends, and then it goes by itself.
+but restricted: out of every view until the last hold ends, and then it goes by itself; unless something came in about
+it meanwhile, or a review kept it: then it stays as it is, and a person decides.
 
 The order of a disposal: the files that say what it reaches; the log entry, from which on nobody is shown what is gone;
 the secrets; the dead rows in the files; the copies; the check; the certificate. Each step, found undone, is finished by
@@ -14,9 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import os
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -37,8 +36,10 @@ from provenance import (
     holding,
     moments,
     propagation,
+    reviewing,
     rows,
     selection,
+    staff,
 )
 from provenance.archive import Archive
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered, shape
@@ -84,6 +85,7 @@ class Line:
     outcome: str
     rule: str
     holds: tuple[str, ...] = ()
+    judged: bool = False  # the retention rules asked for it, and are asked again when it is carried out
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Plan:
                     "outcome": line.outcome,
                     "rule": line.rule,
                     **({"holds": list(line.holds)} if line.holds else {}),
+                    **({"judged": True} if line.judged else {}),
                 }
                 for line in self.lines
             ],
@@ -150,9 +153,13 @@ def plan(
     under: str,
     reason: str,
     rules: Mapping[Request, str] | None = None,
+    judged: Collection[Request] = (),
     draw: Callable[[int], bytes] = os.urandom,
 ) -> Plan:
     """Decide what becomes of each request; `rules` says why one is asked for, where it is not by hand.
+
+    `judged` are those for which nobody but the retention rules asks; they are judged again before the plan is carried
+    out.
 
     Raises Malformed for an unknown reason code, no request at all, or an authority that repeats a requested id.
     """
@@ -162,16 +169,17 @@ def plan(
     wanted = sorted(set(requests))
     if not wanted:
         raise Malformed("disposal plan has nothing in it: wanted at least one nominal or record")
-    if any(_is_word(request.id, under) for request in wanted):
+    if any(holding.is_word(request.id, text) for request in wanted for text in (under, by)):
         raise Malformed(
-            "disposal authority has an id in it that is to be disposed of: the log keeps these words for good, "
-            "wanted others"
+            "disposal authority has an id in it that is to be disposed of, or the name of who asks has: the log keeps "
+            "these words for good, wanted others"
         )
     tokens = _tokens(archive, wanted)
     by_hand = f"ordered by hand, for the reason {reason}: {params.retention.disposal_reasons[reason]}"
-    lines = tuple(_decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {})))
+    decided = _decided(archive, wanted, tokens, dict.fromkeys(wanted, by_hand) | dict(rules or {}))
+    lines = tuple(dataclasses.replace(line, judged=line.request in judged) for line in decided)
     going = tokens[[line.outcome == DISPOSE for line in lines]]
-    stays, effects = tuple(_stays(archive, going)), _effects(archive, lines, going)
+    stays, effects = (*_stays(archive, going), *_said_before(archive, wanted)), _effects(archive, lines, going)
     seen = _seen(archive)
     return Plan(archive.name, on, by, under, reason, lines, stays, effects, seen, draw(16).hex())
 
@@ -198,7 +206,17 @@ def _decided(
 
 
 def write(archive: Archive, made: Plan, path: Path) -> None:
-    """Write a plan for a second person to read. Raises Conflict where a file stands already."""
+    """Write a plan for a second person to read.
+
+    Raises Conflict where a file stands already, and Malformed for a place in the archive's folder or its keys': what
+    lies there goes into git and backups, which would remember the names for good.
+    """
+    real = path.resolve()  # by way of symbolic links too
+    for folder, what in ((archive.root, "the archive's folder"), (archive.keys, "the folder of its keys")):
+        if folder.resolve() in real.parents:
+            raise Malformed(
+                f"plan file {path.name} would lie in {what}, whose copies are kept: wanted a place outside of it"
+            )
     if path.exists():
         raise Conflict(f"plan file {path.name} is there already: wanted a new name")
     content = made.content() | {"seal": _seal(archive, made)}
@@ -223,7 +241,7 @@ def read(archive: Archive, path: Path) -> Plan:
             tuple(
                 Line(
                     Request(line["what"], line.get("system", ""), line["id"]), line["outcome"], line["rule"],
-                    tuple(line.get("holds", ())),
+                    tuple(line.get("holds", ())), line.get("judged", False),
                 )
                 for line in content["lines"]
             ),
@@ -253,9 +271,10 @@ def carry_out(
     Raises Refused when the approver is the one who made the plan or carries it out (R48), and Conflict when the plan
     would come out differently now, or when something was since received of what it destroys, or decided to be kept.
     """
-    if _same(approved_by, by) or _same(approved_by, made.made_by):
+    if staff.is_same(approved_by, by) or staff.is_same(approved_by, made.made_by):
         raise Refused(
-            "disposal needs a second person: who approves it is neither who asked for it nor who carries it out"
+            "disposal needs a second person: who approves it is neither who asked for it nor who carries it out, and "
+            "each name has letters of one script"
         )
     with archive.writing(settling=True):
         settle(archive, params)
@@ -277,26 +296,34 @@ def carry_out(
                 f"plan is out of date: {len(changed)} of its {len(asked)} lines would come out differently now, "
                 f"the first as: {changed[0].outcome}; make the plan again"
             )
-        if since := len(_known_since(archive, made, tokens[[line.outcome == DISPOSE for line in made.lines]])):
+        if since := len(_known_since(archive, tokens[tokens > 0], **made.seen)):
             raise Conflict(
                 f"plan is out of date: since it was made, something came in about {since} of its {len(asked)} lines, "
                 "or a review kept them; make the plan again"
             )
+        each = zip(made.lines, tokens.tolist(), strict=True)
+        judged = [(line.request.what, token) for line, token in each if line.judged and token]
+        if since := len(judged) - len(_disposable(archive, params, judged, on)):
+            raise Conflict(
+                f"plan is out of date: of its {len(asked)} lines the retention rules would now keep {since}, or leave "
+                "them to a review; make the plan again"
+            )
+        holding.unnamed(archive, tokens[tokens > 0].tolist(), by, approved_by, made.under)
         said = {
             "on": on, "by": by, "under": made.under, "disposal": entry_id(), "approved_by": approved_by,
             "reason": made.reason, "plan": seal,
         }  # fmt: skip
-        restricted: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+        restricted: dict[tuple[tuple[str, ...], bool], list[tuple[str, int]]] = {}
         going = []
         for line, token in zip(made.lines, tokens.tolist(), strict=True):
             if line.outcome == DISPOSE:
                 going.append((line.request.what, token))
             elif line.outcome == RESTRICT:
-                restricted.setdefault(line.holds, []).append((line.request.what, token))
+                restricted.setdefault((line.holds, line.judged), []).append((line.request.what, token))
         archive.sweep()  # of a build at work: it rests on what is about to go
         acts: list[entries.Act] = []
-        for holds, subjects in sorted(restricted.items()):
-            acts += _restricted(subjects, holds, said, first=len(acts) + 1)
+        for (holds, by_rules), subjects in sorted(restricted.items()):
+            acts += _restricted(subjects, holds, said | {"judged": int(by_rules)}, first=len(acts) + 1)
         if going:
             acts += _disposed(archive, going, said, params, table, report)
         archive.append(*acts)
@@ -327,6 +354,17 @@ def is_unsettled(archive: Archive) -> bool:
     return archive.vault.disposals < len(archive.history.disposals)
 
 
+def is_waiting(archive: Archive) -> bool:
+    """Whether something restricted waits for no hold any more: the release of its last one was cut off.
+
+    From the log alone, since it is asked at each opening. Once `finish` has looked, whatever stays restricted is logged
+    with a hold that stands, or with none because a person decides.
+    """
+    standing = {hold.id for hold in archive.history.holds.values() if hold.stands}
+    acts = {id(act): act for act in archive.history.restricted.values()}.values()
+    return any(act.holds and standing.isdisjoint(ref.hold for ref in act.holds) for act in acts)
+
+
 def settle(archive: Archive, params: Params) -> None:
     """Destroy the secrets that the log disposed of, where the vault still has them. Only for a writer."""
     if not is_unsettled(archive):
@@ -348,7 +386,8 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
     _certify_all(archive, on, by, report)
     done: list[Outcome] = []
     waiting = _waiting(archive)
-    for subjects, act in _released(archive, waiting):
+    free, doubted = _released(archive, params, waiting, on)
+    for subjects, act in free:
         said = {  # by the two who decided it: whoever released the hold may be the one who approved
             "on": on, "by": act.by, "under": act.under, "disposal": entry_id(), "approved_by": act.approved_by,
             "reason": act.reason, "plan": act.plan,
@@ -358,7 +397,7 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
         settle(archive, params)
         _certify_all(archive, on, by, report)
         done.append(_outcome(archive, archive.history.disposals[-1]))
-    if acts := _held_since(archive, waiting, on):
+    if acts := _restricted_anew(archive, waiting, doubted, on):
         archive.append(*acts)
     return done
 
@@ -444,6 +483,21 @@ def ordered(archive: Archive) -> dict[Request, str]:
     }
 
 
+def due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
+    """What the retention rules dispose of by themselves by a London day, and the rule of each; of a person all ids."""
+    register = reviewing.register(archive, params, on=day)
+    found: dict[Request, str] = {}
+    for line in register.due().to_pylist():
+        if line["action"] == "dispose":
+            tokens = register.ids(line["token"]) if line["what"] == "nominal" else [line["token"]]
+            words = (
+                f"retention rule {line['rule']}: due {line['due']}; `provenance review due --{line['what']}` explains "
+                "the date"
+            )
+            found |= dict.fromkeys(map(_request, archive.vault.keys(np.array(tokens)).to_pylist()), words)
+    return found
+
+
 def _disposed(
     archive: Archive,
     subjects: Sequence[tuple[str, int]],
@@ -506,29 +560,43 @@ def _waiting(archive: Archive) -> list[tuple[str, int, tuple[str, ...]]]:
 
 
 def _released(
-    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]]
-) -> list[tuple[list[tuple[str, int]], entries.Restricted]]:
-    """What is restricted and no longer held, by the plan that asked for it."""
-    restricted = archive.history.restricted
+    archive: Archive, params: Params, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str
+) -> tuple[list[tuple[list[tuple[str, int]], entries.Restricted]], set[int]]:
+    """What is restricted and no longer held, by the plan that asked for it; and tokens of what does not go by itself.
+
+    The plan's two people did not know what came in since, or that a review would keep it, and the rules may judge
+    otherwise by now.
+    """
+    restricted, known = archive.history.restricted, archive.history.known
+    free = [(what, token) for what, token, holds in waiting if not holds and restricted[token].holds]
+    doubted: set[int] = set()
+    for seen in {known[token] for _, token in free}:
+        alike = np.array([token for _, token in free if known[token] == seen])
+        doubted.update(_known_since(archive, alike, *seen).tolist())
+    judged = [(what, token) for what, token in free if restricted[token].judged]
+    doubted |= {token for _, token in judged} - set(_disposable(archive, params, judged, on, restricted=True).tolist())
     plans: dict[str, tuple[list[tuple[str, int]], entries.Restricted]] = {}
-    for what, token, holds in waiting:
-        if not holds:
+    for what, token in free:
+        if token not in doubted:
             plans.setdefault(restricted[token].plan, ([], restricted[token]))[0].append((what, token))
-    return [plans[seal] for seal in sorted(plans)]
+    return [plans[seal] for seal in sorted(plans)], doubted
 
 
-def _held_since(archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], on: str) -> list[entries.Act]:
-    """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it."""
+def _restricted_anew(
+    archive: Archive, waiting: Iterable[tuple[str, int, tuple[str, ...]]], doubted: Collection[int], on: str
+) -> list[entries.Act]:
+    """Restrictions to log anew: a hold keeps what was restricted before it reached that, and its case may read it; or
+    none does, and a person has to decide."""
     more: dict[tuple[entries.Restricted, tuple[str, ...]], list[tuple[str, int]]] = {}
     for what, token, holds in waiting:
         act = archive.history.restricted.get(token)
-        if act and not {held.hold for held in act.holds}.issuperset(holds):
+        if act and (token in doubted or not {held.hold for held in act.holds}.issuperset(holds)):
             more.setdefault((act, holds), []).append((what, token))
     acts: list[entries.Act] = []
     for (act, holds), subjects in more.items():
         said = {
             "on": on, "by": act.by, "under": act.under, "disposal": act.disposal, "approved_by": act.approved_by,
-            "reason": act.reason, "plan": act.plan,
+            "reason": act.reason, "plan": act.plan, "judged": act.judged,
         }  # fmt: skip
         acts += _restricted(subjects, holds, said, first=len(acts) + 1)
     return acts
@@ -538,21 +606,43 @@ def _seen(archive: Archive) -> dict[str, int]:
     return {"extracts": len(archive.history.extracts), "reviews": len(archive.history.reviews)}
 
 
-def _known_since(archive: Archive, made: Plan, going: np.ndarray) -> np.ndarray:
-    """Those of `going` of which something came in after the plan was made, or which a review has kept since."""
+def _known_since(archive: Archive, tokens: np.ndarray, extracts: int, reviews: int) -> np.ndarray:
+    """Those of `tokens` of which something came in after so many extracts, or which a later review than so many kept.
+
+    A person is one under all their ids: whatever is known of one of them is known of each.
+    """
+    same = reviewing.Identities(archive, restricted=True)
+    asked = np.union1d(tokens, same.members(tokens))
     found = [np.zeros(0, np.int64)]
     for name in ("record", "involvement", "person", "identity"):
         index = archive.index(name)
-        at = index.reached(going)
-        at = at[index.segment[at] > made.seen["extracts"]]
+        at = index.reached(asked)
+        at = at[index.segment[at] > extracts]
         found += [index.a[at], index.b[at]]
-    for act in archive.history.reviews[made.seen["reviews"] :]:
+    for act in archive.history.reviews[reviews:]:
         found.append(np.array(entries.unpacked(act.nominals) + entries.unpacked(act.records), np.int64))
-    return np.intersect1d(going, np.concatenate(found))
+    known = np.intersect1d(asked, np.concatenate(found))
+    return tokens[rows.among(same.canonical(tokens), np.unique(same.canonical(known)))]
+
+
+def _disposable(
+    archive: Archive, params: Params, subjects: Sequence[tuple[str, int]], on: str, *, restricted: bool = False
+) -> np.ndarray:
+    """Those of these subjects that the retention rules dispose of by themselves, as they judge by now."""
+    if not subjects:
+        return np.zeros(0, np.int64)
+    nominals, records = (_of(subjects, what) for what in DISPOSABLE)
+    return reviewing.disposable(archive, params, nominals, records, on=holding.today(on), restricted=restricted)
 
 
 def _of(subjects: Iterable[tuple[str, int]], wanted: str) -> np.ndarray:
     return np.array([token for what, token in subjects if what == wanted], np.int64)
+
+
+def _request(key: str) -> Request:
+    """What the vault knows by this name."""
+    kind, *parts = key.split("\x1f")
+    return Request("nominal", "", parts[0]) if kind == "n" else Request("record", *parts)
 
 
 def _tokens(archive: Archive, requests: Sequence[Request]) -> np.ndarray:
@@ -578,6 +668,29 @@ def _stays(archive: Archive, going: np.ndarray) -> Iterable[str]:
             f"{_number(same, 'judgement')} that one of these nominals is the same person as another id: the other id "
             "was not asked for, and stays under its own name"
         )
+
+
+def _said_before(archive: Archive, requests: Sequence[Request]) -> Iterable[str]:
+    """What the log, which forgets nothing, already says of them by name."""
+    texts = {
+        getattr(act, name) for act in archive.catalogue.acts(list(_WORDED)) for name in _WORDED[type(act).__name__]
+    }
+    if named := sum(any(holding.is_word(request.id, text) for text in texts) for request in requests):
+        yield (
+            f"{_number(named, 'id')} asked for here stands in words that somebody logged (a case, an authority, a "
+            "name): the log keeps them for good"
+        )
+
+
+_WORDED = {
+    "Held": ("case", "by", "under"),
+    "Progressed": ("by", "under"),
+    "Released": ("by", "under"),
+    "Reviewed": ("by", "under"),
+    "Restricted": ("by", "under", "approved_by"),
+    "Disposed": ("by", "under", "approved_by"),
+    "Confirmed": ("by", "under", "reason"),
+}
 
 
 def _effects(archive: Archive, lines: Sequence[Line], going: np.ndarray) -> dict[str, Any]:
@@ -622,18 +735,3 @@ def _counted(fates: Mapping[str, pa.Table], fate: int) -> tuple[certificates.Tab
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _is_word(id: str, text: str) -> bool:
-    return id in text and re.search(rf"(?<!\w){re.escape(id)}(?!\w)", text) is not None
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two names differ in nothing but case, spaces, dots and marks that do not show; a name of these alone is
-    anyone's."""
-
-    def bare(name: str) -> str:
-        folded = unicodedata.normalize("NFKC", name).casefold()
-        return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
-
-    return bare(one) == bare(other) or not bare(one) or not bare(other)

@@ -341,7 +341,11 @@ class HoldRef(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restricted(Act):
-    """What was to be disposed of is held: it is out of every view, and only the held cases may read it (R38)."""
+    """What was to be disposed of is held: it is out of every view, and only the held cases may read it (R38).
+
+    Logged again where other holds keep it, and without any where none does and a person has to decide, since something
+    came in about it, or a review kept it, after it was restricted.
+    """
 
     disposal: Id
     part: Count  # from 1; one carried-out plan may need several entries
@@ -350,6 +354,7 @@ class Restricted(Act):
     approved_by: Text
     reason: Code
     plan: Digest  # keyed: recognises the plan, and tells nobody without the vault what it said
+    judged: Count  # 1: nobody but the retention rules asks for it, and they are asked again before it goes
     holds: tuple[HoldRef, ...]
 
 

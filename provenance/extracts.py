@@ -36,7 +36,8 @@ from provenance.records import TABLES, Table
 
 Progress = Callable[[str, int, int], None]  # what is being done, how far, of about how many lines or steps
 # Of "nominal" or "record", systems ("" for nominals) and ids: which were disposed of. Asked about each id once.
-Erased = Callable[[str, pa.Array, pa.Array], np.ndarray]
+Gone = Callable[[str, pa.Array, pa.Array], np.ndarray]
+Erased = Callable[[str], Gone]  # by the extract's cut-off
 RETURNED = "returned"  # the reason for which a row is kept out that speaks of what was disposed of (R41)
 
 REJECTS = pa.schema(
@@ -118,7 +119,7 @@ def read(
     whole: dict[str, pa.Table] = {}
     if erased is not None:
         before = {name: (check, check.bad.copy()) for name, check in checks.items()}
-        _check_returns(checks, erased)
+        _check_returns(checks, erased(moments.utc(statement.cut_off)))
         whole = {name: check.accepted(bad) for name, (check, bad) in before.items() if (bad != check.bad).any()}
 
     accepted = {}
@@ -717,7 +718,7 @@ def _check_between(held: _Check, involved: _Check) -> None:
     held.reject(alone, "record_id", "nobody-in-record", "at least one accepted involvement")
 
 
-def _check_returns(checks: Mapping[str, _Check], erased: Erased) -> None:
+def _check_returns(checks: Mapping[str, _Check], gone: Gone) -> None:
     """Last of all, so that a record stays although the only person in it is one who must not come back."""
     wanted = "nothing that was disposed of, unless a person admits it"
     for name, column in (
@@ -731,15 +732,15 @@ def _check_returns(checks: Mapping[str, _Check], erased: Erased) -> None:
         check = checks[name]
         what = "record" if column == "record_id" else "nominal"
         systems = check.rows["system"] if what == "record" else None
-        check.reject(~check.bad & _among_erased(erased, what, systems, check.rows[column]), column, RETURNED, wanted)
+        check.reject(~check.bad & _among_erased(gone, what, systems, check.rows[column]), column, RETURNED, wanted)
     orders = checks["disposals"]
     for what in records.DISPOSABLE:
         mine = orders.equal("what", what)
         systems = orders.rows["system"] if what == "record" else None
-        orders.bad |= mine & ~orders.bad & _among_erased(erased, what, systems, orders.rows["id"])
+        orders.bad |= mine & ~orders.bad & _among_erased(gone, what, systems, orders.rows["id"])
 
 
-def _among_erased(erased: Erased, what: str, systems: pa.ChunkedArray | None, ids: pa.ChunkedArray) -> np.ndarray:
+def _among_erased(erased: Gone, what: str, systems: pa.ChunkedArray | None, ids: pa.ChunkedArray) -> np.ndarray:
     ids = pa.concat_arrays([pa.array([], pa.string()), *ids.chunks])
     none = pa.array([""] * len(ids), pa.string())
     of = none if systems is None else pa.concat_arrays([none.slice(0, 0), *systems.chunks])

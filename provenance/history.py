@@ -66,6 +66,7 @@ class History:
     holds: dict[str, Hold] = field(default_factory=dict)  # by id, in the order in which they were placed
     disposals: list[Disposal] = field(default_factory=list)  # by number, from 1
     restricted: dict[int, entries.Restricted] = field(default_factory=dict)  # by token, until it is disposed of
+    known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -104,8 +105,7 @@ class History:
                 case entries.Released():
                     self.holds[act.hold] = self.holds[act.hold].released(act)
                 case entries.Restricted():
-                    tokens = entries.unpacked(act.nominals) + entries.unpacked(act.records)
-                    self.restricted.update(dict.fromkeys(tokens, act))
+                    self._restrict(act)
                 case entries.Disposed():
                     self._dispose(act)
                 case entries.Expunged():
@@ -116,6 +116,13 @@ class History:
                     self.disposals[act.number - 1].certified = act
                     self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1
 
+    def _restrict(self, act: entries.Restricted) -> None:
+        for token in entries.unpacked(act.nominals) + entries.unpacked(act.records):
+            before = self.restricted.get(token)
+            if before is None or before.plan != act.plan:  # else it is said again of other holds, and nobody looked
+                self.known[token] = len(self.extracts), len(self.reviews)
+            self.restricted[token] = act
+
     def _dispose(self, act: entries.Disposed) -> None:
         if act.part == 1:
             self.disposals.append(Disposal(after=len(self.builds)))
@@ -123,6 +130,7 @@ class History:
         self.disposals[-1].acts.append(act)
         for token in entries.unpacked(act.nominals) + entries.unpacked(act.records):
             self.restricted.pop(token, None)
+            self.known.pop(token, None)
 
     @property
     def publications(self) -> Sequence[Publication]:

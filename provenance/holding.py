@@ -9,6 +9,7 @@ their own hold was a mistake. Ids are turned into tokens here, and no message re
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import holds, identity, moments, rows, vault
+from provenance import holds, identity, moments, rows, staff, vault
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Happening, Held, NetworkScope, Progressed, Released, packed
 from provenance.errors import Conflict, Malformed, Missing, Refused, shape
@@ -62,11 +63,14 @@ def place(
         _check_networks(archive, networks)
         hold = draw(8).hex()
         first, later = _parted(events)
+        people = _tokens(archive, "nominal", vault.nominal_keys(pa.array(nominals, pa.string())))
+        crimes = _tokens(archive, "record", _record_keys(records))
+        unnamed(archive, [*people, *crimes], case, by, under)
         archive.append(
             Held(
                 on=on, by=by, under=under, hold=hold, case=case, basis=basis,
-                nominals=packed(_tokens(archive, "nominal", vault.nominal_keys(pa.array(nominals, pa.string())))),
-                records=packed(_tokens(archive, "record", _record_keys(records))),
+                nominals=packed(people),
+                records=packed(crimes),
                 networks=tuple(NetworkScope(network=network) for network in sorted(set(networks))),
                 first_day=first_day, last_day=last_day, everything=int(everything), review_on=review_on, events=first,
             ),
@@ -99,6 +103,7 @@ def progress(
         if review_on:
             _check_review(params, review_on, on)
         _check_events(params, held.basis, (*held.events, *events), on)
+        unnamed(archive, (*held.nominals, *held.records), by, under)
         first, later = _parted(events)
         moved = [first, *later] if first else [()]
         archive.append(*_moved_on(hold, moved, review_on or held.review_on, on=on, by=by, under=under))
@@ -109,7 +114,8 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
     """End a hold, for one of `holds.REASONS`. What waited for it is disposed of by `disposal.finish`, not here.
 
     Raises Missing, Conflict for one that was released before, Malformed for a reason that the basis does not know, and
-    Refused: before the day of the table, when no other hold holds as much, or when nobody else says it was an error.
+    Refused: before the day of the table, when no other hold holds as much for as long, or when nobody else says it was
+    an error.
     """
     with archive.writing():
         held = _standing(archive, hold)
@@ -126,16 +132,43 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
         if reason == "period-ended":
             _check_period(params, held, earliest, day)
         if reason == "superseded" and not any(
-            other.stands and other.id != hold and other.case == held.case and other.covers(held)
+            other.stands and other.id != hold and _supersedes(params, other, held)
             for other in archive.history.holds.values()
         ):
-            raise Refused(f"hold {hold} is not superseded: wanted a standing hold of case {held.case} of all it names")
-        if reason == "placed-in-error" and by == held.by:
-            raise Refused(f"hold {hold} was placed by the person who calls it an error: wanted the word of another")
+            raise Refused(
+                f"hold {hold} is not superseded: wanted a standing hold of case {held.case} of all it names, under "
+                f"basis {held.basis} or one that keeps as long, with all {len(held.events)} of its events"
+            )
+        if reason == "placed-in-error" and staff.is_same(by, held.by):
+            raise Refused(
+                f"hold {hold} was placed by the person who calls it an error: wanted the word of another, in a name "
+                "with letters of one script"
+            )
+        unnamed(archive, (*held.nominals, *held.records), by, under)
         archive.append(
             Released(on=on, by=by, under=under, hold=hold, earliest=earliest.day if earliest else "", reason=reason)
         )
         return archive.history.holds[hold]
+
+
+def unnamed(archive: Archive, tokens: Iterable[int], *texts: str) -> None:
+    """Raises Malformed where one of `texts` has the id of one of these in it as a word, in whatever case.
+
+    Who does what under which authority for which case stays in the log for good, and would outlive the disposal.
+    """
+    known = np.array(sorted(set(tokens)), np.int64)
+    known = known[archive.vault.retained(known)]
+    ids = [key.split("\x1f")[-1] for key in archive.vault.keys(known).to_pylist()]
+    if any(is_word(id, text) for id in ids for text in texts):
+        raise Malformed(
+            "text of an act has an id in it that the act is about: the log keeps it for good, wanted others"
+        )
+
+
+def is_word(id: str, text: str) -> bool:
+    """Whether `text` has `id` in it and not merely as a part of a longer word, in whatever case."""
+    id, text = id.casefold(), text.casefold()
+    return id in text and re.search(rf"(?<!\w){re.escape(id)}(?!\w)", text) is not None
 
 
 def earliest_release(params: Params, hold: Hold, on: str) -> Earliest | None:
@@ -173,6 +206,17 @@ def basis_of(params: Params, basis: str) -> Basis:
     except KeyError:
         known = ", ".join(sorted(params.holds.bases))
         raise Malformed(f"basis is not in params: found {shape(basis)}, wanted one of {known}") from None
+
+
+def _supersedes(params: Params, hold: Hold, before: Hold) -> bool:
+    """Whether `hold` keeps for the case of `before` all that it kept, and no shorter.
+
+    A basis that ends by decision keeps for as long as somebody likes: in the place of the table it would let one person
+    end what the law keeps. All bases that end by the table share one, so with the same events they keep as long.
+    """
+    same = hold.basis == before.basis
+    by_table = all(basis_of(params, each.basis).ends_by == "table" for each in (hold, before))
+    return hold.case == before.case and (same or by_table) and hold.covers(before)
 
 
 def _check_scope(

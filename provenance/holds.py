@@ -15,7 +15,7 @@ end without its beginning, such as a verdict without proceedings, or a release w
 from __future__ import annotations
 
 from calendar import monthrange
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -55,7 +55,7 @@ STATES: Mapping[str, str] = {  # the six rows of the table
 REASONS: Mapping[str, str] = {  # why a hold ends
     "period-ended": "the day has come from which the table lets it go",
     "decided": "the inquiry or litigation has no more need of it; only where the basis has no table",
-    "superseded": "another hold of the same case stands and holds at least as much",
+    "superseded": "another hold of the same case stands, holds at least as much and as long, and has all its events",
     "placed-in-error": "it should never have been placed; said by another person than who placed it",
 }
 # What an event ends, or needs to have come before it: as many of these, at least, by that day.
@@ -135,15 +135,19 @@ class Hold:
         return replace(self, released_on=act.on)
 
     def covers(self, other: Hold) -> bool:
-        """Whether all that `other` names is named here too."""
+        """Whether all that `other` names is named here too, and all that happened in its case is entered here.
+
+        An event counts as often as it is entered, since each accused has their own.
+        """
         within = self.first_day and self.first_day <= other.first_day and other.last_day <= self.last_day
-        return self.everything or (
+        named = self.everything or (
             not other.everything
             and set(self.nominals) >= set(other.nominals)
             and set(self.records) >= set(other.records)
             and set(self.networks) >= set(other.networks)
             and bool(within or not other.first_day)
         )
+        return named and Counter(self.events) >= Counter(other.events)
 
     def _about(self, hold: str) -> None:
         if hold != self.id:

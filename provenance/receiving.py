@@ -28,7 +28,7 @@ from provenance import durable, rows, vault
 from provenance.archive import Archive
 from provenance.entries import Act, Confirmed, Feed, Quarantined, Received, Rejects, StoredFile
 from provenance.errors import Conflict, Malformed, Refused
-from provenance.extracts import RETURNED, Erased, Extract
+from provenance.extracts import RETURNED, Erased, Extract, Gone
 from provenance.merkle import root
 from provenance.tables import EXTRACT_TABLES, SOURCE_TABLES
 
@@ -136,16 +136,22 @@ def receive(
 
 
 def erased(archive: Archive, *, on: str) -> Erased:
-    """What `extracts.read` asks about ids: which were disposed of, and at `on` (UTC) are not to come back unseen."""
+    """What `extracts.read` asks about ids: which were disposed of, and are not to come back unseen.
 
-    def asked(what: str, systems: pa.Array, ids: pa.Array) -> np.ndarray:
-        keys = vault.nominal_keys(ids) if what == "nominal" else vault.record_keys(systems, ids)
-        found = archive.vault.tokens(keys) == 0
-        if found.any():  # whatever is held was not disposed of, or was admitted again
-            found[found] = archive.vault.is_forgotten(keys.filter(pa.array(found)), on[:7])
-        return found
+    Judged at `on` (UTC) or at the extract's cut-off, whichever is earlier: a clock that is ahead lets nobody in.
+    """
 
-    return asked
+    def by(cut_off: str) -> Gone:
+        def asked(what: str, systems: pa.Array, ids: pa.Array) -> np.ndarray:
+            keys = vault.nominal_keys(ids) if what == "nominal" else vault.record_keys(systems, ids)
+            found = archive.vault.tokens(keys) == 0
+            if found.any():  # whatever is held was not disposed of, or was admitted again
+                found[found] = archive.vault.is_forgotten(keys.filter(pa.array(found)), min(on, cut_off)[:7])
+            return found
+
+        return asked
+
+    return by
 
 
 def _erased_keys(archive: Archive, extract: Extract, on: str) -> pa.Array:
@@ -164,7 +170,7 @@ def _erased_keys(archive: Archive, extract: Extract, on: str) -> pa.Array:
     ]
     keys = pc.unique(pa.concat_arrays(named))
     keys = keys.filter(pa.array(archive.vault.tokens(keys) == 0))
-    return keys.filter(pa.array(archive.vault.is_forgotten(keys, on[:7])))
+    return keys.filter(pa.array(archive.vault.is_forgotten(keys, min(on, extract.cut_off)[:7])))
 
 
 def _mark(archive: Archive, extract: Extract) -> str:

@@ -191,13 +191,22 @@ class Judgement:
         born = np.where(self._born == _NONE, latest_birth, self._born)
         age = self._ages[group]
         self._age_end = np.where(age > 0, plus_years(born, age), _NONE)
-        self._aged = (self._age_end > last) & (self._age_end <= np.maximum(self._clear_end, self.on)) & self._noticed
+        self._ages_out = (self._age_end > last) & self._noticed
         ungrouped = _any(count, person, self._ungrouped[record])
-        self._kept_person = _days(self.facts.people["reviewed"])
+        reviewed = _days(self.facts.people["reviewed"])
+        # A review keeps nobody for longer than the age up to which the group is kept.
+        self._outlived = self._ages_out & (reviewed > self._age_end)
+        self._kept_person = np.where(self._outlived, _NONE, reviewed)
         kept = self._kept_person != _NONE
+        reached = self._age_end <= np.maximum(self._clear_end, self.on)
+        self._aged = self._ages_out & ((reached & ~kept) | self._outlived)
         self._review = (review & ~self._aged) | (ungrouped & (rules.no_group.action == "review")) | kept
         self._clock = np.where(kept, self._kept_person, np.where(self._aged, self._age_end, self._clear_end))
         self._clock_rule = np.where(kept, _REVIEWED, np.where(self._aged, _AGE, rule))
+
+    def keep_until(self, row: int) -> str:
+        """The day up to which a person may be kept whatever a review says; "" where age sets none."""
+        return _said(self._age_end[row]) if self._ages_out[row] else ""
 
     # ---- judging -----------------------------------------------------------------------------------------------------
 
@@ -313,9 +322,11 @@ class Judgement:
             "No birth date is recorded, so the latest possible one is taken"
         )  # fmt: skip
         said = f"{born}: group {group} is kept until the age of {age}, on {day}"
+        if self._outlived[row]:
+            return [f"{said}; that day decides, for a review said to look again only after it."]
         if self._aged[row]:
             return [f"{said}; that day decides."]
-        if self._age_end[row] <= self._last[row]:
+        if not self._ages_out[row]:
             return [f"{said}; that was not after the last event, so it decides nothing."]
         return [f"{said}; until then reviews decide."]
 

@@ -1,9 +1,10 @@
 """What is due for review or disposal in an archive, and the reviews that keep some of it (R40).
 
 The facts are the sources' rows as they stand now: the newest version of each record, and what was withdrawn since, for
-past builds still hold it. What was disposed of or is restricted is not asked about any more. The rules are in
-`retention`. An earlier review moves the day to the one it named, and counts for a person only when it, or others beside
-it, kept all of their ids.
+past builds still hold it. What was disposed of or is restricted is not asked about any more; but what would have gone
+with its last hold, had nothing come in about it since, waits for a review. The rules are in `retention`. An earlier
+review moves the day to the one it named, and counts for a person only when it, or others beside it, kept all of their
+ids.
 
 Refused: a reason that params do not name, a next review that has passed or is further off than params allow, and a
 subject that is not held. A review goes into the log as tokens, a code and a day; nothing that was weighed is kept.
@@ -24,7 +25,7 @@ from provenance import identity, moments, retention, rows, selection, vault
 from provenance.archive import Archive
 from provenance.entries import Reviewed, packed, unpacked
 from provenance.errors import Malformed, Missing, Refused, shape
-from provenance.holding import today
+from provenance.holding import today, unnamed
 from provenance.params import Params
 from provenance.retention import Facts, Judgement
 
@@ -59,11 +60,34 @@ class Subject:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something restricted that no hold keeps and that does not go by itself: a person decides."""
+
+    subject: Subject
+    since: str  # the instant at which that was found
+    next_review: str  # as a review since its restriction said; "" without one
+
+
+def waiting(archive: Archive) -> list[Waiting]:
+    """What is restricted and waits for a review, by subject."""
+    history = archive.history
+    tokens = sorted(token for token, act in history.restricted.items() if not act.holds)
+    found = []
+    for token, key in zip(tokens, archive.vault.keys(np.array(tokens, np.int64)).to_pylist(), strict=True):
+        kind, *parts = key.split("\x1f")
+        subject = Subject("nominal", "", parts[0]) if kind == "n" else Subject("record", *parts)
+        reviews = history.reviews[history.known[token][1] :]
+        days = [act.next_review for act in reviews if token in unpacked(act.nominals) + unpacked(act.records)]
+        found.append(Waiting(subject, history.restricted[token].on, days[-1] if days else ""))
+    return sorted(found, key=lambda each: (each.subject.what, each.subject.system, each.subject.id))
+
+
 class Register:
     """Who and what is held, judged on a day. Made for a subject, it judges only that one on all that belongs to it."""
 
     def __init__(
-        self, archive: Archive, judgement: Judgement, people: np.ndarray, records: np.ndarray, ids: _Identities
+        self, archive: Archive, judgement: Judgement, people: np.ndarray, records: np.ndarray, ids: Identities
     ) -> None:
         self._archive, self._judgement = archive, judgement
         self._people, self._records, self._ids = people, records, ids  # tokens, ascending, by row of the judgement
@@ -123,12 +147,36 @@ def register(
     moments.day(on)
     held = _Held(archive)
     if subject is not None:
-        held.narrow(subject)
+        if not held.has(subject):
+            raise subject.missing()
+        held.narrow(*_tokens(archive, subject))
     facts, people = held.facts(report)
     found = Register(archive, Judgement(facts, params, on=on), people, held.tokens, held.ids)
     if subject is not None:
         found.line(subject.what, subject.token(archive))
     return found
+
+
+def disposable(
+    archive: Archive, params: Params, nominals: np.ndarray, records: np.ndarray, *, on: str, restricted: bool = False
+) -> np.ndarray:
+    """Those of these tokens that the rules dispose of by themselves by the London day `on`; a person under all ids.
+
+    What is restricted is out of view, and so not among them, but with `restricted`.
+    """
+    held = _Held(archive, restricted=restricted)
+    held.narrow(nominals, records)
+    facts, people = held.facts(lambda *_: None)
+    lines = Register(archive, Judgement(facts, params, on=on), people, held.tokens, held.ids).due()
+    asked = np.concatenate([nominals, records])
+    going = lines.filter(pc.equal(lines["action"], "dispose"))["token"].to_numpy()
+    return asked[rows.among(held.ids.canonical(asked), going)]
+
+
+def _tokens(archive: Archive, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """A subject as nominals and records."""
+    one, none = np.array([subject.token(archive)]), np.zeros(0, np.int64)
+    return (one, none) if subject.what == "nominal" else (none, one)
 
 
 def retain(
@@ -143,6 +191,8 @@ def retain(
     under: str,
 ) -> Reviewed:
     """Log that `subject`, with all ids of a person, was reviewed and kept; it is due again on the day `next_review`.
+
+    What is restricted may be kept too: it stays out of view, and is not disposed of when its last hold ends.
 
     Raises Malformed, Refused or Missing, as the module says.
     """
@@ -159,15 +209,27 @@ def retain(
             f"next review is too far off: found {next_review}; params allow {rules.longest_years} years, to {last}"
         )
     with archive.writing():
-        token = subject.token(archive)
-        held = _Held(archive)
-        held.narrow(subject)
+        held = _Held(archive, restricted=True)
+        if not held.has(subject):
+            raise subject.missing()
+        nominals, records = _tokens(archive, subject)
+        if subject.what == "nominal":
+            held.narrow(nominals, records)
+            facts, people = held.facts(lambda *_: None)
+            row = int(np.searchsorted(people, held.ids.canonical(nominals)[0]))
+            until = Judgement(facts, params, on=day).keep_until(row)
+            if until and next_review > until:
+                raise Refused(
+                    f"next review is after the age up to which this person is kept: found {next_review}, wanted a day "
+                    f"no later than {until}"
+                )
+        unnamed(archive, [*held.ids.members(nominals).tolist(), *records.tolist()], by, under)
         act = Reviewed(
             on=on,
             by=by,
             under=under,
-            nominals=packed(held.ids.members(np.array([token])).tolist() if subject.what == "nominal" else []),
-            records=packed([token] if subject.what == "record" else []),
+            nominals=packed(held.ids.members(nominals).tolist()),
+            records=packed(records.tolist()),
             reason=reason,
             next_review=next_review,
         )
@@ -175,13 +237,13 @@ def retain(
     return act
 
 
-class _Identities:
-    """Which ids are judged one person's now, by token."""
+class Identities:
+    """Which ids are judged one person's now, by token; with `restricted`, by judgements that are out of view too."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, *, restricted: bool = False) -> None:
         index = archive.index("identity")
         at = np.flatnonzero(index.replaced == 0)
-        merges = selection.contents(archive, "identity", at[archive.shown("identity", at)])
+        merges = selection.contents(archive, "identity", at[_kept(archive, "identity", restricted)[at]])
         table = identity.resolve(merges).canonical
         own, stands = (
             archive.vault.tokens(vault.nominal_keys(table[name].combine_chunks())) for name in table.column_names
@@ -203,13 +265,19 @@ class _Identities:
         return np.union1d(persons, self._own[rows.among(self._stands, persons)])
 
 
+def _kept(archive: Archive, table: str, restricted: bool) -> np.ndarray:
+    """For each row of a table, whether it is asked: it is in view, or alive where what is `restricted` is asked too."""
+    index = archive.index(table)
+    return index.died == 0 if restricted else archive.shown(table, np.arange(len(index)))
+
+
 class _Held:
     """Which rows of the sources are asked: positions of records, of involvements, and of what is said of people."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive, self.ids = archive, _Identities(archive)
+    def __init__(self, archive: Archive, *, restricted: bool = False) -> None:
+        self._archive, self.ids = archive, Identities(archive, restricted=restricted)
         record, part, person = (archive.index(table) for table in ("record", "involvement", "person"))
-        shown = {i.table: archive.shown(i.table, np.arange(len(i))) for i in (record, part, person)}
+        shown = {i.table: _kept(archive, i.table, restricted) for i in (record, part, person)}
         current = np.flatnonzero((record.replaced == 0) & shown["record"])
         # A withdrawn record has its last version marked replaced, and nothing in its place; so have its involvements.
         former = np.flatnonzero((record.replaced != 0) & shown["record"])
@@ -226,21 +294,21 @@ class _Held:
         self._parts = owned[known][part.replaced[owned[known]] == left[at[known]]]
         self._persons = np.flatnonzero((person.replaced == 0) & shown["person"])
 
-    def narrow(self, subject: Subject) -> None:
-        """Keep what decides about one subject: its records, everyone in them, and all records of those."""
-        part, token = self._archive.index("involvement"), subject.token(self._archive)
+    def has(self, subject: Subject) -> bool:
+        """Whether anything is asked about this subject."""
+        token = subject.token(self._archive)
         if subject.what == "record":
-            near = np.array([token])
-            people = self.ids.members(part.b[self._parts[part.a[self._parts] == token]])
-            found = token in self.tokens
-        else:
-            own = self.ids.members(np.array([token]))
-            mine = self._parts[rows.among(part.b[self._parts], own)]
-            near = np.unique(part.a[mine])
-            people = np.union1d(own, self.ids.members(part.b[self._parts[rows.among(part.a[self._parts], near)]]))
-            found = len(mine) > 0 or rows.among(self._archive.index("person").a[self._persons], own).any()
-        if not found:
-            raise subject.missing()
+            return token in self.tokens
+        own = self.ids.members(np.array([token]))
+        involved = rows.among(self._archive.index("involvement").b[self._parts], own).any()
+        return bool(involved or rows.among(self._archive.index("person").a[self._persons], own).any())
+
+    def narrow(self, nominals: np.ndarray, records: np.ndarray) -> None:
+        """Keep what decides about these: their records, everyone in them, and all records of those."""
+        part = self._archive.index("involvement")
+        own = self.ids.members(nominals)
+        near = np.union1d(records, part.a[self._parts[rows.among(part.b[self._parts], own)]])
+        people = np.union1d(own, self.ids.members(part.b[self._parts[rows.among(part.a[self._parts], near)]]))
         self._parts = self._parts[rows.among(part.b[self._parts], people)]
         kept = rows.among(self.tokens, np.union1d(near, part.a[self._parts]))
         self._records, self.tokens = self._records[kept], self.tokens[kept]

@@ -25,7 +25,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
     "rules": """merkle tokens notes policies proofs sealing params harm tables grading identity retention links engine
                 networks entries holds statements certificates history extracts notices stamps steps packs checking""",
-    "words": "errors canonical moments records",
+    "words": "errors canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }
 PLACE = {

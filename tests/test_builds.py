@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import reference
 from force import HARM, PARAMS, Force, record, tables
@@ -17,11 +18,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from reference import Handed
 
-from provenance import asof, entries, publishing, verify
+from provenance import asof, crew, entries, merkle, publishing, verify
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.params import Params
 from provenance.records import NOMINALS
+from provenance.tables import TABLES
 
 DAYS = {row["offence_code"]: row["days"] for row in HARM.rows.to_pylist() if not row["expired"]}
 FIRST_SUNDAY = datetime(2026, 1, 4, 23, 59, 59, tzinfo=UTC)
@@ -452,6 +454,54 @@ def test_other_rules_link_everything_anew_and_the_build_says_so(winter):
     assert {(row["change"], row["strength_after"] * 2 == row["strength_before"]) for row in changed} == {
         ("changed", True)
     }
+
+
+def test_changes_read_without_opening_a_row_are_those_of_the_rows(winter, monkeypatch):
+    labels = [built.label for built in winter.force.archive.history.builds]
+    pairs = [(winter.at(one), winter.at(other)) for one in labels for other in labels]
+    wanted = [asof.difference(*pair).select(asof.CHANGES.names) for pair in pairs]
+    assert sum(table.num_rows for table in wanted) > 20
+    asof.changes(*pairs[-1])
+
+    def opened(*_):
+        raise AssertionError("a row was opened")
+
+    monkeypatch.setattr(winter.force.archive.crew, "open", opened)
+    monkeypatch.setattr(winter.force.archive.crew, "read", opened)
+    assert [asof.changes(*pair) for pair in pairs] == wanted
+
+
+def test_links_in_batches_are_the_links_and_the_columns_those_asked_for(winter, monkeypatch):
+    monkeypatch.setattr(crew, "_ROUND", 2)
+    for label in ("2026-W02", "2026-W05"):
+        snapshot = winter.at(label)
+        whole = snapshot.links()
+        parts = list(snapshot.link_batches(["b", "strength", "supports.grade", "a"]))
+        assert len(parts) > 1
+        found = pa.concat_tables(parts)
+        assert found.column_names == ["a", "b", "strength", "supports"]
+        said = sorted((r["a"], r["b"], r["strength"], [s["grade"] for s in r["supports"]]) for r in whole.to_pylist())
+        assert sorted(
+            (r["a"], r["b"], r["strength"], [s["grade"] for s in r["supports"]]) for r in found.to_pylist()
+        ) == said  # fmt: skip
+    with pytest.raises(Malformed, match=r"^table link has no column supports\.colour: wanted some of "):
+        list(snapshot.link_batches(["supports.colour"]))
+
+
+def test_each_row_of_each_table_is_proved_to_be_in_its_build(winter):
+    snapshot = winter.at("2026-W05")
+    for name in TABLES:
+        index = winter.force.archive.index(name)
+        for leaf in index.leaf[snapshot.positions(name)]:
+            proof = snapshot.proof(name, leaf.tobytes())
+            path = [bytes.fromhex(digest) for digest in proof["path"]]
+            computed = merkle.root_from_path(leaf.tobytes(), proof["index"], proof["size"], path).hex()
+            (stated,) = (table for table in snapshot.statement.tables if table.name == name)
+            assert (computed, proof["size"]) == (stated.root, stated.size)
+            assert proof["root"] == stated.root
+    for other in (bytes(32), b"\xff" * 32, b"short"):
+        with pytest.raises(Missing, match=r"^build 2026-W05 has no row of that leaf in table link"):
+            snapshot.proof("link", other)
 
 
 def test_a_build_cannot_run_backwards(winter):

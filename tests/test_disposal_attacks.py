@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 import pytest
-from force import HARM, PARAMS, Force, record, write_extract
+from force import HARM, PARAMS, SYSTEMS, Force, record, write_extract
 
-from provenance import asof, disposal, holding, reviewing, rows, vault
+from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, staff, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Refused, Tampered
 
@@ -84,13 +84,34 @@ def test_a_review_that_keeps_somebody_stops_an_older_plan(force):
 
 
 @pytest.mark.parametrize(
-    "approver", ["A. Clerk\u200b", "\u202eA. Clerk", "a clerk", "Ａ．ＣＬＥＲＫ", ".", " ", "\u2060"]
-)
+    "approver",
+    [
+        "A. Clerk\u200b", "\u202eA. Clerk", "a clerk", "Ａ．ＣＬＥＲＫ", ".", " ", "\u2060",
+        "\u0410. Clerk", "\u13aa. Clerk", "B. Smith\u0430",  # a letter of another script among Latin ones
+    ],
+)  # fmt: skip
 def test_a_second_person_differs_in_more_than_what_does_not_show(force, approver):
     plan = force.plan("N-2", on=PLANNED)
     with pytest.raises(Refused, match="disposal needs a second person"):
         disposal.carry_out(force.archive, plan, PARAMS, HARM, on=LATER, by="A. Clerk", approved_by=approver)
     assert not force.archive.history.disposals
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("АНТОН", "AHTOH"), ("Ρ. Τ.", "P. T."), ("A. Clerk", "А. Clerk"), ("Ꭺ. Clerk", "B. Other")],
+)
+def test_letters_that_look_alike_make_no_other_person(one, other):
+    assert staff.is_same(one, other)
+    assert staff.is_same(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("André", "Andre"), ("Антон", "Иван"), ("山田 はなこ", "山田 タロウ"), ("PC 7", "PC 71")]
+)
+def test_names_that_a_reader_tells_apart_are_two(one, other):
+    assert not staff.is_same(one, other)
+    assert staff.is_same(one, one.upper())
 
 
 @pytest.mark.parametrize("ends", [True, False])
@@ -150,6 +171,43 @@ def test_the_authority_does_not_repeat_the_id_for_good(force, under):
     assert disposal.plan(force.archive, PARAMS, HARM, wanted, under="order N-21, see IN-2 too", **said).lines
 
 
+@pytest.mark.parametrize("name", ["case", "by", "under"])
+def test_no_words_of_an_act_repeat_an_id_that_it_is_about(force, name):
+    words = {"case": "24/0113", "by": "R. Keeper", "under": "APP"} | {name: "letter on n-2"}
+    said = {"on": PLANNED, **words}
+    scope = {"basis": DECIDED, "nominals": ["N-2"], "review_on": "2026-04-01"}
+    size = force.archive.log.size
+    with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+        holding.place(force.archive, PARAMS, **scope, **said)
+    del said["case"]
+    if name != "case":
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            reviewing.retain(
+                force.archive, PARAMS, reviewing.Subject("nominal", "", "N-2"), reason="serious-harm",
+                next_review="2026-12-01", **said,
+            )  # fmt: skip
+        plan = force.plan("N-2", on=PLANNED)
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            disposal.carry_out(force.archive, plan, PARAMS, HARM, on=PLANNED, by="clerk of N-2", approved_by="S. Two")
+        wanted = [disposal.Request("nominal", "", "N-2")]
+        with pytest.raises(Malformed, match="disposal authority has an id in it"):
+            disposal.plan(force.archive, PARAMS, HARM, wanted, reason="mopi-review", **said)
+        assert force.archive.log.size == size
+        hold = held(force, "N-2")
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            holding.release(force.archive, PARAMS, hold, reason="decided", **said)
+
+
+def test_a_plan_says_that_words_logged_before_repeat_an_id(force):
+    holding.place(
+        force.archive, PARAMS, case="about n-2", basis=DECIDED, nominals=["N-3"], review_on="2026-04-01", on=PLANNED,
+        by="R. Keeper", under="CPIA 1996",
+    )  # fmt: skip
+    words = "1 id asked for here stands in words that somebody logged"
+    assert any(line.startswith(words) for line in force.plan("N-2", on=PLANNED).stays)
+    assert not any("somebody logged" in line for line in force.plan("N-1", on=PLANNED).stays)
+
+
 def test_by_a_clock_that_was_set_back_what_is_gone_is_recognised_as_long_as_ever(force):
     force.dispose("N-2", on="1980-01-01T00:00:00Z")  # as SOURCE_DATE_EPOCH is in some shells
     assert came_back(force) == 1
@@ -162,6 +220,21 @@ def test_a_clock_that_is_ahead_for_once_does_not_make_the_archive_forget_whom_it
     write_extract(folder, [ahead], cut_off="2026-03-01T12:00:00Z", mode="delta")
     force.take(folder, on="2099-01-01T00:00:00Z")
     assert came_back(force) == 1
+
+
+def test_by_a_clock_that_is_ahead_nobody_comes_back_in_the_same_extract(force):
+    force.dispose("N-2", on=PLANNED)
+    folder = force.folder / "ahead"
+    back = record("R-9", "N-2", "N-3", recorded_at="2026-03-02T00:00:00Z")
+    write_extract(folder, [back], cut_off="2026-03-02T00:00:00Z", mode="delta")
+    assert force.take(folder, on="2099-01-01T00:00:00Z").returned == 1
+    assert not force.archive.vault.tokens(vault.nominal_keys(pa.array(["N-2"]))).any()
+    # Nor where the rows were read without asking.
+    extract = extracts.read(folder, systems=SYSTEMS)
+    with pytest.raises(Refused, match="brings back 1 nominals or records that were disposed of"):
+        receiving.receive(
+            force.archive, extract, on="2099-01-01T00:00:00Z", by="tests", under="a story", max_rejects_percent=1
+        )
 
 
 @pytest.mark.parametrize("is_held", [True, False])
@@ -181,6 +254,18 @@ def test_a_snapshot_kept_in_a_notebook_shows_nothing_that_another_process_took_a
     assert [(x["a"], x["b"]) for x in kept.links().to_pylist()] == [("N-1", "N-3")]
     assert kept.disposed["restricted" if is_held else "disposed"] > 0
     reader.close()
+
+
+@pytest.mark.parametrize("place", ["root", "root/audit_reports", "keys", "link", "link/audit_reports", "root/../force"])
+def test_a_plan_does_not_lie_where_git_and_backups_would_keep_the_names(force, place):
+    (force.folder / "link").symlink_to(force.root)
+    first, _, rest = place.partition("/")
+    folder = {"root": force.root, "keys": force.keys, "link": force.folder / "link"}[first] / rest
+    plan = force.plan("N-2", on=PLANNED)
+    with pytest.raises(Malformed, match=r"^plan file plan\.yaml would lie in the .*: wanted a place outside"):
+        disposal.write(force.archive, plan, folder / "plan.yaml")
+    assert not (folder / "plan.yaml").exists()
+    disposal.write(force.archive, plan, force.folder / "plan.yaml")
 
 
 def test_a_plan_shows_a_turned_id_as_what_it_is(force):

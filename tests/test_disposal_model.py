@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -782,8 +783,7 @@ class Machine(RuleBasedStateMachine):
             fresh = Force(Path(home))
             for number, (path, kept_out) in enumerate(model.originals, start=1):
                 out = {key_of(thing) for thing in kept_out | set(model.restricted)}
-                read = extracts.read(path, systems=SYSTEMS, erased=lambda what, systems, ids, out=out: is_among(
-                    out, what, systems, ids))  # fmt: skip
+                read = extracts.read(path, systems=SYSTEMS, erased=lambda _, out=out: partial(is_among, out))
                 receiving.receive(
                     fresh.archive, read, on=read.cut_off, by="tests", under="a story", max_rejects_percent=5
                 )

@@ -16,7 +16,7 @@ from force import HARM, PARAMS, ROOT, SYSTEMS, Force, record, write_extract
 from test_builds import links_proved, ruled
 from test_disposal_model import bare, shown
 
-from provenance import disposal, extracts, holding, receiving, verify
+from provenance import disposal, extracts, holding, receiving, reviewing, verify
 from provenance.cli import main
 from provenance.disposal import Line, Request
 from provenance.errors import Conflict, Malformed, Missing, Refused
@@ -231,6 +231,78 @@ def test_held_in_march_due_in_june_still_there_in_july_released_in_august(tmp_pa
         {"BOB": 300, "CAT": 300}, {"BOB-CAT": ["R-3", "R-4", "R-5"]}, {},
     )  # fmt: skip
     force.archive.close()
+
+
+def test_who_is_due_tomorrow_is_not_planned_today(tmp_path, monkeypatch):
+    """ANN's clear period ends on 10 June 2026; until then she may come to notice again."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2020-06-10"))
+    wanted = ("dispose", "plan", "--under", "MOPI", "--by", "R. Keeper", "--out", str(tmp_path / "plan.yaml"), "--due")
+    for today, day in (("2026-06-09T12:00", "2026-06-10"), ("2026-06-09T12:00", "2040-01-01")):
+        told = story.run(today, *wanted, day)
+        assert told.exit_code == 7, told.output
+        assert f"found {day}, wanted a day no later than 2026-06-09" in " ".join(told.stderr.split())
+        assert not (tmp_path / "plan.yaml").exists()
+    # In London it is the 10th already.
+    assert len(story.answer("2026-06-09T23:30", *wanted, "2026-06-10")["lines"]) == 3
+
+
+OTHER_IDS = ("ANN", "ZED")  # of one person
+
+
+def two_old_crimes(story: Told) -> None:
+    """ANN and ZED were judged to be one person, who has not come to notice since 2010; BOB is the victim of both."""
+    crimes = [old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ZED", "BOB:victim", day="2010-02-05")]
+    story.force.receive(*crimes, cut_off="2026-03-01T00:00:00Z", merges=[merged("ZED", "ANN")])
+    story.force.build("2026-03-01T00:00:00Z", MONTHS["03"])
+
+
+def planned(story: Told, *wanted: str) -> tuple[dict[str, Any], str]:
+    file = str(story.force.folder / "plan.yaml")
+    said = ("--under", "MOPI", "--by", "R. Keeper", "--out", file)
+    return story.answer(PLANNED, "dispose", "plan", *wanted, *said), file
+
+
+def test_a_person_who_is_due_goes_under_all_ids(tmp_path, monkeypatch):
+    """R31: to plan the id that stands for the others would leave the others in the vault."""
+    story = Told(tmp_path, monkeypatch)
+    two_old_crimes(story)
+    plan, file = planned(story, "--due", "2026-06-15")
+    lines = {line["id"]: line for line in plan["lines"]}
+    assert set(lines) == {*OTHER_IDS, "BOB", "R-1", "R-2"}
+    assert all(line["judged"] for line in lines.values())
+    assert lines["ANN"]["rule"] == lines["ZED"]["rule"]
+    assert lines["ZED"]["rule"].startswith("retention rule group-3: due 2016-02-05;")
+    story.answer(CARRIED, "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Second")
+    assert names_in_vault(story.force.reopened()) == set()
+
+
+@pytest.mark.parametrize("wanted", [("--nominal", "ANN", "--reason", "mopi-review"), ("--due", "2026-06-15")])
+def test_what_comes_in_about_one_id_of_a_person_comes_in_about_the_person(tmp_path, monkeypatch, wanted):
+    story = Told(tmp_path, monkeypatch)
+    two_old_crimes(story)
+    _, file = planned(story, *wanted)
+    story.month("07", old("R-9", "ZED", "CAT", day="2026-06-16"))
+    told = story.run("2026-07-02T10:00", "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Two")
+    assert told.exit_code == 6, told.output
+    assert "plan is out of date: since it was made, something came in about" in " ".join(told.stderr.split())
+    assert {*OTHER_IDS} < names_in_vault(story.force.reopened())
+
+
+@pytest.mark.parametrize(("ordered", "judged"), [((), True), (("--record", "CONNECT", "R-1"), False)])
+def test_a_record_whose_suspect_offends_again_is_not_due_any_more(tmp_path, monkeypatch, ordered, judged):
+    """Nothing came in about the record itself: the rules are asked again, but not of what somebody ordered."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ANN:victim", day="2024-01-05"))
+    plan, file = planned(story, "--due", "2026-06-15", *ordered, *(("--reason", "mopi-review") if ordered else ()))
+    assert [(line["id"], line.get("judged", False)) for line in plan["lines"]] == [("BOB", True), ("R-1", judged)]
+    story.month("07", old("R-9", "ANN", "CAT", day="2026-06-16"))
+    told = story.run("2026-07-02T10:00", "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Two")
+    assert told.exit_code == 6, told.output
+    kept = 1 + judged  # BOB stays as long as a record that he is in
+    words = f"of its 2 lines the retention rules would now keep {kept}, or leave them to a review; make the plan again"
+    assert words in " ".join(told.stderr.split())
+    assert "R-1" in names_in_vault(story.force.reopened())
 
 
 # ---- what becomes of a link ------------------------------------------------------------------------------------------
@@ -646,6 +718,105 @@ def test_a_link_none_of_whose_records_is_in_view_is_restricted_and_not_reduced(f
     assert force.as_of(AFTER[1], case="24/0001").restricted_rows == 0  # that build never had them
 
 
+NEWS = [record("R-9", "ANN", "CAT", recorded_at="2026-01-13T00:00:00Z")]
+
+
+def kept_by_review(force: Force) -> None:
+    reviewing.retain(
+        force.archive, PARAMS, reviewing.Subject("nominal", "", "ANN"), reason="serious-harm",
+        next_review="2026-09-01", on=WEEK[1], by="R. Viewer", under="APP",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happens", "next_review"),
+    [
+        (lambda force: week(force, 1, *NEWS), ""),  # she offends again
+        (lambda force: week(force, 1, record("R-9", "ANN-2", "CAT", recorded_at="2026-01-13T00:00:00Z")), ""),
+        (kept_by_review, "2026-09-01"),
+    ],
+)
+def test_whoever_was_restricted_does_not_go_by_herself_with_what_came_in_about_her_since(force, happens, next_review):
+    week(force, 0, record("R-1", "ANN", "BOB"), merges=[merged("ANN-2", "ANN")])
+    hold = place(force, "24/0001", nominals=["ANN"])
+    force.dispose("ANN", "ANN-2", on=AFTER[0], reason="mopi-clear-period")
+    happens(force)
+    second = place(force, "24/0002", nominals=["BOB"], on=AFTER[1])
+    force.finish(on=AFTER[1])  # which says the restriction again, and does not make what is known older
+    assert release(force, hold, AFTER[2]) == release(force, second, AFTER[2]) == []
+    force.reopened()
+    assert {"ANN", "ANN-2"} < names_in_vault(force)
+    assert [(w.subject.id, w.since, w.next_review) for w in reviewing.waiting(force.archive)] == [
+        ("ANN", AFTER[2], next_review), ("ANN-2", AFTER[2], next_review),
+    ]  # fmt: skip
+    assert "ANN" not in str(force.as_of(AFTER[0]).answer())
+    assert not disposal.is_waiting(force.archive)
+    size = force.archive.log.size
+    assert (force.finish(on=AFTER[2]), force.archive.log.size) == ([], size)  # nothing new, so nothing is said
+    third = place(force, "24/0003", nominals=["ANN"], on=AFTER[2])
+    force.finish(on=AFTER[2])
+    assert reviewing.waiting(force.archive) == []
+    assert release(force, third, AFTER[2]) == []
+    assert len(reviewing.waiting(force.archive)) == 2
+    (done,) = force.dispose("ANN", "ANN-2", on=AFTER[2])  # by two who know
+    assert (done.nominals, reviewing.waiting(force.archive)) == (2, [])
+
+
+def test_what_waited_goes_when_the_archive_is_opened_after_a_release_was_cut_off(tmp_path, monkeypatch):
+    """R39: the release is in the log, and the machine stopped before what waited for it was disposed of."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB", day="2026-01-05"))
+    force = story.force
+    hold = place(force, "24/0001", nominals=["ANN"], on=HELD)
+    force.dispose("ANN", on=CARRIED)
+    assert not disposal.is_waiting(force.archive)
+    holding.release(force.archive, PARAMS, hold.id, reason="decided", on=RELEASED, by="D. Officer", under="Act")
+    assert disposal.is_waiting(force.archive)
+    story.answer(RELEASED, "asof", MONTHS["03"])
+    force.reopened()
+    assert "ANN" not in names_in_vault(force)
+    assert force.archive.history.disposals[0].certified
+    assert not disposal.is_waiting(force.archive)
+
+
+def test_a_review_may_keep_what_is_restricted_already_and_waits(force):
+    week(force, 0, record("R-1", "ANN", "BOB"))
+    hold = place(force, "24/0001", nominals=["ANN"])
+    force.dispose("ANN", on=AFTER[0])
+    week(force, 1, *NEWS)
+    release(force, hold, AFTER[1])
+    kept_by_review(force)
+    (waits,) = reviewing.waiting(force.archive)
+    assert (waits.subject.id, waits.next_review) == ("ANN", "2026-09-01")
+
+
+def test_a_record_that_was_due_and_is_restricted_is_judged_again_when_its_hold_ends(tmp_path, monkeypatch):
+    """Its suspect offends again meanwhile: nothing came in about the record, and it is not due any more."""
+    story = Told(tmp_path, monkeypatch)
+    story.month("03", old("R-1", "ANN", "BOB:victim", day="2010-01-05"), old("R-2", "ANN:victim", day="2024-01-05"))
+    hold = story.answer(
+        HELD, "hold", "add", "--case", "24/0113", "--basis", "litigation", "--record", "CONNECT", "R-1",
+        "--review-on", "2026-09-01", "--by", "D. Officer", "--under", "CPIA 1996 s.23",
+    )["hold"]  # fmt: skip
+    _, file = planned(story, "--due", "2026-06-15")
+    story.answer(CARRIED, "dispose", "carry-out", file, "--by", "R. Keeper", "--approved-by", "S. Second")
+    story.month("07", old("R-9", "ANN", "CAT", day="2026-06-16"))
+    goes = ("hold", "release", hold, "--reason", "decided", "--by", "D. Officer", "--under", "CPIA")
+    told = story.run(RELEASED, *goes)
+    words = "2 that waited for it stay restricted, since something came in about them or a review kept them"
+    assert words in " ".join(told.stdout.split())
+    assert {"R-1", "BOB"} < names_in_vault(story.force.reopened())
+    due = story.answer(RELEASED, "review", "due")
+    assert [(x["what"], x["system"], x["id"], x["since"], x["next_review"]) for x in due["restricted"]] == [
+        ("nominal", "", "BOB", RELEASED, ""), ("record", "CONNECT", "R-1", RELEASED, ""),
+    ]  # fmt: skip
+    shown = story.run(RELEASED, "review", "due").stdout
+    assert "Restricted, no longer held: a person decides" in shown
+    assert "CONNECT R-1" in shown
+    assert story.answer(RELEASED, "dispose", "list")["for_review"] == 2
+    assert "2 of them no hold keeps any more" in " ".join(story.run(RELEASED, "dispose", "list").stdout.split())
+
+
 def test_restricted_material_stays_restricted_when_its_source_sends_it_again(force):
     week(force, 0, record("R-1", "ANN", "BOB"), record("R-2", "BOB", "CAT"))
     hold = place(force, "24/0001", records=[("CONNECT", "R-1")])
@@ -656,6 +827,9 @@ def test_restricted_material_stays_restricted_when_its_source_sends_it_again(for
     release(force, hold, AFTER[1])
     week(force, 2, record("R-2", "BOB", "CAT"), mode="full")
     assert force.pairs(AFTER[2]) == {("BOB", "CAT"): ["R-2"]}
+    # Who decided that it go did not know that CAT was harmed: somebody has to decide again.
+    assert [each.subject.id for each in reviewing.waiting(force.archive)] == ["R-1"]
+    force.dispose("CONNECT R-1", on=AFTER[2])
     assert names_in_vault(force) == {"ANN", "BOB", "CAT", "R-2"}
 
 
@@ -811,7 +985,8 @@ def test_who_approves_is_somebody_else_however_they_spell_it(steady, by, approve
     with pytest.raises(Refused) as refused:
         disposal.carry_out(steady.archive, plan, PARAMS, HARM, on=AFTER[0], by=by, approved_by=approved_by)
     assert str(refused.value) == (
-        "disposal needs a second person: who approves it is neither who asked for it nor who carries it out"
+        "disposal needs a second person: who approves it is neither who asked for it nor who carries it out, and each "
+        "name has letters of one script"
     )
 
 

@@ -333,26 +333,59 @@ def test_an_inquiry_ends_by_decision_and_a_criminal_case_does_not(force):
     assert act.earliest == ""
 
 
-def test_a_mistake_is_the_word_of_another_person(force):
+@pytest.mark.parametrize("name", ["D. Officer", "d officer", "D. Officer ", "Ｄ. Officer", "D. \u041efficer", "."])
+def test_a_mistake_is_the_word_of_another_person(force, name):
     hold = place(force, nominals=["ANN"], events=[TRIAL])
     with pytest.raises(Refused, match=f"hold {hold.id} was placed by the person who calls it an error"):
-        holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **WHO)
+        holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **(WHO | {"by": name}))
     assert not holding.release(force.archive, PARAMS, hold.id, reason="placed-in-error", **ANOTHER).stands
 
 
 def test_a_hold_is_superseded_by_a_standing_one_of_the_same_case_that_holds_as_much(force):
-    """As when an event was entered for a wrong day: what was logged stays, and a new hold takes its place."""
+    """As when the case turns out to need more than was named at first."""
     hold = place(force, nominals=["ANN", "BOB"], events=[TRIAL])
     narrower = place(force, nominals=["ANN"])
-    place(force, case="24/0999", nominals=["ANN", "BOB"])
+    place(force, case="24/0999", nominals=["ANN", "BOB"], events=[TRIAL])
     for _ in range(2):  # itself, a narrower one, one of another case, and then one that was released
         with pytest.raises(Refused, match=f"hold {hold.id} is not superseded: wanted a standing hold of case 24/0113"):
             holding.release(force.archive, PARAMS, hold.id, reason="superseded", **WHO)
-        gone = place(force, nominals=["ANN", "BOB"])
+        gone = place(force, nominals=["ANN", "BOB"], events=[TRIAL])
         holding.release(force.archive, PARAMS, gone.id, reason="placed-in-error", **ANOTHER)
     assert not holding.release(force.archive, PARAMS, narrower.id, reason="superseded", **WHO).stands
-    place(force, nominals=["ANN", "BOB", "CAT"])
+    place(force, nominals=["ANN", "BOB", "CAT"], events=[TRIAL])
     assert not holding.release(force.archive, PARAMS, hold.id, reason="superseded", **WHO).stands
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"basis": "litigation"},  # its end would be one person's decision, in the middle of a trial
+        {"basis": "cpia-1996", "events": []},
+        {"basis": "cpia-1996", "events": [TRIAL]},  # of two accused one is forgotten
+        {"basis": "cpia-1996", "events": [TRIAL, Happening(event="proceedings-instituted", day="2026-01-11")]},
+    ],
+)
+def test_a_hold_by_the_table_is_superseded_only_by_one_that_the_table_ends_no_sooner(force, said):
+    hold = place(force, nominals=["ANN"], events=[TRIAL, TRIAL])
+    place(force, nominals=["ANN", "BOB"], **said)
+    with pytest.raises(Refused, match="under basis cpia-1996 or one that keeps as long, with all 2 of its events"):
+        holding.release(force.archive, PARAMS, hold.id, reason="superseded", **WHO)
+    assert force.archive.history.holds[hold.id].stands
+    later = Happening(event="acquitted", day="2026-01-12")
+    place(force, nominals=["ANN", "BOB"], events=[TRIAL, later, TRIAL])
+    assert not holding.release(force.archive, PARAMS, hold.id, reason="superseded", **WHO).stands
+
+
+def test_two_bases_that_end_by_the_table_keep_as_long_as_each_other(force):
+    said = PARAMS.model_dump()
+    said["holds"]["bases"]["cpia-1996-s23"] = said["holds"]["bases"]["cpia-1996"]
+    rules = type(PARAMS).model_validate(said)
+    hold = place(force, nominals=["ANN"], events=[TRIAL])
+    holding.place(
+        force.archive, rules, case=hold.case, basis="cpia-1996-s23", nominals=["ANN"], events=[TRIAL],
+        review_on="2026-06-01", **WHO,
+    )  # fmt: skip
+    assert not holding.release(force.archive, rules, hold.id, reason="superseded", **WHO).stands
 
 
 def test_a_second_writer_is_told_to_try_again(force):
@@ -763,7 +796,7 @@ def test_release_as_json(shop, monkeypatch):
     other = ("--by", "A. Nother", "--under", "review")
     assert json.loads(done(shop, "release", hold, "--reason", "placed-in-error", *other, "--json")) == {
         "hold": hold, "case": "24/0113", "released_on": "2026-01-26T12:00:00Z",
-        "disposed": [{"certificate": "00ff00ff00ff00ff", "nominals": 1, "records": 2}],
+        "disposed": [{"certificate": "00ff00ff00ff00ff", "nominals": 1, "records": 2}], "for_review": 0,
     }  # fmt: skip
 
 

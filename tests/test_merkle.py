@@ -192,3 +192,13 @@ def test_published_consistency_probes(shared):
         assert refused == probe["wantErr"], probe["name"]
         verdicts.append(refused)
     assert (len(verdicts), verdicts.count(False)) == (42, 3)
+
+
+def test_a_tree_worked_out_in_shares_has_the_same_root(monkeypatch):
+    """Every size up to five shares, and every size of what is left over."""
+    monkeypatch.setattr(merkle, "SHARE", 8)
+    for size in range(41):
+        leaves = [merkle.leaf_hash(bytes([n])) for n in range(size)]
+        whole = size // 8
+        shares = [merkle.root(b"".join(leaves[at * 8 : at * 8 + 8])) for at in range(whole)]
+        assert merkle.root_of_shares(shares, b"".join(leaves[whole * 8 :])) == merkle.root(b"".join(leaves))

@@ -150,6 +150,23 @@ def test_a_birthday_that_came_while_a_review_was_overdue_decides():
     assert line(judged(people, records, parts, on="2025-05-01").people) == ("2025-05-01", "dispose", "age")
 
 
+@pytest.mark.parametrize(
+    ("reviewed", "on", "decided"),
+    [
+        ("2035-06-01", TODAY, ("2026-02-01", "dispose", "age")),
+        ("2035-06-01", "2025-01-01", ("2026-02-01", "dispose", "age")),
+        ("2026-02-01", TODAY, ("2026-02-01", "review", "kept-by-review")),
+        ("2024-01-01", TODAY, ("2024-01-01", "review", "kept-by-review")),
+    ],
+)
+def test_a_review_keeps_nobody_beyond_the_100th_birthday_and_one_day_decides(reviewed, on, decided):
+    found = judged([person("1926-02-01", reviewed=reviewed)], [event("2020-01-01", "1")], [(0, 0, "suspect")], on=on)
+    assert line(found.people) == decided
+    assert len([step for step in found.explain_person(0) if "decides" in step]) == 1
+    assert found.keep_until(0) == "2026-02-01"
+    assert judged([ADULT], [event("2020-01-01", "2")], [(0, 0, "suspect")]).keep_until(0) == ""
+
+
 def test_a_100th_birthday_before_the_last_event_decides_nothing():
     found = judged([person("1910-05-01")], [event("2019-03-02", "1")], [(0, 0, "offender")])
     assert line(found.people) == ("2029-03-02", "review", "group-1")
@@ -385,8 +402,6 @@ class Twin:
     def clock(self, n: int) -> tuple[date, bool]:
         """Of someone who came to notice: when due, and whether for review."""
         of, events = self.people[n], self.noticed(n)
-        if of["reviewed"]:
-            return of["reviewed"], True
         rule = self.rules.groups[min(self.group(record) for record in events)]
         last = max(record["day"] for record in events)
         years, review = rule.clear_years, rule.action == "review"
@@ -394,13 +409,17 @@ class Twin:
             if self.younger(of, last, child.under_age):
                 years = min(years, child.at_most_years)
                 review = review or child.action == "review"
-        due = plus(last, years)
+        due, reviewed = plus(last, years), of["reviewed"]
         if rule.keep_to_age:
             first = min(self.records[part[0]]["day"] for part in self.parts if part[1] == n)
             born = of["born"] or plus(first, -self.rules.unknown_birth.years_before_first_event)
             birthday = plus(born, rule.keep_to_age)
-            if last < birthday and (birthday <= due or birthday <= self.on):
+            if last < birthday and reviewed and birthday < reviewed:
+                due, review, reviewed = birthday, False, None
+            elif last < birthday and (birthday <= due or birthday <= self.on):
                 due, review = birthday, False
+        if reviewed:
+            return reviewed, True
         if any(not record["group"] for record in events) and self.rules.no_group.action == "review":
             review = True
         return due, review
@@ -443,7 +462,7 @@ class Twin:
             seen = max(self.records[part[0]]["day"] for part in mine)
             for child in (self.rules.under_10, self.rules.under_18):
                 review = review or (self.younger(of, seen, child.under_age) and child.action == "review")
-        if of["reviewed"]:
+        if of["reviewed"] and not self.noticed(n):
             due, review = of["reviewed"], True
         for part in mine:
             kept = self.records[part[0]]["reviewed"] is not None

@@ -196,12 +196,24 @@ def test_a_person_in_no_record_is_listed(tmp_path):
     assert line(force, nominal("N-7")) == (TODAY, "review", "no-record")
 
 
+def test_a_review_cannot_keep_a_person_beyond_the_100th_birthday(tmp_path):
+    force = Force(tmp_path)
+    force.receive(
+        event("R-1", "2019-03-02", "N-1", mopi_group="1"), cut_off="2026-01-11T23:59:59Z",
+        nominals=[person("N-1", "1930-05-01")],
+    )  # fmt: skip
+    words = "next review is after the age up to which this person is kept: found 2030-05-02, wanted .* than 2030-05-01"
+    with pytest.raises(Refused, match=words):
+        retain(force, nominal("N-1"), "2030-05-02")
+    assert retain(force, nominal("N-1"), "2030-05-01").next_review == "2030-05-01"
+
+
 def test_what_is_restricted_is_not_asked_about(force):
     token = crime("R-1").token(force.archive)
     force.archive.append(
         entries.Restricted(
             **SAID, disposal="0" * 16, part=1, nominals="", records=entries.packed([token]), approved_by="A. Jones",
-            reason="mopi-clear-period", plan="0" * 64, holds=(entries.HoldRef(hold="1" * 16),),
+            reason="mopi-clear-period", plan="0" * 64, judged=0, holds=(entries.HoldRef(hold="1" * 16),),
         )
     )  # fmt: skip
     found = lines(force)

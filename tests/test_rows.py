@@ -232,6 +232,35 @@ def test_each_build_has_the_rows_that_were_opened_and_not_closed(many, weeks):
     assert set(index.standing(99).tolist()) == standing
 
 
+@settings(max_examples=40)
+@given(st.lists(st.dictionaries(st.integers(0, 60), st.booleans(), max_size=20), max_size=6), st.data())
+def test_the_rows_of_one_person_and_those_between_two_builds_are_those_of_the_whole(sealer, many, weeks, data):
+    """What is looked up from either end, or compared, is what going through all rows would find."""
+    full, _ = many
+    index = Index("link")
+    for number in (1, 3, 4):
+        index.add(number, full.paths[number], since=0)
+    for build, asked in enumerate(weeks, start=1):
+        if build == 3:
+            index.of(int(index.a[0]))  # some rows are in order already when more come
+            index.add(6, full.paths[6], since=0)
+        standing = set(index.standing(build - 1).tolist())
+        asked = {n: opened for n, opened in asked.items() if n < len(index) and opened != (n in standing)}
+        for opened in (False, True):
+            at = np.array(sorted(n for n, way in asked.items() if way == opened), int)
+            index.apply(index.references(at, opened=opened), build)
+    token = data.draw(st.sampled_from([*index.a.tolist(), *index.b.tolist(), 0, 7]))
+    mine = np.flatnonzero((index.a == token) | (index.b == token))
+    assert index.of(token).tolist() == mine.tolist()
+    for build in range(len(weeks) + 2):
+        standing = index.standing(build)
+        assert index.stood(mine, build).tolist() == np.intersect1d(mine, standing).tolist()
+        for other in range(len(weeks) + 2):
+            gone, come = index.between(build, other)
+            assert gone.tolist() == np.setdiff1d(standing, index.standing(other)).tolist()
+            assert come.tolist() == np.setdiff1d(index.standing(other), standing).tolist()
+
+
 def test_what_an_extract_replaces_is_marked_with_its_number(many):
     full, _ = many
     index = Index("link")
@@ -411,3 +440,12 @@ def test_leaves_as_keys_sort_and_compare_as_bytes(leaves):
 def test_among_is_isin(values, wanted):
     values, wanted = np.array(values, np.int64), np.array(wanted, np.int64)
     assert rows.among(values, wanted).tolist() == np.isin(values, wanted).tolist()
+
+
+@given(
+    st.lists(st.binary(min_size=32, max_size=32) | st.binary(min_size=24, max_size=24).map(lambda end: bytes(8) + end))
+)
+def test_leaves_are_put_into_the_order_of_their_bytes(leaves):
+    """Also where the first eight bytes do not decide."""
+    matrix = np.frombuffer(b"".join(leaves), np.uint8).reshape(-1, 32)
+    assert [leaf.tobytes() for leaf in rows.in_byte_order(matrix)] == sorted(leaves)

@@ -314,6 +314,13 @@ def test_the_first_that_does_not_open_is_named_across_rounds_and_workers(small_r
     assert pair.open("link", z, leaves, boxes) == rows  # and no answer to the bad batch is left in a pipe
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 64, 83])
+def test_a_root_is_the_same_alone_and_with_a_worker(small_rounds, pair, monkeypatch, size):
+    monkeypatch.setattr(merkle, "SHARE", 8)
+    leaves = np.random.default_rng(size).integers(0, 256, (size, 32), dtype=np.uint8)
+    assert pair.root(leaves) == Crew(1).root(leaves) == merkle.root(leaves)
+
+
 def test_what_a_worker_cannot_read_is_said_as_it_is_said_here(small_rounds, pair):
     z, rows = batch(45)
     leaves, boxes = pair.seal("link", z, rows)

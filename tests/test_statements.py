@@ -92,6 +92,7 @@ ACTS = [
         approved_by="S. Inspector",
         reason="mopi-clear-period",
         plan=DIGEST,
+        judged=1,
         holds=(entries.HoldRef(hold="f" * 16), entries.HoldRef(hold=ID)),
     ),
     entries.Disposed(

@@ -54,19 +54,19 @@ def plan_(
 
     params, table = door.params()
     with door.archive() as archive, waiting("Working out what would go"):
-        rules: dict[Request, str] = {}
-        if due:
-            rules |= _due(archive, params, due)
-        if ordered:
-            rules |= disposal.ordered(archive)
+        judged = _due(archive, params, due) if due else {}
+        orders = disposal.ordered(archive) if ordered else {}
         by_hand = [Request("nominal", "", id) for id in nominals]
         by_hand += [Request("record", system, id) for system, id in records]
         why = reason or ("mopi-clear-period" if due and not (ordered or by_hand) else "source-disposal")
         if by_hand and not reason:
             raise click.UsageError("say why these are to go: --reason CODE")
+        # What somebody orders goes whatever the rules say of it later, and its line says who ordered it.
+        rules = {request: words for request, words in (judged | orders).items() if request not in by_hand}
         made = disposal.plan(
-            archive, params, table, [*rules, *by_hand], on=now(), by=by or user(), under=under, reason=why, rules=rules
-        )
+            archive, params, table, [*rules, *by_hand], on=now(), by=by or user(), under=under, reason=why, rules=rules,
+            judged=(rules.keys() & judged.keys()) - orders.keys(),
+        )  # fmt: skip
         disposal.write(archive, made, Path(out))
     if as_json:
         emit_json(made.content() | {"file": out})
@@ -169,6 +169,7 @@ def list_(door: Door, as_json: bool) -> None:
 
     with door.archive() as archive:
         disposals, restricted = archive.history.disposals, archive.history.restricted
+        doubted = sum(not act.holds for act in restricted.values())
         if as_json:
             said = [
                 {
@@ -184,7 +185,7 @@ def list_(door: Door, as_json: bool) -> None:
                 }
                 for d in disposals
             ]
-            emit_json({"disposals": said, "restricted": len(restricted)})
+            emit_json({"disposals": said, "restricted": len(restricted), "for_review": doubted})
             return
         out = console()
         for d in disposals:
@@ -198,19 +199,22 @@ def list_(door: Door, as_json: bool) -> None:
             f"{several(len(disposals), 'disposal')}. Restricted in its place, because a case needs them: "
             f"{len(restricted):,}."
         )
+        if doubted:
+            out.print(
+                f"{doubted:,} of them no hold keeps any more, and a person decides about them: `provenance review due` "
+                "lists them."
+            )
 
 
 def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
-    from provenance import reviewing
-    from provenance.disposal import Request
+    from provenance import disposal, holding, moments
+    from provenance.errors import Malformed
 
-    lines = reviewing.register(archive, params, on=day).lines().to_pylist()
-    return {
-        Request(line["what"], line["system"], line["id"]): f"retention rule {line['rule']}: due {line['due']}; "
-        f"`provenance review due --{line['what']}` explains the date"
-        for line in lines
-        if line["action"] == "dispose" and line["due"].isoformat() <= day
-    }
+    moments.day(day)
+    today = holding.today(now())
+    if day > today:  # who is not due yet may come to notice again before that day
+        raise Malformed(f"day of what is due is in the future: found {day}, wanted a day no later than {today}")
+    return disposal.due(archive, params, day)
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

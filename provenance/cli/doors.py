@@ -64,13 +64,15 @@ class Door:
 
     @contextmanager
     def archive(self) -> Iterator[Archive]:
-        """The archive, open. A disposal that was cut off, or that a restored copy has not seen, is completed first."""
+        """The archive, open. A disposal that was cut off, or that a restored copy has not seen, is completed first; and
+        so is one that waited for a hold, where its release was cut off."""
         from provenance import disposal, durable
         from provenance.archive import Archive
 
         archive = Archive(self.path, self.keys_path)
         try:
-            if disposal.is_unsettled(archive) and not durable.is_being_written(self.path / "store"):
+            undone = disposal.is_unsettled(archive) or disposal.is_waiting(archive)
+            if undone and not durable.is_being_written(self.path / "store"):
                 with progress("Completing a disposal that was cut off") as report:
                     disposal.finish(archive, *self.params(), on=now(), by=user(), report=report)
             yield archive

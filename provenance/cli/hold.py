@@ -132,25 +132,33 @@ def event(
 @click.pass_obj
 def release(door: Door, hold: str, reason: str, by: str, under: str, as_json: bool) -> None:
     """End HOLD, and carry out the disposals that waited for it alone."""
-    from provenance import disposal, holding
+    from provenance import disposal, holding, reviewing
 
     params, table = door.params()
     with door.archive() as archive:
         ended = holding.release(archive, params, hold, reason=reason, on=now(), by=by, under=under)
+        before = len(reviewing.waiting(archive))
         done = disposal.finish(archive, params, table, on=now(), by=user())
+        doubted = len(reviewing.waiting(archive)) - before
     if done:
         keep(door)
     if as_json:
         certified = [
             {"certificate": each.certificate_id, "nominals": each.nominals, "records": each.records} for each in done
         ]
-        emit_json({"hold": ended.id, "case": ended.case, "released_on": ended.released_on, "disposed": certified})
+        emit_json({"hold": ended.id, "case": ended.case, "released_on": ended.released_on, "disposed": certified,
+                   "for_review": doubted})  # fmt: skip
         return
     out = console()
     out.print(f"Hold {ended.id} for case {ended.case} is released.", markup=False, emoji=False)
     for each in done:
         reached = f"{several(each.nominals, 'nominal')} and {several(each.records, 'record')}"
         out.print(f"Disposal {each.certificate_id} waited for it and is carried out: {reached}.")
+    if doubted:
+        out.print(
+            f"{doubted:,} that waited for it stay restricted, since something came in about them or a review kept "
+            "them: `provenance review due` lists them."
+        )
     if not done:
         out.print("No disposal was waiting for it alone.")
 

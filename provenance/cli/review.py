@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from provenance.archive import Archive
     from provenance.params import Retention
-    from provenance.reviewing import Register, Subject
+    from provenance.reviewing import Register, Subject, Waiting
 
 _ROWS = 20  # of each list on the terminal, and half as many when each is explained; --json has them all
 
@@ -71,7 +71,8 @@ def due(
         head = {"on": day, "rules": params.retention.version, **_counts(lines, day)}
         if as_json:
             shown = _told(archive, register, lines, steps=explain or subject is not None)
-            emit_json({**head, "lines": shown, "instruments": _instruments(shown, params.retention)})
+            waiting = {} if subject else {"restricted": [_waits(each) for each in reviewing.waiting(archive)]}
+            emit_json({**head, "lines": shown, "instruments": _instruments(shown, params.retention), **waiting})
             return
         out = console()
         if subject:
@@ -85,6 +86,7 @@ def due(
                 part = _told(archive, register, mine.slice(0, _ROWS // 2 if explain else _ROWS), steps=explain)
                 _listed(out, what, part, mine.num_rows, explained=explain)
                 shown += part
+            _restricted(out, [_waits(each) for each in reviewing.waiting(archive)])
             if shown:
                 out.print("[dim]--json lists all of it; --nominal or --record explains one.[/dim]\n")
         _rules(out, _instruments(shown, params.retention))
@@ -234,6 +236,24 @@ def _listed(out: Console, what: str, part: list[dict[str, Any]], total: int, *, 
     ]  # fmt: skip
     seen = "last notice" if what == "nominal" else "event"
     table(out, title, ["since", what, "group", seen, "due for", "rule"], rows, total)
+
+
+def _waits(each: Waiting) -> dict[str, str]:
+    subject = each.subject
+    return {
+        "what": subject.what, "system": subject.system, "id": subject.id, "since": each.since,
+        "next_review": each.next_review,
+    }  # fmt: skip
+
+
+def _restricted(out: Console, waiting: list[dict[str, str]]) -> None:
+    """Nothing but what it is called: all else about it is out of view."""
+    from provenance.cli.asof import table
+
+    if waiting:
+        rows = [[each["since"][:10], each["what"], _name(each), each["next_review"] or "-"] for each in waiting[:_ROWS]]
+        title = "Restricted, no longer held: a person decides"
+        table(out, title, ["since", "what", "id", "next review"], rows, len(waiting))
 
 
 def _explained(out: Console, shown: list[dict[str, Any]]) -> None:
