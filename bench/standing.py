@@ -97,8 +97,8 @@ _PAGE = """\
 # Speed and size, beside what people would use instead
 
 Made by `make bench`: one run, every system on the same workload (1,000,000 links of 300,000 people on 3,000,000
-supports, 26 weekly builds of 1 % change, then the erasure of 1,000 people from all history), every answer checked by the harness.
-Ours seals every link under its people and records, hashes, signs and logs every build, and is durable.
+supports, 26 weekly builds of 1 % change, then the erasure of 1,000 people from all history), every answer checked by
+the harness. Ours seals every link under its people and records, hashes, signs and logs every build, and is durable.
 {ran}
 
 {figures}
