@@ -16,6 +16,7 @@ from typing import Any
 from packs import (
     BUILD,
     COSIGNED_AT,
+    ENDORSEMENT,
     ETHICS,
     FIRST,
     FOREIGN,
@@ -208,6 +209,45 @@ def act(acts: list[tuple], wanted: str, **changes: Any) -> list[tuple]:
 
 def only(acts: list[tuple], wanted: str) -> dict[str, Any]:
     return next(said for role, _, said in acts if role == wanted)
+
+
+class Stranger(Story):
+    """Someone without a key of the force who goes on from its published head: an entry that names a key of his own as
+    the log's, and after it certificates and a head that he signs. All that was published before is as it was."""
+
+    def __init__(self, edits: Edits, **rekeyed: Any) -> None:
+        def go_on(acts: list[tuple]) -> list[tuple]:
+            place = next(i for i, (role, _, _) in enumerate(acts) if role == "published") + 1
+            said = {"act": "Rekeyed", "place": place, "vkey": FOREIGN.vkey, "reason": "yearly"}
+            mine = said | {"endorsement": b64(bytes(64))} | rekeyed
+            return [*acts[:place], ("rekeyed", "2026-11-24T06:00:00Z", mine), *acts[place:]]
+
+        signers = dict.fromkeys(("head signer", "certifier 1", "certifier 2"), lambda _: FOREIGN)
+        super().__init__({"acts": go_on, **signers, **edits}, witnesses=False)
+        assert self.lines["covering"] == STORY.lines["covering"]
+
+    def _policy(self) -> bytes:
+        return b"".join(b"log %s\n" % key.vkey.encode() for key in (OLD, NEW, FOREIGN)) + b"quorum none\n"
+
+
+class Repeater(Stranger):
+    """The same with the one endorsement that the log has, which is of another key at another place."""
+
+    def __init__(self, edits: Edits) -> None:
+        super().__init__(edits, endorsement=STORY._rekeyed(4)["endorsement"])
+
+
+class Borrower(Stranger):
+    """The same, and the entry is the force's own change of key once more, place and all."""
+
+    def __init__(self, edits: Edits) -> None:
+        super().__init__(edits, **{name: STORY._rekeyed(4)[name] for name in ("place", "vkey", "endorsement")})
+
+
+def endorsed_by(key: Key, place: int, vkey: str) -> str:
+    """An endorsement, whoever gives it."""
+    sealed = json.loads(key.envelope(ENDORSEMENT, canonical({"entry": place, "vkey": vkey})))
+    return sealed["signatures"][0]["sig"]
 
 
 def published_first(acts: list[tuple]) -> list[tuple]:
@@ -806,6 +846,41 @@ spoilt(
     "one certificate logged twice",
     edits={"acts": lambda acts: act(acts, "certified", certificate=only(acts, "certified")["certificate"])},
 )
+
+spoilt(
+    "a stranger's key, in the log after the published head, which nobody endorsed",
+    4,
+    "did not endorse",
+    story=Stranger,
+    line=STORY.lines["covering"],
+)
+spoilt(
+    "a stranger's key under the endorsement of another",
+    4,
+    "did not endorse",
+    story=Repeater,
+    line=STORY.lines["covering"],
+)
+spoilt(
+    "the force's own change of key, a second time",
+    4,
+    "Rekeyed.place: 4, wanted 8",
+    story=Borrower,
+    line=STORY.lines["covering"],
+)
+for what, (words, changes) in {
+    "nobody endorsed": ("did not endorse", {"endorsement": b64(bytes(64))}),
+    "endorsed itself": ("did not endorse", {"endorsement": endorsed_by(NEW, 4, NEW.vkey)}),
+    "a stranger endorsed": ("did not endorse", {"endorsement": endorsed_by(FOREIGN, 4, NEW.vkey)}),
+    "was endorsed for another place": ("did not endorse", {"endorsement": endorsed_by(OLD, 5, NEW.vkey)}),
+    "says that it is elsewhere": (
+        "Rekeyed.place: 5, wanted 4", {"place": 5, "endorsement": endorsed_by(OLD, 5, NEW.vkey)},
+    ),
+    "took another's endorsement": ("did not endorse", {"endorsement": endorsed_by(OLD, 4, FOREIGN.vkey)}),
+    "has half an endorsement": ("did not endorse", {"endorsement": b64(bytes(32))}),
+    "has an endorsement that is no base64": ("not base64", {"endorsement": "***"}),
+}.items():  # fmt: skip
+    spoilt(f"a key that {what}", 4, words, edits={"acts": lambda acts, new=changes: act(acts, "rekeyed", **new)})
 
 # 5. Build statement.
 spoilt("the statement changed", 5, "another SHA-256", files=swap("statement.json", b'"payload":"ey', b'"payload":"ez'))

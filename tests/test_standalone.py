@@ -229,7 +229,10 @@ def test_a_published_head_from_before_the_build_vouches_for_nothing(check):
 def test_what_came_after_the_published_head_is_named(check):
     checked = check(good().files, good().lines["covering"])
     assert "covers entries 9 (Certified), 11 (Certified), 12 (Published) of the log" in sentences(checked)
-    assert "covers entries" not in sentences(check(good().files, good().lines["now"]))
+    assert "was still the log's key when it signed the head of this pack" in sentences(checked)
+    assert "still the log's key" not in sentences(check(good().files, good().lines["covering"], policy=policy()))
+    for word in ("covers entries", "still the log's key"):
+        assert word not in sentences(check(good().files, good().lines["now"]))
 
 
 def test_a_row_that_whoever_carries_the_pack_hid_is_said_to_be_on_their_word(check):

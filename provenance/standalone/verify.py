@@ -108,6 +108,7 @@ MARKED = "counted what has since been disposed of"
 FIGURES = ("nominal", "network")  # tables whose rows have figures that were computed with others' rows
 STATEMENT = "application/vnd.in-toto+json"
 CERTIFICATE = "application/vnd.provenance.certificate+json"
+ENDORSEMENT = "application/vnd.provenance.endorsement+json"  # what an old key signs of a new one; signed as DSSE signs
 
 
 class Fault(Exception):
@@ -485,6 +486,11 @@ class Note:
 
     def by(self, key):
         return [(raw, line) for name, hashed, raw, line in self.signatures if (name, hashed) == (key.name, key.hash)]
+
+
+def dsse(kind, payload):
+    """What a DSSE v1 signature is over."""
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode("ascii"), len(payload), payload)
 
 
 class Head:
@@ -868,15 +874,22 @@ class Check:
         return act
 
     def _keys(self, indexes):
-        """Whose signatures were to be believed from which entry on; and that the head is signed by the last of them."""
+        """Whose signatures were to be believed from which entry on; and that the head is signed by the last of them.
+
+        An entry that names a new key proves nothing by being in the log: whoever makes a head of their own can put one
+        there, after all that was published. The key before has to have endorsed it, at that place.
+        """
         for index in indexes:
-            act = self._act(index, "Rekeyed" if index else "Founded", {"vkey": str})
+            form = {"vkey": str, "place": int, "endorsement": str} if index else {"vkey": str}
+            act = self._act(index, "Rekeyed" if index else "Founded", form)
             name = f"log/{index}.entry"
             if index == 0 and act.get("archive") != self.pack["archive"]:
                 raise Fault(name, "founds another archive than pack.json names")
             key = Key(act["vkey"].encode("utf-8"), name)
             if key.kind != b"\x01" or key.name != self.head.origin:
                 raise Fault(name, "names a key that is not this log's")
+            if index:
+                self._endorsed(act, index, self.keys[-1][1])
             self.keys.append((index, key))
         # The head right after a change of keys may still be signed by the key before.
         believed = {self.in_force(self.head.size).vkey, self.in_force(self.head.size - 1 or 1).vkey}
@@ -884,6 +897,16 @@ class Check:
             raise Fault(
                 "checkpoint", f"is signed by {self.signer}, and the log's key is {self.in_force(self.head.size)}"
             )
+
+    def _endorsed(self, act, index, before):
+        """Insist that `before` signed that the key of this act takes over here."""
+        name = f"log/{index}.entry"
+        if act["place"] != index:
+            raise Fault(name, "Rekeyed.place: {}, wanted {}".format(act["place"], index))
+        payload = canonical({"entry": index, "vkey": act["vkey"]})
+        signature = from_base64(act["endorsement"], name, "endorsement")
+        if not self.openssl.verifies(before.public, dsse(ENDORSEMENT, payload), signature):
+            raise Fault(name, f"names a key that the log's key before it, {before}, did not endorse")
 
     def in_force(self, index):
         """The key that signed when entry `index` was logged."""
@@ -1005,8 +1028,7 @@ class Check:
                     number(len(mine), "signature"), key
                 ),
             )
-        message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode("ascii"), len(payload), payload)
-        if not self.openssl.verifies(key.public, message, mine[0]):
+        if not self.openssl.verifies(key.public, dsse(kind, payload), mine[0]):
             raise Fault(file, f"the signature by {key} does not verify")
         return from_json(payload, file, "payload")
 
@@ -1390,6 +1412,12 @@ class Check:
                     f"That the published head covers {'entry' if len(late) == 1 else 'entries'} {', '.join(late)} "
                     "of the log: what came later rests on the signature of this pack's head."
                 )
+                if self.given is None:
+                    said.append(
+                        f"That {self.signer} was still the log's key when it signed the head of this pack: a change of "
+                        "key that the pack leaves out cannot be seen in it."
+                    )
+
         said.append(
             "That what the sources recorded is true, that the force's software worked out the build rightly, with "
             "one row for each person, or that a link means what it seems to."
