@@ -17,6 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -562,9 +564,15 @@ def test_the_published_notes(verify, openssl, shared):
 def test_the_published_time_stamps(openssl, shared):
     folder = shared / "vectors" / "rfc3161"
     chain = (folder / "ts_chain.pem").read_bytes()
-    for name in ("sha256", "sha384", "sha512", "no-embedded-cert", "invalid-signature"):
+    for name, wanted in {
+        "sha256": "2025-05-09T11:58:55+00:00",
+        "sha384": "2025-05-09T11:58:55+00:00",
+        "sha512": "2025-05-09T11:58:56+00:00",
+        "no-embedded-cert": "2025-06-18T08:13:02+00:00",
+        "invalid-signature": None,
+    }.items():
         at = openssl.stamped((folder / f"response-{name}.tsr").read_bytes(), b"hello", chain, chain)
-        assert (at is None) == (name == "invalid-signature"), name
+        assert at == (wanted and datetime.fromisoformat(wanted).timestamp()), name
         assert openssl.stamped((folder / f"response-{name}.tsr").read_bytes(), b"hullo", chain, chain) is None
     assert openssl.stamped(b"noise", b"hello", chain, chain) is None
     assert openssl.stamped((folder / "response-sha256.tsr").read_bytes(), b"hello", chain, b"noise") is None
@@ -577,7 +585,7 @@ default_tsa = it
 serial = serial
 signer_digest = sha256
 default_policy = 1.2.3.4
-digests = sha256
+digests = sha1, sha256
 [ca]
 basicConstraints = critical,CA:true
 [ext]
@@ -607,12 +615,50 @@ class Authority:
             raise AssertionError(done.stderr)
         assert done.returncode == 0, done.stderr
 
-    def stamp(self, data: bytes) -> bytes:
+    def stamp(self, data: bytes, digest: str = "sha256") -> bytes:
         (self.folder / "data").write_bytes(data)
-        self.run("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query")
+        self.run("ts", "-query", "-data", "data", f"-{digest}", "-cert", "-out", "query")
         self.run("ts", "-reply", "-queryfile", "query", "-signer", "tsa.pem", "-inkey", "tsa.key", "-out", "reply",
                  "-config", "config", "-section", "it")  # fmt: skip
         return (self.folder / "reply").read_bytes()
+
+
+def der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    width = (size.bit_length() + 7) // 8
+    return bytes([tag, size] if size < 128 else [tag, 0x80 | width, *size.to_bytes(width, "big")]) + content
+
+
+def said_beside(response: bytes, words: str) -> bytes:
+    """The response with free text in its status, which is outside of all that the authority signed."""
+    token = response[response.index(bytes.fromhex("30030201") + b"\0") + 5 :]  # after the status: granted, no more said
+    status = der(0x30, der(0x02, b"\0") + der(0x30, der(0x0C, words.encode())))
+    return der(0x30, status + token)
+
+
+def test_the_time_of_a_stamp_is_the_one_that_was_signed(check, openssl, authority):
+    head = good().files["head"]
+    raw = authority.stamp(head)
+    at = openssl.stamped(raw, head, authority.chain, authority.chain)
+    assert abs(at - time.time()) < 600
+    for words in (
+        "ok\nTime stamp: Jan  2 03:04:05 2021 GMT",
+        "Time stamp: Jan  2 03:04:05 2021 GMT\nHash Algorithm: sha512\n",
+        "granted",
+    ):
+        forged = said_beside(raw, words)
+        assert openssl.stamped(forged, head, authority.chain, authority.chain) == at, words
+        files = changed(good(), lambda f, r=forged: f.update({"stamps/tsa.tsr": r, "stamps/tsa.pem": authority.chain}))
+        assert "2021" not in "\n".join(check(files, authority=authority.chain).proved())
+
+
+def test_a_stamp_over_a_digest_that_is_broken_is_none(check, openssl, authority):
+    head = good().files["head"]
+    weak = said_beside(authority.stamp(head, "sha1"), "ok\nHash Algorithm: sha256")
+    for raw in (authority.stamp(head, "sha1"), weak):
+        assert openssl.stamped(raw, head, authority.chain, authority.chain) is None
+        files = changed(good(), lambda f, r=raw: f.update({"stamps/tsa.tsr": r, "stamps/tsa.pem": authority.chain}))
+        assert [(step, name) for step, name, _ in check(files).faults] == [(9, "stamps/tsa.tsr")]
 
 
 @pytest.fixture(scope="module")

@@ -379,7 +379,9 @@ class OpenSSL:
     def stamped(self, response, data, certificates, roots):
         """When an RFC 3161 response says that it saw `data`, in seconds since 1970; None when it does not verify.
 
-        The certificates are judged as of that time: an authority's own run out, what it stamped does not.
+        The time and the digest are read from the token alone: around it a response has free text that nobody signed,
+        and `openssl ts -text` prints that text too. The certificates are judged as of that time: an authority's own
+        run out, what it stamped does not.
         """
         with tempfile.TemporaryDirectory() as folder:
             paths = {}
@@ -387,15 +389,21 @@ class OpenSSL:
                 paths[name] = os.path.join(folder, name)
                 with open(paths[name], "wb") as file:
                     file.write(content)
-            code, text = self._run("ts", "-reply", "-in", paths["tsr"], "-text")
-            found = re.search(r"^Time stamp: (\w{3}) +(\d+) (\d\d:\d\d:\d\d)(?:\.\d+)? (\d{4}) GMT$", text, re.M)
-            if code != 0 or not found:
+            paths["token"] = os.path.join(folder, "token")
+            code, _ = self._run("ts", "-reply", "-in", paths["tsr"], "-token_out", "-out", paths["token"])
+            if code != 0:
                 return None
+            code, text = self._run("ts", "-reply", "-in", paths["token"], "-token_in", "-text")
+            imprints = re.findall(r"^Hash Algorithm: (.*?)\r?$", text, re.M)
+            times = re.findall(r"^Time stamp: (.*?)\r?$", text, re.M)
+            if code != 0 or len(times) != 1 or len(imprints) != 1 or imprints[0] not in ("sha256", "sha384", "sha512"):
+                return None
+            found = re.fullmatch(r"(\w{3}) +(\d+) (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d{4}) GMT", times[0], re.ASCII)
             months = [month[:3] for month in MONTHS]
-            if found.group(1) not in months:
+            if not found or found.group(1) not in months:
                 return None
-            hours = [int(part) for part in found.group(3).split(":")]
-            at = calendar.timegm((int(found.group(4)), months.index(found.group(1)) + 1, int(found.group(2)), *hours))
+            day, hour, minute, second, year = (int(part) for part in found.groups()[1:])
+            at = calendar.timegm((year, months.index(found.group(1)) + 1, day, hour, minute, second))
             code, _ = self._run(
                 "ts",
                 "-verify",
