@@ -276,7 +276,7 @@ class _Check:
             yield "pack.json says when the build was published, and no entry proves it"
         if named["ended"] >= 0:
             act = self.acts.get(named["ended"])
-            after = named["ended"] > named["published"] >= 0
+            after = named["ended"] > named["published"] >= 0 and end >= start
             ends = isinstance(act, entries.Published) or (
                 isinstance(act, entries.Withdrawn) and act.label == built.label
             )

@@ -211,6 +211,11 @@ def only(acts: list[tuple], wanted: str) -> dict[str, Any]:
     return next(said for role, _, said in acts if role == wanted)
 
 
+def ended(pack: dict[str, Any], index: int, at: str) -> dict[str, Any]:
+    """The pack of a build that was live until the act at `index`, which was at that moment."""
+    return {**pack, "as_of": "", "published_to": at, "entries": {**pack["entries"], "ended": index}}
+
+
 class Stranger(Story):
     """Someone without a key of the force who goes on from its published head: an entry that names a key of his own as
     the log's, and after it certificates and a head that he signs. All that was published before is as it was."""
@@ -881,6 +886,22 @@ for what, (words, changes) in {
     "has an endorsement that is no base64": ("not base64", {"endorsement": "***"}),
 }.items():  # fmt: skip
     spoilt(f"a key that {what}", 4, words, edits={"acts": lambda acts, new=changes: act(acts, "rekeyed", **new)})
+
+spoilt(
+    "a publication that an earlier one ended",
+    4,
+    "ends a publication before it starts",
+    edits={"pack": lambda p: ended(p, 3, "2026-11-16T06:00:00Z")},
+)
+spoilt(
+    "a publication that ended at a moment before it started",
+    4,
+    "ends a publication before it starts",
+    edits={
+        "acts": lambda acts: act(acts, "ended", at="2026-11-22T06:00:00Z"),
+        "pack": lambda p: ended(p, 12, "2026-11-22T06:00:00Z"),
+    },
+)
 
 # 5. Build statement.
 spoilt("the statement changed", 5, "another SHA-256", files=swap("statement.json", b'"payload":"ey', b'"payload":"ez'))

@@ -989,6 +989,8 @@ class Check:
                     raise Fault(name, "cannot both start and end the publication")
             if act["at"] != end:
                 raise Fault("pack.json", "published_to: {}, and the log says {}".format(end, act["at"]))
+            if named["ended"] < index or end < start:
+                raise Fault(name, f"ends a publication before it starts: it starts with entry {index}, at {start}")
         if at and (at < start or (end and at >= end)):
             raise Fault("pack.json", "as_of: {}, and the build was live from {} to {}".format(at, start, end or "now"))
 
