@@ -178,13 +178,14 @@ class _Check:
             yield f"heads/{ascii(name)[1:-1]} starts from no head that heads.txt has"
         if self.line is None:
             return
-        latest = max(self.said["entries"]["built"], self.said["entries"]["published"])
-        if not self.brought and latest >= self.line.size:
+        built, live = self.said["entries"]["built"], self.said["entries"]["published"]
+        if not self.brought and max(built, live) >= self.line.size:
+            what = "the build" if built >= self.line.size else "what made the build live"
             yield (
-                f"the published head has {self.line.size} entries, and the build was logged after them: "
+                f"the published head has {self.line.size} entries, and {what} was logged after them: "
                 "wanted a line published since, or a policy that you trust"
             )
-        elif self.line.label == self.said["build"] and latest >= self.line.size:
+        elif self.line.label == self.said["build"] and built >= self.line.size:
             yield f"the published head of build {self.line.label} is older than the build of that name in this pack"
         else:
             yield self._continues(self.line, head)

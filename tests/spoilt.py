@@ -708,6 +708,22 @@ spoilt(
 
 # 4. Log entries.
 spoilt(
+    "a published head from before the build, and nothing else to go by",
+    4,
+    "its head of 4 entries is from before the build of this pack, entry 6: wanted a line published since",
+    line=STORY.lines["before"],
+)
+spoilt(
+    "a published head from before the build was live, and nothing else to go by",
+    4,
+    "its head of 7 entries is from before what made the build of this pack live, entry 7",
+    line=(BETWEEN := f"{BUILD} {ORIGIN} 7 {b64(STORY.log.hash(0, 7))}"),
+    files=both(
+        file("heads.txt", lambda data: data + BETWEEN.encode() + b"\n"),
+        put("heads/7.add-checkpoint", STORY.add_checkpoint(7)),
+    ),
+)
+spoilt(
     "the build replaced after its week's head was published",
     4,
     "from before the build of this pack",

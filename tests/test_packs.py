@@ -452,6 +452,8 @@ ELSEWHERE = {
     "a theme both complete and incomplete": 8,
     "a size beyond all counts": 4,
     "the build replaced after its week's head was published": 3,
+    "a published head from before the build, and nothing else to go by": 3,
+    "a published head from before the build was live, and nothing else to go by": 3,
     "one certificate logged twice": 7,
     "certificates without a stamp": 1,
     "disposals that are numbered the other way round": 4,

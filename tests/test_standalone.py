@@ -222,10 +222,17 @@ def test_a_policy_from_elsewhere_vouches_for_witnesses(check):
     assert any(sentence.startswith("The witness ethics.example/witness") for sentence in checked.proved())
 
 
-def test_a_published_head_from_before_the_build_vouches_for_nothing(check):
-    checked = check(good().files, good().lines["before"])
-    assert checked.verdict == "CONSISTENT IN ITSELF, but the published head that you gave is from before the build"
-    assert "That the head published for 2026-W46 covers this build: it is of 4 entries" in sentences(checked)
+def test_a_published_head_from_before_the_build_vouches_for_nothing(check, tmp_path):
+    """With a policy from elsewhere it is only said; alone it leaves nothing to rely on, and is a fault."""
+    checked = check(good().files, good().lines["before"], policy=policy())
+    assert checked.verdict == "VERIFIED under the policy that you gave"
+    wanted = "That the head published for 2026-W46 covers this build: it is of 4 entries, from before the build"
+    assert wanted in sentences(checked)
+    both = check(good().files, good().lines["before"], good().lines["covering"])
+    assert both.verdict == "VERIFIED against the published head that you gave"
+    assert wanted in sentences(both)
+    answer = run(write(good().files, tmp_path), "--published", good().lines["before"], "--json")
+    assert (answer.returncode, json.loads(answer.stdout)["verified"]) == (4, False)
 
 
 def test_what_came_after_the_published_head_is_named(check):

@@ -145,10 +145,13 @@ def test_it_says_of_a_good_pack_what_verify_py_says(reader, verify, tmp_path, na
     for lines in [(), *([(story.lines["covering"],), (story.lines["before"],)] if story.published else [])]:
         reader.check(folder, "\n".join(lines))
         theirs = verify.Check(story.files, lines=verify.given_lines(lines))
-        assert reader.faults() == []
+        assert reader.faults() == [(step, f"{file}: {message}") for step, file, message in theirs.faults]
         assert reader.verdict == theirs.verdict
         assert reader.page.text_content("#meaning") == theirs.meaning
         assert reader.statuses() == list(theirs.status.values())
+        assert theirs.verified == (lines != (story.lines["before"],))
+        if not theirs.verified:
+            continue
         assert reader.said("#proved") == theirs.proved()
         assert alike(reader.said("#relied")) == alike(theirs.relied())
         assert reader.said("#not-proved") == theirs.not_proved()

@@ -944,14 +944,28 @@ class Check:
         if root != self.pack["root"]:
             raise Fault("pack.json", "root: {}, and the log's tables make {}".format(self.pack["root"], root))
         for line in self.lines:
-            if line.size > index:
+            if line.size > max(index, self.pack["entries"]["published"]):
                 self.covering.append(line)
-            elif line.label == act["label"]:
+            elif line.size <= index and line.label == act["label"]:
                 raise Fault(
                     "the line that you gave",
-                    f"is for build {line.label}, and its head of {line.size} entries is from before "
-                    f"the build of this pack, entry {index}",
+                    f"is for build {line.label}, and its head of {line.size} entries is from before {self._late(line)}",
                 )
+        if self.lines and not self.covering and self.given is None:
+            # Whoever wants to deceive can go on from a true published head under keys of their own.
+            line = max(self.lines, key=lambda one: one.size)
+            raise Fault(
+                "the line that you gave",
+                f"its head of {entries(line.size)} is from before {self._late(line)}: wanted a line published since, "
+                "or a policy that you trust",
+            )
+
+    def _late(self, line):
+        """What came after a published head that does not cover the build."""
+        named = self.pack["entries"]
+        if line.size <= named["built"]:
+            return "the build of this pack, entry {}".format(named["built"])
+        return "what made the build of this pack live, entry {}".format(named["published"])
 
     def _published(self, named):
         pack = self.pack
@@ -1297,8 +1311,6 @@ class Check:
             return "VERIFIED against the published head that you gave"
         if self.given is not None:
             return "VERIFIED under the policy that you gave"
-        if self.lines:
-            return "CONSISTENT IN ITSELF, but the published head that you gave is from before the build"
         return "CONSISTENT IN ITSELF, but not compared with anything from outside"
 
     @property
@@ -1412,7 +1424,7 @@ class Check:
             if line not in self.covering:
                 said.append(
                     f"That the head published for {shown(line.label)} covers this build: it is of "
-                    f"{entries(line.size)}, and the build is entry {pack['entries']['built']}."
+                    f"{entries(line.size)}, from before {self._late(line)}."
                 )
         if self.covering:
             covered = max(line.size for line in self.covering)
@@ -1427,7 +1439,6 @@ class Check:
                         f"That {self.signer} was still the log's key when it signed the head of this pack: a change of "
                         "key that the pack leaves out cannot be seen in it."
                     )
-
         said.append(
             "That what the sources recorded is true, that the force's software worked out the build rightly, with "
             "one row for each person, or that a link means what it seems to."
