@@ -222,6 +222,17 @@ def test_a_policy_from_elsewhere_vouches_for_witnesses(check):
     assert any(sentence.startswith("The witness ethics.example/witness") for sentence in checked.proved())
 
 
+def test_an_old_key_that_a_policy_still_names_is_said(check):
+    """Who stole it after an ordinary rotation has the log from before it, and makes a build of their own."""
+    story = Story(rotated=False, witnesses=False, published=False)
+    wanted = f"{story.key.name}+{story.key.hash.hex()}, an earlier key of the log, which your policy still names"
+    said = "\n".join(check(story.files, policy=policy(quorum="none")).relied())
+    assert wanted in said
+    assert "its line must go from the policy" in said
+    for files, given in ((good().files, policy()), (story.files, policy(logs=(packs.OLD,), quorum="none"))):
+        assert "an earlier key" not in "\n".join(check(files, policy=given).relied())
+
+
 def test_a_published_head_from_before_the_build_vouches_for_nothing(check, tmp_path):
     """With a policy from elsewhere it is only said; alone it leaves nothing to rely on, and is a fault."""
     checked = check(good().files, good().lines["before"], policy=policy())

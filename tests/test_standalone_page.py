@@ -166,6 +166,16 @@ def test_it_says_what_a_policy_from_elsewhere_vouches_for(reader, verify, tmp_pa
     assert reader.said("#proved") == theirs.proved()
 
 
+def test_it_says_that_a_policy_still_names_an_old_key(reader, verify, tmp_path):
+    given = policy(quorum="none")
+    (tmp_path / "policy").write_bytes(given)
+    story = Story(rotated=False, witnesses=False, published=False)
+    reader.check(write(story.files, tmp_path / "pack"), policy=tmp_path / "policy")
+    theirs = verify.Check(story.files, policy=verify.Policy(given, "policy"))
+    assert any("an earlier key of the log" in sentence for sentence in reader.said("#relied"))
+    assert alike(reader.said("#relied")) == alike(theirs.relied())
+
+
 @pytest.mark.parametrize("one", spoilt.TABLE, ids=lambda one: one.name)
 def test_each_spoilt_pack_is_refused_by_its_step_in_its_words(reader, tmp_path, one):
     if one.policy is not None:

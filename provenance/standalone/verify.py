@@ -1394,6 +1394,11 @@ class Check:
         said = [f"The published head line that you gave: {shown(line.text)}" for line in self.covering]
         if self.given is not None:
             said.append("The policy file that you gave, which says whose signatures count.")
+            if self.signer is not [key for key in self.given.logs if key.name == self.head.origin][-1]:
+                said.append(
+                    f"{self.signer}, an earlier key of the log, which your policy still names: if it was stolen, its line "
+                    "must go from the policy, and only a witness or a published head vouches for this pack."
+                )
         else:
             needed = ". What the published head covers does not need it" if self.covering else ""
             said.append(
