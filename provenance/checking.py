@@ -455,8 +455,17 @@ class _Check:
             )
         if self.opened and self.opened.cosigned:
             names = ", ".join(dict.fromkeys(line.name for line in self.opened.cosigned))
-            enough = "they are enough" if self.opened.quorum_met else "by the policy they are NOT enough"
-            yield f"witnesses who signed the head: {names}; {enough}"
+            met = self.opened.quorum_met
+            if self.brought:
+                yield f"witnesses who signed the head: {names}; " + (
+                    "they are enough" if met else "by the policy they are NOT enough"
+                )
+            else:  # whoever made the pack may have made these keys too, under any names
+                yield (
+                    f"witnesses only by the policy inside the pack, which came with it: {names} signed the head; by "
+                    f"that policy they are {'enough' if met else 'NOT enough'}. Compare their keys with those that you "
+                    "have from elsewhere"
+                )
         elif head:
             yield "no witness outside the force signed the head"
         for stamp in self.stamped:
@@ -494,9 +503,15 @@ class _Check:
             yield f"theme {item['theme']}: {item['why']}"
         if not said["complete"]:
             yield "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
-        hidden = sum(row.get("withheld") in ("restricted", "figures") for row in self.rows)
+        hidden = sum(
+            row.get("withheld") in ("restricted", "figures") or row.get("heirs") == []  # reduced, by no certificate
+            for row in self.rows
+        )
         if hidden:
-            yield f"why {hidden:,} rows are withheld: that they are restricted, or figures would tell, is only said"
+            yield (
+                f"why {hidden:,} rows are withheld: that they are restricted, or reduced by a restriction, or that "
+                "figures would tell, is only said"
+            )
         yield "that what the source systems recorded is true, or was graded rightly"
         yield f"that no other build was live{self._moment()}: for that the whole log is needed"
         yield (

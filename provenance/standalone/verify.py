@@ -1396,8 +1396,8 @@ class Check:
             said.append("The policy file that you gave, which says whose signatures count.")
             if self.signer is not [key for key in self.given.logs if key.name == self.head.origin][-1]:
                 said.append(
-                    f"{self.signer}, an earlier key of the log, which your policy still names: if it was stolen, its line "
-                    "must go from the policy, and only a witness or a published head vouches for this pack."
+                    f"{self.signer}, an earlier key of the log, which your policy still names: if it was stolen, its "
+                    "line must go from the policy, and only a witness or a published head vouches for this pack."
                 )
         else:
             needed = ". What the published head covers does not need it" if self.covering else ""
