@@ -392,6 +392,8 @@ class _Check:
         claimed = [item["theme"] for item in self.said["complete"]]
         spoken = sorted(claimed + [item["theme"] for item in self.said["incomplete"]])
         question = self.said["question"]
+        if (question["person"] == "") != (question["nominal"] == ""):
+            yield "pack.json names who was asked about without the one whose row it is, or the other way round"
         wanted = [theme for theme in THEMES if question["theme"] in ("", theme)] if question["nominal"] else []
         if spoken != sorted(wanted):
             yield "pack.json does not say once of each theme asked about whether its links are complete"

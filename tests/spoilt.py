@@ -462,6 +462,26 @@ spoilt(
     files=pack(lambda p: p["incomplete"].append({"theme": "SOC", "why": "none"})),
 )
 
+for what, moment in {
+    "digits of another script": "\u0662\u0660\u0662\u0666-12-01T09:00:00Z",
+    "full-width digits": "2026-12-\uff10\uff11T09:00:00Z",
+    "no time of any day": "2026-12-01T99:99:99Z",
+    "the hour after the last": "2026-12-01T24:00:00Z",
+    "a leap second": "2026-12-31T23:59:60Z",
+    "a month more": "2026-13-01T09:00:00Z",
+    "30 February": "2026-02-30T09:00:00Z",
+    "29 February of a year that has none": "2026-02-29T09:00:00Z",
+    "the year nought": "0000-12-01T09:00:00Z",
+    "a line end after it": "2026-12-01T09:00:00Z\n",
+}.items():
+    for name in ("made_on", "as_of"):
+        spoilt(
+            f"pack.json: {name} with {what}",
+            1,
+            f"{name}: not in the form that a pack has it",
+            files=pack(lambda p, name=name, moment=moment: p.update({name: moment})),
+        )
+
 # 2. Head.
 spoilt("the head signed by a foreign key", 2, "0 signatures by a log key", edits={"head signer": lambda _: FOREIGN})
 spoilt(
@@ -919,6 +939,19 @@ spoilt(
     },
 )
 
+spoilt(
+    "an entry that was logged at no time",
+    4,
+    "on: not in the form",
+    edits={"acts": lambda acts: [(r, "2026-02-30T06:00:00Z" if r == "certified" else on, a) for r, on, a in acts]},
+)
+spoilt(
+    "an end at no time",
+    4,
+    "Published.at: not in the form",
+    edits={"acts": lambda acts: act(acts, "ended", at="2026-11-30T25:00:00Z")},
+)
+
 # 5. Build statement.
 spoilt("the statement changed", 5, "another SHA-256", files=swap("statement.json", b'"payload":"ey', b'"payload":"ez'))
 spoilt(
@@ -1297,6 +1330,13 @@ spoilt(
     files=rows(lambda lines: twice(lines).reverse()),
 )
 
+spoilt(
+    "a certificate of no time",
+    7,
+    "certificate.certified_on: not in the form",
+    edits={"certificate 1": lambda c: c | {"certified_on": "2026-11-31T09:30:00Z"}},
+)
+
 # 8. Completeness.
 FIRST_LINK = STORY.mine["SOC"][0].hex()
 SOC = 1  # its place in `complete`
@@ -1366,6 +1406,17 @@ spoilt(
     "names no person",
     files=pack(lambda p: p["question"].update(nominal="", person="")),
 )
+spoilt(
+    "a question about a nominal with no person whose row it is",
+    8,
+    "names no person",
+    files=pack(
+        lambda p: p.update(
+            complete=[], incomplete=[{"theme": theme, "why": "none"} for theme in ("SOC", "CSE", "CL")],
+            question={**p["question"], "person": ""},
+        )
+    ),
+)  # fmt: skip
 spoilt(
     "a person without a question about them",
     8,

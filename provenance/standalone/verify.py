@@ -21,6 +21,7 @@ import argparse
 import base64
 import binascii
 import calendar
+import datetime
 import hashlib
 import json
 import os
@@ -225,12 +226,23 @@ def from_json(data, file, thing):
     return value
 
 
+def is_in_calendar(instant):
+    """Whether there was or will be such a moment. Leap seconds are none here: no clock of the software shows them."""
+    try:
+        datetime.datetime(*(int(part) for part in re.findall("[0-9]+", instant)))
+    except ValueError:
+        return False
+    return True
+
+
 def check_form(value, form, file, where, optional=()):
     """Insist that `value` is of this form: a type, an expression, a list of one form, or exactly these fields."""
     if form in (str, int, dict, bool):
         good = type(value) is form and not (form is int and value < -1)
     elif isinstance(form, re.Pattern):
         good = type(value) is str and form.fullmatch(value) is not None
+        if good and value and form in (INSTANT, INSTANT_OR_NONE):
+            good = is_in_calendar(value)
     elif isinstance(form, list):
         good = type(value) is list
         if good:
