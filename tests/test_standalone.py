@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -485,16 +486,53 @@ def test_every_path_of_every_tree_up_to_64_leaves(verify):
         assert verify.root_by_path(leaf, -1, size, path) is None
 
 
-def test_every_bit_of_every_path_of_every_small_tree(verify):
-    leaves = [b"%d" % i for i in range(13)]
-    for size in range(2, 14):
+def flips(path: list[bytes]) -> Iterator[int]:
+    """Every bit of a path's digests flipped in turn, in the list itself; which digest it is."""
+    for place, digest in enumerate(path):
+        whole = int.from_bytes(digest, "big")
+        for bit in range(256):
+            path[place] = (whole ^ 1 << bit).to_bytes(32, "big")
+            yield place
+        path[place] = digest
+
+
+@pytest.mark.parametrize("first", range(1, 65, 8))
+def test_every_bit_of_every_path_of_every_tree_up_to_64_leaves(verify, first):
+    """2,912,256 flips in 2,080 paths; and every other index that one bit makes of the right one."""
+    leaves = [b"%d" % i for i in range(64)]
+    for size in range(first, first + 8):
         root = reference.tree_hash(leaves[:size])
         for index in range(size):
             leaf, path = verify.leaf_of(leaves[index]), reference.audit_path(index, leaves[:size])
-            for bit in range(256 * len(path)):
-                other = [bytearray(digest) for digest in path]
-                other[bit // 256][bit % 256 // 8] ^= 1 << bit % 8
-                assert verify.root_by_path(leaf, index, size, [bytes(digest) for digest in other]) != root
+            for place in flips(path):
+                assert verify.root_by_path(leaf, index, size, path) != root, (size, index, place)
+            for bit in range(53):
+                assert verify.root_by_path(leaf, index ^ 1 << bit, size, path) != root
+
+
+@pytest.mark.parametrize("first", range(1, 65, 8))
+def test_every_bit_of_every_way_between_heads_up_to_64_leaves(verify, first):
+    """2,830,080 flips in 2,016 pairs."""
+    leaves = [b"%d" % i for i in range(64)]
+    roots = [reference.tree_hash(leaves[:size]) for size in range(65)]
+    for new in range(first, first + 8):
+        for old in range(1, new):
+            path = reference.consistency_proof(old, leaves[:new])
+            right = roots[old], roots[new]
+            assert verify.roots_by_consistency(old, new, roots[old], path) == right
+            for place in flips(path):
+                assert verify.roots_by_consistency(old, new, roots[old], path) != right, (old, new, place)
+
+
+def test_every_byte_of_a_head_is_under_its_signature(verify, openssl):
+    """Size, root and origin, of which the digests of a path alone do not tell all."""
+    text, bare = good().text, good().files["head"]
+    [(raw, _)] = verify.Note(bare, "head").by(verify.Key(packs.NEW.vkey.encode(), "key"))
+    assert openssl.verifies(packs.NEW.public, text, raw)
+    for place in range(len(text)):
+        other = bytearray(text)
+        other[place] ^= 1 << place % 8
+        assert not openssl.verifies(packs.NEW.public, bytes(other), raw), place
 
 
 def test_every_way_from_every_head_up_to_64_leaves(verify):
