@@ -31,6 +31,7 @@ lint: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(BIN)/python -m bench.million
 	$(BIN)/python -m bench.log
+	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.peers
 
 # Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).

@@ -178,13 +178,14 @@ class _Check:
             yield f"heads/{ascii(name)[1:-1]} starts from no head that heads.txt has"
         if self.line is None:
             return
-        latest = max(self.said["entries"]["built"], self.said["entries"]["published"])
-        if not self.brought and latest >= self.line.size:
+        built, live = self.said["entries"]["built"], self.said["entries"]["published"]
+        if not self.brought and max(built, live) >= self.line.size:
+            what = "the build" if built >= self.line.size else "what made the build live"
             yield (
-                f"the published head has {self.line.size} entries, and the build was logged after them: "
+                f"the published head has {self.line.size} entries, and {what} was logged after them: "
                 "wanted a line published since, or a policy that you trust"
             )
-        elif self.line.label == self.said["build"] and latest >= self.line.size:
+        elif self.line.label == self.said["build"] and built >= self.line.size:
             yield f"the published head of build {self.line.label} is older than the build of that name in this pack"
         else:
             yield self._continues(self.line, head)
@@ -276,7 +277,7 @@ class _Check:
             yield "pack.json says when the build was published, and no entry proves it"
         if named["ended"] >= 0:
             act = self.acts.get(named["ended"])
-            after = named["ended"] > named["published"] >= 0
+            after = named["ended"] > named["published"] >= 0 and end >= start
             ends = isinstance(act, entries.Published) or (
                 isinstance(act, entries.Withdrawn) and act.label == built.label
             )
@@ -391,6 +392,8 @@ class _Check:
         claimed = [item["theme"] for item in self.said["complete"]]
         spoken = sorted(claimed + [item["theme"] for item in self.said["incomplete"]])
         question = self.said["question"]
+        if (question["person"] == "") != (question["nominal"] == ""):
+            yield "pack.json names who was asked about without the one whose row it is, or the other way round"
         wanted = [theme for theme in THEMES if question["theme"] in ("", theme)] if question["nominal"] else []
         if spoken != sorted(wanted):
             yield "pack.json does not say once of each theme asked about whether its links are complete"
@@ -454,8 +457,17 @@ class _Check:
             )
         if self.opened and self.opened.cosigned:
             names = ", ".join(dict.fromkeys(line.name for line in self.opened.cosigned))
-            enough = "they are enough" if self.opened.quorum_met else "by the policy they are NOT enough"
-            yield f"witnesses who signed the head: {names}; {enough}"
+            met = self.opened.quorum_met
+            if self.brought:
+                yield f"witnesses who signed the head: {names}; " + (
+                    "they are enough" if met else "by the policy they are NOT enough"
+                )
+            else:  # whoever made the pack may have made these keys too, under any names
+                yield (
+                    f"witnesses only by the policy inside the pack, which came with it: {names} signed the head; by "
+                    f"that policy they are {'enough' if met else 'NOT enough'}. Compare their keys with those that you "
+                    "have from elsewhere"
+                )
         elif head:
             yield "no witness outside the force signed the head"
         for stamp in self.stamped:
@@ -493,9 +505,15 @@ class _Check:
             yield f"theme {item['theme']}: {item['why']}"
         if not said["complete"]:
             yield "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
-        hidden = sum(row.get("withheld") in ("restricted", "figures") for row in self.rows)
+        hidden = sum(
+            row.get("withheld") in ("restricted", "figures") or row.get("heirs") == []  # reduced, by no certificate
+            for row in self.rows
+        )
         if hidden:
-            yield f"why {hidden:,} rows are withheld: that they are restricted, or figures would tell, is only said"
+            yield (
+                f"why {hidden:,} rows are withheld: that they are restricted, or reduced by a restriction, or that "
+                "figures would tell, is only said"
+            )
         yield "that what the source systems recorded is true, or was graded rightly"
         yield f"that no other build was live{self._moment()}: for that the whole log is needed"
         yield (

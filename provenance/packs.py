@@ -7,9 +7,10 @@ no pack has. docs/reference.md, section "A pack", says what the fields mean.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 FORMAT = "provenance-pack/1"
 _COUNT = r"(?:0|[1-9][0-9]{0,15})"
@@ -23,9 +24,18 @@ _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 _Index = Annotated[int, Field(ge=0, lt=2**53)]
 _IndexOrNone = Annotated[int, Field(ge=-1, lt=2**53)]
-_INSTANT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
-_Instant = Annotated[str, StringConstraints(pattern=f"^{_INSTANT}$")]
-_InstantOrNone = Annotated[str, StringConstraints(pattern=f"^({_INSTANT})?$")]
+
+
+def _in_calendar(instant: str) -> str:
+    """Raises ValueError where there is no such moment."""
+    if instant:
+        datetime(*map(int, re.findall("[0-9]+", instant)))  # type: ignore[arg-type]
+    return instant
+
+
+_INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"  # \d has the digits of every script
+_Instant = Annotated[str, StringConstraints(pattern=f"^{_INSTANT}$"), AfterValidator(_in_calendar)]
+_InstantOrNone = Annotated[str, StringConstraints(pattern=f"^({_INSTANT})?$"), AfterValidator(_in_calendar)]
 _Figures, _Link = Literal["nominal", "network"], Literal["link"]
 
 

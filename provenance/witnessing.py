@@ -1,12 +1,12 @@
 """Somebody outside says when they saw the log's head, and that it continued the one they saw before.
 
-Both sides, by mail: `request` and `add` for the archive; `found`, `trust` and `sign` for the witness, who needs a
-folder of their own and nothing of the archive. What is mailed is the body of a C2SP tlog-witness request and its
-answer, so the same texts do over HTTP. A witness's folder:
+Both sides, by mail: `request` and `add` for the archive; `found`, `trust`, `distrust` and `sign` for the witness, who
+needs a folder of their own and nothing of the archive. What is mailed is the body of a C2SP tlog-witness request and
+its answer, so the same texts do over HTTP. A witness's folder:
 
     key.pem    the witness's private key, 0600
     vkey       its verifier key, which the force puts into its policy
-    logs       a C2SP policy: `log VKEY` for each key whose heads it cosigns
+    logs       a C2SP policy: `log VKEY` for each key whose heads it cosigns; of one log's, the later takes over
     heads/     per log, in a file named for the SHA-256 of its origin: the last head it cosigned, with that line
 
 Who writes there: the witness alone, one process at a time; the head is durable before the cosignature leaves. If the
@@ -14,8 +14,10 @@ folder is lost, or set back to an older state by a backup, the witness could be 
 knowing: then it must not sign again, and starts anew under a new key. A head that is missing is therefore refused, and
 not taken for a log never seen. A liar who could edit the folder has the key and can sign anything in its name.
 
-Refused by a witness: a log or a key it does not serve, a request from another size than it has, a head that is smaller
-than what it cosigned, and above all a head that does not continue it.
+Refused by a witness: a log or a key it does not serve, a key older than the one under which it cosigned last, a request
+from another size than it has, a head that is smaller than what it cosigned, and above all a head that does not continue
+it. Who stole a key that was replaced could else continue the log with a build of their own, and the force's next head
+would then be the one that is refused.
 """
 
 from __future__ import annotations
@@ -207,6 +209,7 @@ class _Seen(NamedTuple):
 
     head: Checkpoint
     at: int
+    lines: tuple[Signature, ...] = ()
 
 
 def found(folder: Path, *, name: str) -> Verifier:
@@ -229,7 +232,8 @@ def found(folder: Path, *, name: str) -> Verifier:
 def trust(folder: Path, vkey: str) -> Verifier:
     """Cosign the heads of this log from now on; a log that rotated its key goes on where it was. Raises Malformed.
 
-    Raises Missing where the folder is no witness's, or has forgotten what it saw of that log.
+    Raises Missing where the folder is no witness's, or has forgotten what it saw of that log; Refused for a key that
+    is listed and was replaced by one under which the witness has cosigned since.
     """
     log = Verifier.parse(vkey.strip())
     with durable.one_writer(_witness_s(folder)):
@@ -237,7 +241,7 @@ def trust(folder: Path, vkey: str) -> Verifier:
         listed = policy.with_log(log)
         path = _memory(folder, log.name)
         if log.name in {other.name for other in policy.logs}:
-            _seen(folder, log.name)
+            _refuse_replaced(policy, _seen(folder, log.name), log)
         elif not path.exists():
             durable.write(path, Checkpoint(log.name, 0, merkle.EMPTY_ROOT).text.encode())
         if listed != policy:
@@ -245,19 +249,42 @@ def trust(folder: Path, vkey: str) -> Verifier:
     return log
 
 
+def distrust(folder: Path, vkey: str) -> tuple[Verifier, ...]:
+    """Cosign nothing under this key of a log any more; the keys that were taken out, itself the last.
+
+    With the key of the last head that was cosigned go those that it had replaced: they must not come back into force.
+    What was seen of the log stays, so that a key which is trusted later goes on from there. Raises Malformed on what
+    is no key, Missing for one that is not served here.
+    """
+    log = Verifier.parse(vkey.strip())
+    with durable.one_writer(_witness_s(folder)):
+        policy = _served(folder)
+        if log not in policy.logs:
+            raise Missing(f"key of a log is not served here: {log.key_id.hex()} of {log.name}, so nothing is taken out")
+        seen = _seen(folder, log.name)
+        last = any(line.by(log) for line in seen.lines)
+        gone = [*(_replaced(policy, seen) if last else ()), log]
+        for key in gone:
+            policy = policy.without_log(key)
+        durable.write(folder / "logs", bytes(policy))
+    return tuple(gone)
+
+
 def sign(folder: Path, body: bytes, *, at: int) -> bytes:
     """The witness's line under the head in a request, if it continues the last one that it cosigned.
 
     What is to be remembered is on disk before this returns. `at` is in seconds since 1970. Raises Malformed on what is
-    no request; Refused for a log or a key that is not served; OutOfStep, with the size that is kept here, when the
-    request starts elsewhere; Conflict when the clock was set back; Tampered when a signature is bad or the head does
-    not continue the one that is kept: then the request is evidence.
+    no request; Refused for a log or a key that is not served, or a key that was replaced; OutOfStep, with the size that
+    is kept here, when the request starts elsewhere; Conflict when the clock was set back; Tampered when a signature is
+    bad or the head does not continue the one that is kept: then the request is evidence.
     """
     asked = _requested(body)
     with durable.one_writer(_witness_s(folder)):
-        note, by_log = _admitted(_served(folder), asked)
+        served = _served(folder)
+        note, key, by_log = _admitted(served, asked)
         head = asked.head
         seen = _seen(folder, head.origin)
+        _refuse_replaced(served, seen, key)
         if head.size == seen.head.size and head.root != seen.head.root:
             raise Tampered(
                 f"log has two heads of {head.size} entries: root {head.root.hex()}, "
@@ -312,8 +339,27 @@ def _served(folder: Path) -> Policy:
         raise Missing(f"list of logs is not there: wanted {folder.name}/logs") from None
 
 
-def _admitted(served: Policy, asked: AddCheckpoint) -> tuple[Note, Signature]:
-    """The head in a request, and the one good line under it of a key that is served."""
+def _replaced(served: Policy, seen: _Seen) -> list[Verifier]:
+    """The keys of a log that are served and older than the one under which its last head was cosigned.
+
+    None where that one is served no longer: `distrust` has taken those before it out as well.
+    """
+    keys = [key for key in served.logs if key.name == seen.head.origin]
+    at = next((at for at, key in enumerate(keys) if any(line.by(key) for line in seen.lines)), 0)
+    return keys[:at]
+
+
+def _refuse_replaced(served: Policy, seen: _Seen, key: Verifier) -> None:
+    if key in _replaced(served, seen):
+        raise Refused(
+            f"key of the log was replaced: {key.key_id.hex()} of {key.name}, and the head of {seen.head.size} entries "
+            "was cosigned under a later one; if a request came under it, keep the request and ask the force who has "
+            "the old key"
+        )
+
+
+def _admitted(served: Policy, asked: AddCheckpoint) -> tuple[Note, Verifier, Signature]:
+    """The head in a request, the key that is served and signed it, and its one good line."""
     note, origin = Note.parse(asked.checkpoint), asked.head.origin
     keys = [log for log in served.logs if log.name == origin]
     if not keys:
@@ -322,8 +368,7 @@ def _admitted(served: Policy, asked: AddCheckpoint) -> tuple[Note, Signature]:
     if not by_log:
         wanted = " or ".join(key.key_id.hex() for key in keys)
         raise Refused(f"head is signed by no key that is served here for {origin}: wanted {wanted}")
-    served.open(asked.checkpoint)
-    return note, by_log[0]
+    return note, served.open(asked.checkpoint).log, by_log[0]
 
 
 def _memory(folder: Path, origin: str) -> Path:
@@ -346,7 +391,8 @@ def _seen(folder: Path, origin: str) -> _Seen:
             sound = seen.head == Checkpoint(origin, 0, merkle.EMPTY_ROOT)
         else:
             note = Note.parse(data)
-            seen = _Seen(Checkpoint.parse(note.text), cosigned_at(note.opened(_vkey(folder))[0][1].signature))
+            at = cosigned_at(note.opened(_vkey(folder))[0][1].signature)
+            seen = _Seen(Checkpoint.parse(note.text), at, tuple(note.signatures))
             sound = seen.head.origin == origin
     except (Malformed, UnicodeDecodeError) as error:
         raise Tampered(f"head that was cosigned last does not verify: {folder.name}/heads/{path.name}") from error

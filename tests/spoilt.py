@@ -16,6 +16,7 @@ from typing import Any
 from packs import (
     BUILD,
     COSIGNED_AT,
+    ENDORSEMENT,
     ETHICS,
     FIRST,
     FOREIGN,
@@ -208,6 +209,50 @@ def act(acts: list[tuple], wanted: str, **changes: Any) -> list[tuple]:
 
 def only(acts: list[tuple], wanted: str) -> dict[str, Any]:
     return next(said for role, _, said in acts if role == wanted)
+
+
+def ended(pack: dict[str, Any], index: int, at: str) -> dict[str, Any]:
+    """The pack of a build that was live until the act at `index`, which was at that moment."""
+    return {**pack, "as_of": "", "published_to": at, "entries": {**pack["entries"], "ended": index}}
+
+
+class Stranger(Story):
+    """Someone without a key of the force who goes on from its published head: an entry that names a key of his own as
+    the log's, and after it certificates and a head that he signs. All that was published before is as it was."""
+
+    def __init__(self, edits: Edits, **rekeyed: Any) -> None:
+        def go_on(acts: list[tuple]) -> list[tuple]:
+            place = next(i for i, (role, _, _) in enumerate(acts) if role == "published") + 1
+            said = {"act": "Rekeyed", "place": place, "vkey": FOREIGN.vkey, "reason": "yearly"}
+            mine = said | {"endorsement": b64(bytes(64))} | rekeyed
+            return [*acts[:place], ("rekeyed", "2026-11-24T06:00:00Z", mine), *acts[place:]]
+
+        signers = dict.fromkeys(("head signer", "certifier 1", "certifier 2"), lambda _: FOREIGN)
+        super().__init__({"acts": go_on, **signers, **edits}, witnesses=False)
+        assert self.lines["covering"] == STORY.lines["covering"]
+
+    def _policy(self) -> bytes:
+        return b"".join(b"log %s\n" % key.vkey.encode() for key in (OLD, NEW, FOREIGN)) + b"quorum none\n"
+
+
+class Repeater(Stranger):
+    """The same with the one endorsement that the log has, which is of another key at another place."""
+
+    def __init__(self, edits: Edits) -> None:
+        super().__init__(edits, endorsement=STORY._rekeyed(4)["endorsement"])
+
+
+class Borrower(Stranger):
+    """The same, and the entry is the force's own change of key once more, place and all."""
+
+    def __init__(self, edits: Edits) -> None:
+        super().__init__(edits, **{name: STORY._rekeyed(4)[name] for name in ("place", "vkey", "endorsement")})
+
+
+def endorsed_by(key: Key, place: int, vkey: str) -> str:
+    """An endorsement, whoever gives it."""
+    sealed = json.loads(key.envelope(ENDORSEMENT, canonical({"entry": place, "vkey": vkey})))
+    return sealed["signatures"][0]["sig"]
 
 
 def published_first(acts: list[tuple]) -> list[tuple]:
@@ -416,6 +461,26 @@ spoilt(
     "a theme twice",
     files=pack(lambda p: p["incomplete"].append({"theme": "SOC", "why": "none"})),
 )
+
+for what, moment in {
+    "digits of another script": "\u0662\u0660\u0662\u0666-12-01T09:00:00Z",
+    "full-width digits": "2026-12-\uff10\uff11T09:00:00Z",
+    "no time of any day": "2026-12-01T99:99:99Z",
+    "the hour after the last": "2026-12-01T24:00:00Z",
+    "a leap second": "2026-12-31T23:59:60Z",
+    "a month more": "2026-13-01T09:00:00Z",
+    "30 February": "2026-02-30T09:00:00Z",
+    "29 February of a year that has none": "2026-02-29T09:00:00Z",
+    "the year nought": "0000-12-01T09:00:00Z",
+    "a line end after it": "2026-12-01T09:00:00Z\n",
+}.items():
+    for name in ("made_on", "as_of"):
+        spoilt(
+            f"pack.json: {name} with {what}",
+            1,
+            f"{name}: not in the form that a pack has it",
+            files=pack(lambda p, name=name, moment=moment: p.update({name: moment})),
+        )
 
 # 2. Head.
 spoilt("the head signed by a foreign key", 2, "0 signatures by a log key", edits={"head signer": lambda _: FOREIGN})
@@ -663,6 +728,22 @@ spoilt(
 
 # 4. Log entries.
 spoilt(
+    "a published head from before the build, and nothing else to go by",
+    4,
+    "its head of 4 entries is from before the build of this pack, entry 6: wanted a line published since",
+    line=STORY.lines["before"],
+)
+spoilt(
+    "a published head from before the build was live, and nothing else to go by",
+    4,
+    "its head of 7 entries is from before what made the build of this pack live, entry 7",
+    line=(BETWEEN := f"{BUILD} {ORIGIN} 7 {b64(STORY.log.hash(0, 7))}"),
+    files=both(
+        file("heads.txt", lambda data: data + BETWEEN.encode() + b"\n"),
+        put("heads/7.add-checkpoint", STORY.add_checkpoint(7)),
+    ),
+)
+spoilt(
     "the build replaced after its week's head was published",
     4,
     "from before the build of this pack",
@@ -805,6 +886,70 @@ spoilt(
     4,
     "one certificate logged twice",
     edits={"acts": lambda acts: act(acts, "certified", certificate=only(acts, "certified")["certificate"])},
+)
+
+spoilt(
+    "a stranger's key, in the log after the published head, which nobody endorsed",
+    4,
+    "did not endorse",
+    story=Stranger,
+    line=STORY.lines["covering"],
+)
+spoilt(
+    "a stranger's key under the endorsement of another",
+    4,
+    "did not endorse",
+    story=Repeater,
+    line=STORY.lines["covering"],
+)
+spoilt(
+    "the force's own change of key, a second time",
+    4,
+    "Rekeyed.place: 4, wanted 8",
+    story=Borrower,
+    line=STORY.lines["covering"],
+)
+for what, (words, changes) in {
+    "nobody endorsed": ("did not endorse", {"endorsement": b64(bytes(64))}),
+    "endorsed itself": ("did not endorse", {"endorsement": endorsed_by(NEW, 4, NEW.vkey)}),
+    "a stranger endorsed": ("did not endorse", {"endorsement": endorsed_by(FOREIGN, 4, NEW.vkey)}),
+    "was endorsed for another place": ("did not endorse", {"endorsement": endorsed_by(OLD, 5, NEW.vkey)}),
+    "says that it is elsewhere": (
+        "Rekeyed.place: 5, wanted 4", {"place": 5, "endorsement": endorsed_by(OLD, 5, NEW.vkey)},
+    ),
+    "took another's endorsement": ("did not endorse", {"endorsement": endorsed_by(OLD, 4, FOREIGN.vkey)}),
+    "has half an endorsement": ("did not endorse", {"endorsement": b64(bytes(32))}),
+    "has an endorsement that is no base64": ("not base64", {"endorsement": "***"}),
+}.items():  # fmt: skip
+    spoilt(f"a key that {what}", 4, words, edits={"acts": lambda acts, new=changes: act(acts, "rekeyed", **new)})
+
+spoilt(
+    "a publication that an earlier one ended",
+    4,
+    "ends a publication before it starts",
+    edits={"pack": lambda p: ended(p, 3, "2026-11-16T06:00:00Z")},
+)
+spoilt(
+    "a publication that ended at a moment before it started",
+    4,
+    "ends a publication before it starts",
+    edits={
+        "acts": lambda acts: act(acts, "ended", at="2026-11-22T06:00:00Z"),
+        "pack": lambda p: ended(p, 12, "2026-11-22T06:00:00Z"),
+    },
+)
+
+spoilt(
+    "an entry that was logged at no time",
+    4,
+    "on: not in the form",
+    edits={"acts": lambda acts: [(r, "2026-02-30T06:00:00Z" if r == "certified" else on, a) for r, on, a in acts]},
+)
+spoilt(
+    "an end at no time",
+    4,
+    "Published.at: not in the form",
+    edits={"acts": lambda acts: act(acts, "ended", at="2026-11-30T25:00:00Z")},
 )
 
 # 5. Build statement.
@@ -1185,6 +1330,13 @@ spoilt(
     files=rows(lambda lines: twice(lines).reverse()),
 )
 
+spoilt(
+    "a certificate of no time",
+    7,
+    "certificate.certified_on: not in the form",
+    edits={"certificate 1": lambda c: c | {"certified_on": "2026-11-31T09:30:00Z"}},
+)
+
 # 8. Completeness.
 FIRST_LINK = STORY.mine["SOC"][0].hex()
 SOC = 1  # its place in `complete`
@@ -1254,6 +1406,17 @@ spoilt(
     "names no person",
     files=pack(lambda p: p["question"].update(nominal="", person="")),
 )
+spoilt(
+    "a question about a nominal with no person whose row it is",
+    8,
+    "names no person",
+    files=pack(
+        lambda p: p.update(
+            complete=[], incomplete=[{"theme": theme, "why": "none"} for theme in ("SOC", "CSE", "CL")],
+            question={**p["question"], "person": ""},
+        )
+    ),
+)  # fmt: skip
 spoilt(
     "a person without a question about them",
     8,

@@ -1,8 +1,11 @@
-"""The bench runs: our archive under the peers' own harness, from the first commit to the certificate, on few links."""
+"""The bench runs: our archive under the peers' own harness, from the first commit to the certificate, on few links; and
+the two programs for outsiders on a small pack.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import peers
+from bench import page, peers
 
 SIZE = {"edges": 1000, "persons": 200, "support": 3000, "weeks": 2}
 
@@ -94,6 +97,25 @@ def test_our_column_stands_in_the_peers_table_and_each_target_has_its_verdict(ru
         line = next(line for line in said.splitlines() if line.strip().startswith(target))
         assert f"(wanted: at most {wanted} " in line
         assert line.endswith(("  met", "  MISSED"))
+
+
+def test_the_page_and_its_twin_are_measured_on_a_pack_that_they_find_good(tmp_path):
+    done = CliRunner().invoke(page.main, ["--rows", "20", "--runs", "1", "--folder", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[1].startswith("a pack of 37 rows ")
+    for name, needs in (("verify.html in Chromium", "chromium"), ("verify.py", "openssl")):
+        [said] = [line for line in lines if line.startswith(f"{name} ")]
+        assert ("10 s)" in said) == ("not measured" not in said)
+        assert shutil.which(needs) is None or name != "verify.py" or "not measured" not in said
+
+
+def test_a_pack_that_is_not_found_good_gives_no_figure(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("the command openssl is not here: verify.py checks signatures with it")
+    (tmp_path / "pack.json").write_bytes(b"{}")
+    with pytest.raises(SystemExit, match=r"^verify\.py says 'NOT VERIFIED', wanted 'VERIFIED against the published"):
+        page._program(tmp_path, "2026-W47 force.example/builds 8 " + "A" * 43 + "=", 1)
 
 
 def test_without_the_peers_it_says_so_and_stops(monkeypatch, tmp_path):

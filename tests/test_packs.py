@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import packs
 import pytest
 import spoilt
 from click.testing import CliRunner
@@ -122,7 +123,10 @@ def test_the_pack_as_it_was_made_verifies_with_every_anchor(told):
         assert checked.proved
         inside = [said for said in checked.relied_on if said.startswith("the policy inside the pack")]
         assert bool(inside) == ("policy" not in anchor)  # with a line alone, for what was logged after it
-        assert any("witnesses who signed the head: ethics; they are enough" in said for said in checked.relied_on)
+        said = "\n".join(checked.relied_on)
+        assert ("witnesses who signed the head: ethics; they are enough" in said) == ("policy" in anchor)
+        own = "witnesses only by the policy inside the pack, which came with it: ethics signed the head; by that policy"
+        assert (own in said) == ("policy" not in anchor)
 
 
 def test_the_stand_alone_program_agrees(told, tmp_path):
@@ -452,6 +456,8 @@ ELSEWHERE = {
     "a theme both complete and incomplete": 8,
     "a size beyond all counts": 4,
     "the build replaced after its week's head was published": 3,
+    "a published head from before the build, and nothing else to go by": 3,
+    "a published head from before the build was live, and nothing else to go by": 3,
     "one certificate logged twice": 7,
     "certificates without a stamp": 1,
     "disposals that are numbered the other way round": 4,
@@ -482,6 +488,36 @@ ADMITTED = [name for name in VARIANTS if name != "hostile text wherever text may
 @pytest.mark.parametrize("name", ADMITTED)
 def test_packs_of_an_independent_maker_are_accepted(judged, name):
     assert faults(judged(VARIANTS[name]().files)) == {}
+
+
+def test_a_witness_whom_the_pack_alone_names_is_no_assurance(judged):
+    """Whoever carries the pack puts a key of their own in the place of the witness's, under the same name."""
+    story = VARIANTS["the whole story"]()
+    mine = packs.Key(packs.ETHICS.name, "a key of the carrier's", 4)
+    text = story.files["head"][: story.files["head"].index(b"\n\n") + 1]
+    before, after = story.files["checkpoint"], story.files["head"] + mine.line(text, 1)
+    files = {name: data.replace(before, after) for name, data in story.files.items()}
+    files["policy"] = files["policy"].replace(packs.ETHICS.vkey.encode(), mine.vkey.encode())
+    files["SHA256SUMS"] = packs.sums(files)
+    found = judged(files, published=story.lines["now"])
+    assert faults(found) == {}  # all that is said of the log is true, as the published head shows
+    [said] = [said for said in found.relied_on if "ethics" in said]
+    assert said.startswith("witnesses only by the policy inside the pack, which came with it: ethics signed the head")
+    assert said.endswith("Compare their keys with those that you have from elsewhere")
+
+
+def test_rows_that_no_certificate_accounts_for_are_counted_as_withheld_on_a_word(judged):
+    def hide(lines: list[dict[str, Any]]) -> None:
+        for _ in range(3):
+            spoilt.bare(spoilt.find(lines, ""), "reduced", heirs=[])
+
+    files = dict(VARIANTS["a question about a network"]().files)
+    spoilt.rows(hide)(files)
+    files["SHA256SUMS"] = packs.sums(files)
+    for pack, count in ((VARIANTS["a question about a network"]().files, 3), (files, 6)):
+        found = judged(pack)
+        assert faults(found) == {}
+        assert any(said.startswith(f"why {count} rows are withheld: that they are") for said in found.not_proved)
 
 
 @pytest.mark.parametrize("step", sorted({one.step for one in spoilt.TABLE}))

@@ -215,6 +215,27 @@ def test_openssl_answers_our_request_and_agrees_with_our_judgement(authority):
     assert not authority.agrees(b"hallo", raw)
 
 
+def test_a_published_request_is_answered_and_its_nonce_is_no_other_s(shared, tmp_path, authority):
+    """Of five bytes, over SHA-512, with a nonce: ours carry none, and who asks with one is answered with it."""
+    request, folder = (shared / "vectors" / "rfc3161" / "request.der").read_bytes(), shared / "vectors" / "rfc3161"
+    published = Stamp.parse((folder / "response-sha512.tsr").read_bytes())
+    assert published.imprint in request
+    raw = authority.answer(request)
+    assert Stamp.parse(raw).imprint == published.imprint
+    assert good(raw, HELLO, authority.pem)
+    (tmp_path / "ours.tsr").write_bytes(raw)
+    (tmp_path / "chain.pem").write_bytes(authority.pem)
+
+    def answers(response: Path, chain: Path, moment: datetime) -> bool:
+        return openssl(
+            "ts", "-verify", "-queryfile", folder / "request.der", "-in", response, "-CAfile", chain,
+            "-untrusted", chain, "-attime", int(moment.timestamp()),
+        ).returncode == 0  # fmt: skip
+
+    assert answers(tmp_path / "ours.tsr", tmp_path / "chain.pem", Stamp.parse(raw).at)
+    assert not answers(folder / "response-sha512.tsr", folder / "ts_chain.pem", published.at)  # of another nonce
+
+
 def test_a_root_alone_is_enough_when_the_response_has_the_chain(authority):
     raw = authority.answer(stamps.request(HELLO))
     assert good(raw, HELLO, pem(authority.root))

@@ -17,6 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -220,16 +223,37 @@ def test_a_policy_from_elsewhere_vouches_for_witnesses(check):
     assert any(sentence.startswith("The witness ethics.example/witness") for sentence in checked.proved())
 
 
-def test_a_published_head_from_before_the_build_vouches_for_nothing(check):
-    checked = check(good().files, good().lines["before"])
-    assert checked.verdict == "CONSISTENT IN ITSELF, but the published head that you gave is from before the build"
-    assert "That the head published for 2026-W46 covers this build: it is of 4 entries" in sentences(checked)
+def test_an_old_key_that_a_policy_still_names_is_said(check):
+    """Who stole it after an ordinary rotation has the log from before it, and makes a build of their own."""
+    story = Story(rotated=False, witnesses=False, published=False)
+    wanted = f"{story.key.name}+{story.key.hash.hex()}, an earlier key of the log, which your policy still names"
+    said = "\n".join(check(story.files, policy=policy(quorum="none")).relied())
+    assert wanted in said
+    assert "its line must go from the policy" in said
+    for files, given in ((good().files, policy()), (story.files, policy(logs=(packs.OLD,), quorum="none"))):
+        assert "an earlier key" not in "\n".join(check(files, policy=given).relied())
+
+
+def test_a_published_head_from_before_the_build_vouches_for_nothing(check, tmp_path):
+    """With a policy from elsewhere it is only said; alone it leaves nothing to rely on, and is a fault."""
+    checked = check(good().files, good().lines["before"], policy=policy())
+    assert checked.verdict == "VERIFIED under the policy that you gave"
+    wanted = "That the head published for 2026-W46 covers this build: it is of 4 entries, from before the build"
+    assert wanted in sentences(checked)
+    both = check(good().files, good().lines["before"], good().lines["covering"])
+    assert both.verdict == "VERIFIED against the published head that you gave"
+    assert wanted in sentences(both)
+    answer = run(write(good().files, tmp_path), "--published", good().lines["before"], "--json")
+    assert (answer.returncode, json.loads(answer.stdout)["verified"]) == (4, False)
 
 
 def test_what_came_after_the_published_head_is_named(check):
     checked = check(good().files, good().lines["covering"])
     assert "covers entries 9 (Certified), 11 (Certified), 12 (Published) of the log" in sentences(checked)
-    assert "covers entries" not in sentences(check(good().files, good().lines["now"]))
+    assert "was still the log's key when it signed the head of this pack" in sentences(checked)
+    assert "still the log's key" not in sentences(check(good().files, good().lines["covering"], policy=policy()))
+    for word in ("covers entries", "still the log's key"):
+        assert word not in sentences(check(good().files, good().lines["now"]))
 
 
 def test_a_row_that_whoever_carries_the_pack_hid_is_said_to_be_on_their_word(check):
@@ -462,16 +486,53 @@ def test_every_path_of_every_tree_up_to_64_leaves(verify):
         assert verify.root_by_path(leaf, -1, size, path) is None
 
 
-def test_every_bit_of_every_path_of_every_small_tree(verify):
-    leaves = [b"%d" % i for i in range(13)]
-    for size in range(2, 14):
+def flips(path: list[bytes]) -> Iterator[int]:
+    """Every bit of a path's digests flipped in turn, in the list itself; which digest it is."""
+    for place, digest in enumerate(path):
+        whole = int.from_bytes(digest, "big")
+        for bit in range(256):
+            path[place] = (whole ^ 1 << bit).to_bytes(32, "big")
+            yield place
+        path[place] = digest
+
+
+@pytest.mark.parametrize("first", range(1, 65, 8))
+def test_every_bit_of_every_path_of_every_tree_up_to_64_leaves(verify, first):
+    """2,912,256 flips in 2,080 paths; and every other index that one bit makes of the right one."""
+    leaves = [b"%d" % i for i in range(64)]
+    for size in range(first, first + 8):
         root = reference.tree_hash(leaves[:size])
         for index in range(size):
             leaf, path = verify.leaf_of(leaves[index]), reference.audit_path(index, leaves[:size])
-            for bit in range(256 * len(path)):
-                other = [bytearray(digest) for digest in path]
-                other[bit // 256][bit % 256 // 8] ^= 1 << bit % 8
-                assert verify.root_by_path(leaf, index, size, [bytes(digest) for digest in other]) != root
+            for place in flips(path):
+                assert verify.root_by_path(leaf, index, size, path) != root, (size, index, place)
+            for bit in range(53):
+                assert verify.root_by_path(leaf, index ^ 1 << bit, size, path) != root
+
+
+@pytest.mark.parametrize("first", range(1, 65, 8))
+def test_every_bit_of_every_way_between_heads_up_to_64_leaves(verify, first):
+    """2,830,080 flips in 2,016 pairs."""
+    leaves = [b"%d" % i for i in range(64)]
+    roots = [reference.tree_hash(leaves[:size]) for size in range(65)]
+    for new in range(first, first + 8):
+        for old in range(1, new):
+            path = reference.consistency_proof(old, leaves[:new])
+            right = roots[old], roots[new]
+            assert verify.roots_by_consistency(old, new, roots[old], path) == right
+            for place in flips(path):
+                assert verify.roots_by_consistency(old, new, roots[old], path) != right, (old, new, place)
+
+
+def test_every_byte_of_a_head_is_under_its_signature(verify, openssl):
+    """Size, root and origin, of which the digests of a path alone do not tell all."""
+    text, bare = good().text, good().files["head"]
+    [(raw, _)] = verify.Note(bare, "head").by(verify.Key(packs.NEW.vkey.encode(), "key"))
+    assert openssl.verifies(packs.NEW.public, text, raw)
+    for place in range(len(text)):
+        other = bytearray(text)
+        other[place] ^= 1 << place % 8
+        assert not openssl.verifies(packs.NEW.public, bytes(other), raw), place
 
 
 def test_every_way_from_every_head_up_to_64_leaves(verify):
@@ -559,9 +620,15 @@ def test_the_published_notes(verify, openssl, shared):
 def test_the_published_time_stamps(openssl, shared):
     folder = shared / "vectors" / "rfc3161"
     chain = (folder / "ts_chain.pem").read_bytes()
-    for name in ("sha256", "sha384", "sha512", "no-embedded-cert", "invalid-signature"):
+    for name, wanted in {
+        "sha256": "2025-05-09T11:58:55+00:00",
+        "sha384": "2025-05-09T11:58:55+00:00",
+        "sha512": "2025-05-09T11:58:56+00:00",
+        "no-embedded-cert": "2025-06-18T08:13:02+00:00",
+        "invalid-signature": None,
+    }.items():
         at = openssl.stamped((folder / f"response-{name}.tsr").read_bytes(), b"hello", chain, chain)
-        assert (at is None) == (name == "invalid-signature"), name
+        assert at == (wanted and datetime.fromisoformat(wanted).timestamp()), name
         assert openssl.stamped((folder / f"response-{name}.tsr").read_bytes(), b"hullo", chain, chain) is None
     assert openssl.stamped(b"noise", b"hello", chain, chain) is None
     assert openssl.stamped((folder / "response-sha256.tsr").read_bytes(), b"hello", chain, b"noise") is None
@@ -574,7 +641,7 @@ default_tsa = it
 serial = serial
 signer_digest = sha256
 default_policy = 1.2.3.4
-digests = sha256
+digests = sha1, sha256
 [ca]
 basicConstraints = critical,CA:true
 [ext]
@@ -604,12 +671,50 @@ class Authority:
             raise AssertionError(done.stderr)
         assert done.returncode == 0, done.stderr
 
-    def stamp(self, data: bytes) -> bytes:
+    def stamp(self, data: bytes, digest: str = "sha256") -> bytes:
         (self.folder / "data").write_bytes(data)
-        self.run("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query")
+        self.run("ts", "-query", "-data", "data", f"-{digest}", "-cert", "-out", "query")
         self.run("ts", "-reply", "-queryfile", "query", "-signer", "tsa.pem", "-inkey", "tsa.key", "-out", "reply",
                  "-config", "config", "-section", "it")  # fmt: skip
         return (self.folder / "reply").read_bytes()
+
+
+def der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    width = (size.bit_length() + 7) // 8
+    return bytes([tag, size] if size < 128 else [tag, 0x80 | width, *size.to_bytes(width, "big")]) + content
+
+
+def said_beside(response: bytes, words: str) -> bytes:
+    """The response with free text in its status, which is outside of all that the authority signed."""
+    token = response[response.index(bytes.fromhex("30030201") + b"\0") + 5 :]  # after the status: granted, no more said
+    status = der(0x30, der(0x02, b"\0") + der(0x30, der(0x0C, words.encode())))
+    return der(0x30, status + token)
+
+
+def test_the_time_of_a_stamp_is_the_one_that_was_signed(check, openssl, authority):
+    head = good().files["head"]
+    raw = authority.stamp(head)
+    at = openssl.stamped(raw, head, authority.chain, authority.chain)
+    assert abs(at - time.time()) < 600
+    for words in (
+        "ok\nTime stamp: Jan  2 03:04:05 2021 GMT",
+        "Time stamp: Jan  2 03:04:05 2021 GMT\nHash Algorithm: sha512\n",
+        "granted",
+    ):
+        forged = said_beside(raw, words)
+        assert openssl.stamped(forged, head, authority.chain, authority.chain) == at, words
+        files = changed(good(), lambda f, r=forged: f.update({"stamps/tsa.tsr": r, "stamps/tsa.pem": authority.chain}))
+        assert "2021" not in "\n".join(check(files, authority=authority.chain).proved())
+
+
+def test_a_stamp_over_a_digest_that_is_broken_is_none(check, openssl, authority):
+    head = good().files["head"]
+    weak = said_beside(authority.stamp(head, "sha1"), "ok\nHash Algorithm: sha256")
+    for raw in (authority.stamp(head, "sha1"), weak):
+        assert openssl.stamped(raw, head, authority.chain, authority.chain) is None
+        files = changed(good(), lambda f, r=raw: f.update({"stamps/tsa.tsr": r, "stamps/tsa.pem": authority.chain}))
+        assert [(step, name) for step, name, _ in check(files).faults] == [(9, "stamps/tsa.tsr")]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from types import ModuleType
 
 import packs
 import pytest
+import reference
 import spoilt
 from packs import Files, Story, good, hostile, policy, sums
 
@@ -145,10 +146,13 @@ def test_it_says_of_a_good_pack_what_verify_py_says(reader, verify, tmp_path, na
     for lines in [(), *([(story.lines["covering"],), (story.lines["before"],)] if story.published else [])]:
         reader.check(folder, "\n".join(lines))
         theirs = verify.Check(story.files, lines=verify.given_lines(lines))
-        assert reader.faults() == []
+        assert reader.faults() == [(step, f"{file}: {message}") for step, file, message in theirs.faults]
         assert reader.verdict == theirs.verdict
         assert reader.page.text_content("#meaning") == theirs.meaning
         assert reader.statuses() == list(theirs.status.values())
+        assert theirs.verified == (lines != (story.lines["before"],))
+        if not theirs.verified:
+            continue
         assert reader.said("#proved") == theirs.proved()
         assert alike(reader.said("#relied")) == alike(theirs.relied())
         assert reader.said("#not-proved") == theirs.not_proved()
@@ -161,6 +165,16 @@ def test_it_says_what_a_policy_from_elsewhere_vouches_for(reader, verify, tmp_pa
     theirs = verify.Check(good().files, policy=verify.Policy(policy(), "policy"))
     assert reader.verdict == theirs.verdict == "VERIFIED under the policy that you gave"
     assert reader.said("#proved") == theirs.proved()
+
+
+def test_it_says_that_a_policy_still_names_an_old_key(reader, verify, tmp_path):
+    given = policy(quorum="none")
+    (tmp_path / "policy").write_bytes(given)
+    story = Story(rotated=False, witnesses=False, published=False)
+    reader.check(write(story.files, tmp_path / "pack"), policy=tmp_path / "policy")
+    theirs = verify.Check(story.files, policy=verify.Policy(given, "policy"))
+    assert any("an earlier key of the log" in sentence for sentence in reader.said("#relied"))
+    assert alike(reader.said("#relied")) == alike(theirs.relied())
 
 
 @pytest.mark.parametrize("one", spoilt.TABLE, ids=lambda one: one.name)
@@ -359,30 +373,154 @@ def test_one_proof_can_be_checked_alone(reader, shared, tmp_path):
     assert "witnesses that have not cosigned" in check(proof, sample / "entry.6", "policy-both")
 
 
-def test_the_published_paths_give_the_page_the_same_verdicts(reader, shared, tmp_path):
-    """Through proofs of one entry: the leaf's own bytes are not known, so roots cannot match, but forms can fail."""
-    (tmp_path / "entry").write_bytes(b"x")
-    probes = [json.loads(line) for line in (shared / "vectors" / "merkle" / "inclusion.jsonl").read_text().splitlines()]
-    key = packs.OLD
-    (tmp_path / "policy").write_bytes(f"log {key.vkey}\nquorum none\n".encode())
-    told = set()
-    for probe in probes[:: max(1, len(probes) // 12)]:
-        if probe["leafIdx"] < 0 or probe["treeSize"] < 0 or any(
-            len(base64.b64decode(d)) != 32 for d in [probe["root"], *(probe["proof"] or ())]
-        ):  # fmt: skip
-            continue
-        text = f"{packs.ORIGIN}\n{probe['treeSize']}\n{probe['root']}\n".encode()
-        lines = ["c2sp.org/tlog-proof@v1", f"index {probe['leafIdx']}", *(probe["proof"] or ()), "", ""]
-        (tmp_path / "proof").write_bytes("\n".join(lines).encode() + text + b"\n" + key.line(text))
-        reader.page.evaluate("document.getElementById('single').open = true")
-        for name in ("proof", "entry", "policy"):
-            reader.page.set_input_files(f"#{name}", tmp_path / name)
-        reader.policy = tmp_path / "policy"
-        reader.page.evaluate("document.body.removeAttribute('data-done')")
-        reader.page.click("#check-proof")
-        reader.done()
-        said = reader.page.text_content(".verdict")
-        form = "leads to another root" if not probe["wantErr"] else None
-        assert form is None or form in said, (probe, said)
-        told.add("could not be" in said)
-    assert told == {True, False}
+# ---- the parts, in the page's own words: its functions, taken from its script, on what they are given at once ----
+
+PARTS = re.search(r"<script>.*?\(\(\) => \{\n(.*?)// --- The page\. ", PAGE.read_text("utf-8"), re.S)
+
+
+def parts(reader: Reader, work: str, given: object) -> list:
+    """What `work`, the body of an async function, makes of `given` with the functions of the page within its reach."""
+    return reader.page.evaluate(f"async given => {{ {PARTS[1]}\n{{ {work} }} }}", given)
+
+
+def hexes(digests: list[bytes]) -> list[str]:
+    return [digest.hex() for digest in digests]
+
+
+def test_the_published_paths_give_the_page_their_verdicts(reader, shared):
+    """Each probe of both files whose numbers the page's readers let through; digests of a wrong length they refuse."""
+
+    def read(name: str) -> list[dict]:
+        lines = (shared / "vectors" / "merkle" / name).read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    inclusion = read("inclusion.jsonl")
+    given = [
+        {
+            "leaf": p["leafHash"],
+            "root": p["root"],
+            "index": p["leafIdx"],
+            "size": p["treeSize"],
+            "path": p["proof"] or [],
+        }
+        for p in inclusion
+    ]
+    made = parts(
+        reader,
+        """const all = [];
+        for (const one of given) {
+          try {
+            const [leaf, root] = [one.leaf, one.root].map(text => fromBase64Digest(text, "", ""));
+            all.push(await rootByPath(leaf, one.index, one.size, digests(one.path, "", "")) === root);
+          } catch (fault) { if (!(fault instanceof Fault)) throw fault; all.push(false); }
+        }
+        return all;""",
+        given,
+    )
+    assert [(p["name"], good) for p, good in zip(inclusion, made, strict=True)] == [
+        (p["name"], not p["wantErr"]) for p in inclusion
+    ]
+    consistency = [p for p in read("consistency.jsonl") if 0 < p["size1"] < p["size2"]]  # what the steps ask it about
+    made = parts(
+        reader,
+        """const all = [];
+        for (const one of given) {
+          try {
+            const right = [one.root1, one.root2].map(text => fromBase64Digest(text, "", ""));
+            const found = await rootsByConsistency(one.size1, one.size2, right[0], digests(one.proof || [], "", ""));
+            all.push(found !== null && found[0] === right[0] && found[1] === right[1]);
+          } catch (fault) { if (!(fault instanceof Fault)) throw fault; all.push(false); }
+        }
+        return all;""",
+        consistency,
+    )
+    assert [(p["name"], good) for p, good in zip(consistency, made, strict=True)] == [
+        (p["name"], not p["wantErr"]) for p in consistency
+    ]
+    assert (len(inclusion), len(consistency)) == (46, 38)
+
+
+def test_certificate_transparency_s_own_tree_in_the_page(reader, shared):
+    given = json.loads((shared / "vectors" / "merkle" / "ct-reference.json").read_text())
+    assert parts(reader, CT, given) == []
+
+
+CT = """
+  const wrong = [], leaves = [], roots = given.roots_hex_by_size.map(fromHex);
+  for (const entry of given.entries_hex) leaves.push(await leafOf(fromHex(entry)));
+  for (let size = 0; size <= leaves.length; size++) {
+    if (await treeRoot(leaves.slice(0, size)) !== roots[size]) wrong.push("root " + size);
+  }
+  for (const one of given.inclusion) {
+    const made = await rootByPath(leaves[one.index], one.index, one.size, one.proof_hex.map(fromHex));
+    if (made !== roots[one.size]) wrong.push(one);
+  }
+  for (const one of given.consistency) {
+    if (one.size1 === 0 || one.size1 === one.size2) continue; // what the steps never ask
+    const made = await rootsByConsistency(one.size1, one.size2, roots[one.size1], one.proof_hex.map(fromHex));
+    if (made === null || made[0] !== roots[one.size1] || made[1] !== roots[one.size2]) wrong.push(one);
+  }
+  return wrong;
+"""
+
+
+LEAVES = [b"%d" % index for index in range(64)]
+FLIPS = """
+  const flip = (digest, bit) => {
+    const place = bit >> 3, letter = String.fromCharCode(digest.charCodeAt(place) ^ 1 << bit % 8);
+    return digest.slice(0, place) + letter + digest.slice(place + 1);
+  };
+  const flipped = (path, bits) => path.flatMap((digest, at) => bits.map(bit => path.with(at, flip(digest, bit))));
+  const every = Array.from({length: 256}, (_, bit) => bit);
+  let count = 0, wrong = [];
+"""
+
+
+def test_in_the_page_no_bit_of_a_path_can_be_flipped(reader):
+    """Every bit of every path of every tree up to 16 leaves, and 8 of each digest up to 64 leaves."""
+    ways = [
+        {
+            "leaf": packs.leaf_hash(LEAVES[index]).hex(),
+            "index": index,
+            "size": size,
+            "root": reference.tree_hash(LEAVES[:size]).hex(),
+            "path": hexes(reference.audit_path(index, LEAVES[:size])),
+        }
+        for size in range(1, 65)
+        for index in range(size)
+    ]
+    work = """
+      for (const {leaf, index, size, root, path} of given) {
+        const some = every.filter(bit => bit % 32 === (index + size) % 32);
+        const right = path.map(fromHex), bits = size <= 16 ? every : some;
+        const paths = [right, ...flipped(right, bits)];
+        const made = await rootsByPaths(paths.map(path => ({leaf: fromHex(leaf), index, size, path})));
+        if (made.shift() !== fromHex(root) || made.some(one => one === fromHex(root))) wrong.push([index, size]);
+        count += made.length;
+      }
+      return [count, wrong];"""
+    digests = {small: sum(len(way["path"]) for way in ways if (way["size"] <= 16) == small) for small in (True, False)}
+    assert parts(reader, FLIPS + work, ways) == [256 * digests[True] + 8 * digests[False], []]
+
+
+def test_in_the_page_no_bit_of_a_way_between_heads_can_be_flipped(reader):
+    """Every bit of every way between heads up to 12 leaves, and one of each digest up to 64 leaves."""
+    roots = [reference.tree_hash(LEAVES[:size]).hex() for size in range(65)]
+    ways = [
+        {"old": old, "now": now, "path": hexes(reference.consistency_proof(old, LEAVES[:now]))}
+        for now in range(2, 65)
+        for old in range(1, now)
+    ]
+    work = """
+      const roots = given.roots.map(fromHex);
+      for (const {old, now, path} of given.ways) {
+        const right = path.map(fromHex), bits = now <= 12 ? every : [(old * now) % 256];
+        const made = await Promise.all([right, ...flipped(right, bits)].map(
+          path => rootsByConsistency(old, now, roots[old], path)));
+        const good = made.map(found => found !== null && found[0] === roots[old] && found[1] === roots[now]);
+        if (!good.shift() || good.some(one => one)) wrong.push([old, now]);
+        count += good.length;
+      }
+      return [count, wrong];"""
+    wanted = sum((256 if way["now"] <= 12 else 1) * len(way["path"]) for way in ways)
+    assert parts(reader, FLIPS + work, {"roots": roots, "ways": ways}) == [wanted, []]

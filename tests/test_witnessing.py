@@ -319,6 +319,66 @@ def test_after_a_rotation_the_log_goes_on_where_it_was(seven):
         witnessing.sign(seven, bytes(TREE.request(9, 11, both)), at=AT + 3)
 
 
+def test_who_stole_a_key_that_was_replaced_gets_nothing_cosigned(seven):
+    """He has the log as it is, and the key from before the change; the force is not locked out by what he tries."""
+    witnessing.trust(seven, str(SUCCESSOR.verifier))
+    witnessing.sign(seven, asked(7, 8), at=AT + 2)  # the new key is known, and the old one still signs
+    witnessing.sign(seven, asked(8, 9, by=SUCCESSOR), at=AT + 3)
+    forged = Tree([*TREE.entries[:9], b"a build of the thief's own"])
+    before = tree(seven)
+    for body in (asked(9, 10, forged), asked(9, 10), asked(9, 9)):
+        with pytest.raises(
+            Refused, match=r"^key of the log was replaced: .* and the head of 9 entries was cosigned under"
+        ):
+            witnessing.sign(seven, body, at=AT + 4)
+    with pytest.raises(Refused, match=r"^key of the log was replaced: "):
+        witnessing.trust(seven, str(KEY.verifier))
+    assert tree(seven) == before
+    witnessing.sign(seven, asked(9, 10, by=SUCCESSOR), at=AT + 4)
+
+
+def test_a_key_that_is_distrusted_signs_nothing_more(seven):
+    with pytest.raises(Missing, match=r"^key of a log is not served here: "):
+        witnessing.distrust(seven, str(SUCCESSOR.verifier))
+    assert witnessing.distrust(seven, f"{KEY.verifier}\n") == (KEY.verifier,)
+    with pytest.raises(Refused, match=r"^log is not served here"):
+        witnessing.sign(seven, asked(7, 9), at=AT + 2)
+    witnessing.trust(seven, str(SUCCESSOR.verifier))
+    with pytest.raises(Refused, match=r"^head is signed by no key that is served here"):
+        witnessing.sign(seven, asked(7, 9), at=AT + 2)
+    with pytest.raises(witnessing.OutOfStep, match="from 0 entries, wanted 7"):  # what was seen is not forgotten
+        witnessing.sign(seven, asked(0, 9, by=SUCCESSOR), at=AT + 2)
+    witnessing.sign(seven, asked(7, 9, by=SUCCESSOR), at=AT + 2)
+
+
+def test_distrusting_a_key_does_not_bring_back_the_one_that_it_replaced(seven):
+    witnessing.trust(seven, str(SUCCESSOR.verifier))
+    witnessing.sign(seven, asked(7, 9, by=SUCCESSOR), at=AT + 2)
+    copy = shutil.copytree(seven, seven.with_name("copy"))
+    assert witnessing.distrust(copy, str(KEY.verifier)) == (KEY.verifier,)
+    witnessing.sign(copy, asked(9, 10, by=SUCCESSOR), at=AT + 3)
+    assert witnessing.distrust(seven, str(SUCCESSOR.verifier)) == (KEY.verifier, SUCCESSOR.verifier)
+    with pytest.raises(Refused, match=r"^log is not served here"):
+        witnessing.sign(seven, asked(9, 10), at=AT + 3)
+
+
+def test_a_distrusting_that_was_cut_off_is_done_again(tmp_path):
+    def state() -> Path:
+        shutil.rmtree(tmp_path / "w", ignore_errors=True)
+        folder = founded(tmp_path / "w", KEY, SUCCESSOR)
+        witnessing.sign(folder, asked(0, 7), at=AT)
+        return folder
+
+    def check(folder: Path) -> None:
+        if KEY.verifier in witnessing._served(folder).logs:
+            witnessing.distrust(folder, str(KEY.verifier))
+        with pytest.raises(Refused):
+            witnessing.sign(folder, asked(7, 9), at=AT)
+        witnessing.sign(folder, asked(7, 9, by=SUCCESSOR), at=AT)
+
+    assert after_each_failure(lambda folder: witnessing.distrust(folder, str(KEY.verifier)), state, check) >= 3
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 12), st.integers(0, 12)), max_size=12))
 @settings(max_examples=40)
 def test_whatever_is_asked_in_whatever_order_one_history_is_cosigned(tmp_path_factory, asking):
@@ -696,6 +756,11 @@ def test_the_commands_from_end_to_end(archive, tmp_path, monkeypatch):
     said, _ = desk.types("trust", str(home), str(KEY.verifier))
     assert said == f"This witness cosigns force.example/log under key {KEY.verifier.key_id.hex()} from now on.\n"
 
+    desk.types("trust", str(home), str(SUCCESSOR.verifier))
+    said, _ = desk.types("distrust", str(home), str(SUCCESSOR.verifier))
+    gone = SUCCESSOR.verifier.key_id.hex()
+    assert said == f"This witness cosigns nothing of force.example/log under key {gone} any more.\n"
+
     body, told = desk.types("request")
     assert body == bytes(AddCheckpoint(0, (), archive.log.checkpoint)).decode()
     assert told == "This asks to cosign 3 log entries, from 0 on.\n"
@@ -737,6 +802,9 @@ def test_the_commands_in_json(archive, tmp_path, monkeypatch):
     archive.trusts(vkey(home))
     trusted = json.loads(desk.types("trust", str(home), str(KEY.verifier), "--json")[0])
     assert trusted == {"log": "force.example/log", "vkey": str(KEY.verifier)}
+    desk.types("trust", str(home), str(SUCCESSOR.verifier))
+    taken = json.loads(desk.types("distrust", str(home), str(SUCCESSOR.verifier), "--json")[0])
+    assert taken == {"log": "force.example/log", "vkeys": [str(SUCCESSOR.verifier)]}
     wanted = json.loads(desk.types("request", "--json")[0])
     root = archive.log.root.hex()
     body = wanted.pop("request")

@@ -31,8 +31,8 @@ def witness() -> None:
     """Have the log's head cosigned outside, or cosign one.
 
     For the archive: `request` writes a text to mail to a witness, `add` takes in what they answer, `list` shows who
-    has answered. For the witness, who needs no archive: `init`, `trust`, `sign`. FILE may be - for what is typed or
-    piped in; a text may be pasted out of a mail.
+    has answered. For the witness, who needs no archive: `init`, `trust`, `distrust`, `sign`. FILE may be - for what is
+    typed or piped in; a text may be pasted out of a mail.
     """
 
 
@@ -183,7 +183,8 @@ def trust(folder: Path, vkey: str, as_json: bool) -> None:
     """Let the witness in DIR cosign a log.
 
     VKEY is the log's key, from somebody you know and not from the mail that asks for a cosignature. A log whose key
-    was rotated goes on where it was: trust its new key.
+    was rotated goes on where it was: trust its new key. Once a head was cosigned under the new key, the old one counts
+    no more.
     """
     from provenance import witnessing
 
@@ -192,6 +193,26 @@ def trust(folder: Path, vkey: str, as_json: bool) -> None:
         emit_json({"log": log.name, "vkey": str(log)})
         return
     click.echo(f"This witness cosigns {log.name} under key {log.key_id.hex()} from now on.")
+
+
+@witness.command()
+@_folder
+@click.argument("vkey")
+@as_json
+def distrust(folder: Path, vkey: str, as_json: bool) -> None:
+    """Let the witness in DIR cosign nothing under a key.
+
+    For a log's key that was stolen, or was trusted by mistake. What was cosigned stays, and so does the memory of it:
+    the log goes on from there under a key that you trust.
+    """
+    from provenance import witnessing
+
+    gone = witnessing.distrust(folder, vkey)
+    if as_json:
+        emit_json({"log": gone[-1].name, "vkeys": [str(key) for key in gone]})
+        return
+    for key in gone:
+        click.echo(f"This witness cosigns nothing of {key.name} under key {key.key_id.hex()} any more.")
 
 
 @witness.command()

@@ -21,6 +21,7 @@ import argparse
 import base64
 import binascii
 import calendar
+import datetime
 import hashlib
 import json
 import os
@@ -108,6 +109,7 @@ MARKED = "counted what has since been disposed of"
 FIGURES = ("nominal", "network")  # tables whose rows have figures that were computed with others' rows
 STATEMENT = "application/vnd.in-toto+json"
 CERTIFICATE = "application/vnd.provenance.certificate+json"
+ENDORSEMENT = "application/vnd.provenance.endorsement+json"  # what an old key signs of a new one; signed as DSSE signs
 
 
 class Fault(Exception):
@@ -224,12 +226,23 @@ def from_json(data, file, thing):
     return value
 
 
+def is_in_calendar(instant):
+    """Whether there was or will be such a moment. Leap seconds are none here: no clock of the software shows them."""
+    try:
+        datetime.datetime(*(int(part) for part in re.findall("[0-9]+", instant)))
+    except ValueError:
+        return False
+    return True
+
+
 def check_form(value, form, file, where, optional=()):
     """Insist that `value` is of this form: a type, an expression, a list of one form, or exactly these fields."""
     if form in (str, int, dict, bool):
         good = type(value) is form and not (form is int and value < -1)
     elif isinstance(form, re.Pattern):
         good = type(value) is str and form.fullmatch(value) is not None
+        if good and value and form in (INSTANT, INSTANT_OR_NONE):
+            good = is_in_calendar(value)
     elif isinstance(form, list):
         good = type(value) is list
         if good:
@@ -378,7 +391,9 @@ class OpenSSL:
     def stamped(self, response, data, certificates, roots):
         """When an RFC 3161 response says that it saw `data`, in seconds since 1970; None when it does not verify.
 
-        The certificates are judged as of that time: an authority's own run out, what it stamped does not.
+        The time and the digest are read from the token alone: around it a response has free text that nobody signed,
+        and `openssl ts -text` prints that text too. The certificates are judged as of that time: an authority's own
+        run out, what it stamped does not.
         """
         with tempfile.TemporaryDirectory() as folder:
             paths = {}
@@ -386,15 +401,21 @@ class OpenSSL:
                 paths[name] = os.path.join(folder, name)
                 with open(paths[name], "wb") as file:
                     file.write(content)
-            code, text = self._run("ts", "-reply", "-in", paths["tsr"], "-text")
-            found = re.search(r"^Time stamp: (\w{3}) +(\d+) (\d\d:\d\d:\d\d)(?:\.\d+)? (\d{4}) GMT$", text, re.M)
-            if code != 0 or not found:
+            paths["token"] = os.path.join(folder, "token")
+            code, _ = self._run("ts", "-reply", "-in", paths["tsr"], "-token_out", "-out", paths["token"])
+            if code != 0:
                 return None
+            code, text = self._run("ts", "-reply", "-in", paths["token"], "-token_in", "-text")
+            imprints = re.findall(r"^Hash Algorithm: (.*?)\r?$", text, re.M)
+            times = re.findall(r"^Time stamp: (.*?)\r?$", text, re.M)
+            if code != 0 or len(times) != 1 or len(imprints) != 1 or imprints[0] not in ("sha256", "sha384", "sha512"):
+                return None
+            found = re.fullmatch(r"(\w{3}) +(\d+) (\d\d):(\d\d):(\d\d)(?:\.\d+)? (\d{4}) GMT", times[0], re.ASCII)
             months = [month[:3] for month in MONTHS]
-            if found.group(1) not in months:
+            if not found or found.group(1) not in months:
                 return None
-            hours = [int(part) for part in found.group(3).split(":")]
-            at = calendar.timegm((int(found.group(4)), months.index(found.group(1)) + 1, int(found.group(2)), *hours))
+            day, hour, minute, second, year = (int(part) for part in found.groups()[1:])
+            at = calendar.timegm((year, months.index(found.group(1)) + 1, day, hour, minute, second))
             code, _ = self._run(
                 "ts",
                 "-verify",
@@ -485,6 +506,11 @@ class Note:
 
     def by(self, key):
         return [(raw, line) for name, hashed, raw, line in self.signatures if (name, hashed) == (key.name, key.hash)]
+
+
+def dsse(kind, payload):
+    """What a DSSE v1 signature is over."""
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode("ascii"), len(payload), payload)
 
 
 class Head:
@@ -868,15 +894,22 @@ class Check:
         return act
 
     def _keys(self, indexes):
-        """Whose signatures were to be believed from which entry on; and that the head is signed by the last of them."""
+        """Whose signatures were to be believed from which entry on; and that the head is signed by the last of them.
+
+        An entry that names a new key proves nothing by being in the log: whoever makes a head of their own can put one
+        there, after all that was published. The key before has to have endorsed it, at that place.
+        """
         for index in indexes:
-            act = self._act(index, "Rekeyed" if index else "Founded", {"vkey": str})
+            form = {"vkey": str, "place": int, "endorsement": str} if index else {"vkey": str}
+            act = self._act(index, "Rekeyed" if index else "Founded", form)
             name = f"log/{index}.entry"
             if index == 0 and act.get("archive") != self.pack["archive"]:
                 raise Fault(name, "founds another archive than pack.json names")
             key = Key(act["vkey"].encode("utf-8"), name)
             if key.kind != b"\x01" or key.name != self.head.origin:
                 raise Fault(name, "names a key that is not this log's")
+            if index:
+                self._endorsed(act, index, self.keys[-1][1])
             self.keys.append((index, key))
         # The head right after a change of keys may still be signed by the key before.
         believed = {self.in_force(self.head.size).vkey, self.in_force(self.head.size - 1 or 1).vkey}
@@ -884,6 +917,16 @@ class Check:
             raise Fault(
                 "checkpoint", f"is signed by {self.signer}, and the log's key is {self.in_force(self.head.size)}"
             )
+
+    def _endorsed(self, act, index, before):
+        """Insist that `before` signed that the key of this act takes over here."""
+        name = f"log/{index}.entry"
+        if act["place"] != index:
+            raise Fault(name, "Rekeyed.place: {}, wanted {}".format(act["place"], index))
+        payload = canonical({"entry": index, "vkey": act["vkey"]})
+        signature = from_base64(act["endorsement"], name, "endorsement")
+        if not self.openssl.verifies(before.public, dsse(ENDORSEMENT, payload), signature):
+            raise Fault(name, f"names a key that the log's key before it, {before}, did not endorse")
 
     def in_force(self, index):
         """The key that signed when entry `index` was logged."""
@@ -913,14 +956,28 @@ class Check:
         if root != self.pack["root"]:
             raise Fault("pack.json", "root: {}, and the log's tables make {}".format(self.pack["root"], root))
         for line in self.lines:
-            if line.size > index:
+            if line.size > max(index, self.pack["entries"]["published"]):
                 self.covering.append(line)
-            elif line.label == act["label"]:
+            elif line.size <= index and line.label == act["label"]:
                 raise Fault(
                     "the line that you gave",
-                    f"is for build {line.label}, and its head of {line.size} entries is from before "
-                    f"the build of this pack, entry {index}",
+                    f"is for build {line.label}, and its head of {line.size} entries is from before {self._late(line)}",
                 )
+        if self.lines and not self.covering and self.given is None:
+            # Whoever wants to deceive can go on from a true published head under keys of their own.
+            line = max(self.lines, key=lambda one: one.size)
+            raise Fault(
+                "the line that you gave",
+                f"its head of {entries(line.size)} is from before {self._late(line)}: wanted a line published since, "
+                "or a policy that you trust",
+            )
+
+    def _late(self, line):
+        """What came after a published head that does not cover the build."""
+        named = self.pack["entries"]
+        if line.size <= named["built"]:
+            return "the build of this pack, entry {}".format(named["built"])
+        return "what made the build of this pack live, entry {}".format(named["published"])
 
     def _published(self, named):
         pack = self.pack
@@ -958,6 +1015,8 @@ class Check:
                     raise Fault(name, "cannot both start and end the publication")
             if act["at"] != end:
                 raise Fault("pack.json", "published_to: {}, and the log says {}".format(end, act["at"]))
+            if named["ended"] < index or end < start:
+                raise Fault(name, f"ends a publication before it starts: it starts with entry {index}, at {start}")
         if at and (at < start or (end and at >= end)):
             raise Fault("pack.json", "as_of: {}, and the build was live from {} to {}".format(at, start, end or "now"))
 
@@ -1005,8 +1064,7 @@ class Check:
                     number(len(mine), "signature"), key
                 ),
             )
-        message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode("ascii"), len(payload), payload)
-        if not self.openssl.verifies(key.public, message, mine[0]):
+        if not self.openssl.verifies(key.public, dsse(kind, payload), mine[0]):
             raise Fault(file, f"the signature by {key} does not verify")
         return from_json(payload, file, "payload")
 
@@ -1265,8 +1323,6 @@ class Check:
             return "VERIFIED against the published head that you gave"
         if self.given is not None:
             return "VERIFIED under the policy that you gave"
-        if self.lines:
-            return "CONSISTENT IN ITSELF, but the published head that you gave is from before the build"
         return "CONSISTENT IN ITSELF, but not compared with anything from outside"
 
     @property
@@ -1350,6 +1406,11 @@ class Check:
         said = [f"The published head line that you gave: {shown(line.text)}" for line in self.covering]
         if self.given is not None:
             said.append("The policy file that you gave, which says whose signatures count.")
+            if self.signer is not [key for key in self.given.logs if key.name == self.head.origin][-1]:
+                said.append(
+                    f"{self.signer}, an earlier key of the log, which your policy still names: if it was stolen, its "
+                    "line must go from the policy, and only a witness or a published head vouches for this pack."
+                )
         else:
             needed = ". What the published head covers does not need it" if self.covering else ""
             said.append(
@@ -1380,7 +1441,7 @@ class Check:
             if line not in self.covering:
                 said.append(
                     f"That the head published for {shown(line.label)} covers this build: it is of "
-                    f"{entries(line.size)}, and the build is entry {pack['entries']['built']}."
+                    f"{entries(line.size)}, from before {self._late(line)}."
                 )
         if self.covering:
             covered = max(line.size for line in self.covering)
@@ -1390,6 +1451,11 @@ class Check:
                     f"That the published head covers {'entry' if len(late) == 1 else 'entries'} {', '.join(late)} "
                     "of the log: what came later rests on the signature of this pack's head."
                 )
+                if self.given is None:
+                    said.append(
+                        f"That {self.signer} was still the log's key when it signed the head of this pack: a change of "
+                        "key that the pack leaves out cannot be seen in it."
+                    )
         said.append(
             "That what the sources recorded is true, that the force's software worked out the build rightly, with "
             "one row for each person, or that a link means what it seems to."
