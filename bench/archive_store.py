@@ -579,7 +579,9 @@ def measure(folder: Path) -> dict[str, Any]:
 def proofs(store: OurStore, truth: dict[str, Any]) -> dict[str, float]:
     """Milliseconds (median) and bytes (at most) of a proof for a row of the middle build, its tree being in memory."""
     middle, took, longest = truth["params"]["weeks"] // 2, [], 0
-    edges = _numbers(store.read(middle)[0]["edge_id"])
+    known = store._edges
+    stood = (known.born > 0) & (known.born <= middle + 1) & ((known.died == 0) | (known.died > middle + 1))
+    edges = np.flatnonzero(stood & ~np.isin(known.pairs, truth["erase"]).any(axis=1))
     for edge in edges[:: max(1, len(edges) // _SAMPLE)][: _SAMPLE + 1].tolist():
         started = time.perf_counter()
         proof = store.proof(middle, edge)

@@ -361,8 +361,22 @@ class Archive:
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
         self._references: dict[Path, Mapping[str, pa.Table]] = {}
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
+        self._leaves: dict[str, tuple[int, np.ndarray]] = {}  # per table: a build, and its leaves in byte order
         self._tree: tuple[str, int, merkle.Tree, np.ndarray] | None = None
         self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
+
+    def leaves(self, table: str, build: int, draft: Draft | None = None) -> np.ndarray:
+        """The leaves of a build's rows in byte order, (n, 32); from those of the last build asked for, where they are
+        in memory, since one week has nearly the leaves of the other."""
+        index = self.index(table, draft)
+        before, held = self._leaves.get(table, (0, None))
+        if held is None:
+            found = rows.in_byte_order(index.leaf[index.standing(build)])
+        else:
+            gone, come = index.between(before, build)
+            found = rows.with_changes(held, index.leaf[gone], index.leaf[come])
+        self._leaves[table] = build, found
+        return found
 
     def tree(self, table: str, positions: np.ndarray, build: int) -> tuple[merkle.Tree, np.ndarray]:
         """The tree over the leaves of a build's rows, which lie at `positions`, and these in byte order; the last one

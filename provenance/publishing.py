@@ -177,8 +177,7 @@ def roots(archive: Archive, draft: Draft) -> Mapping[str, tuple[int, bytes]]:
     """Size and RFC 6962 root of each table of the draft, over its leaves in byte order."""
     found = {}
     for name in TABLES:
-        index = archive.index(name, draft)
-        leaves = rows.in_byte_order(index.leaf[index.standing(draft.number)])
+        leaves = archive.leaves(name, draft.number, draft)
         found[name] = (len(leaves), archive.crew.root(leaves))
     return found
 

@@ -34,6 +34,7 @@ from provenance.crew import Crew, joined
 from provenance.errors import Missing, Tampered
 from provenance.sealing import LEAF, Unopened
 from provenance.tables import TABLES, Table, chosen
+from provenance.tokens import merged
 from provenance.vault import Vault
 
 SEGMENT = pa.schema(
@@ -439,7 +440,7 @@ def among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     if not len(wanted):
         return np.zeros(len(values), bool)
     wanted = np.sort(wanted)
-    if len(wanted) * 64 > len(values):
+    if len(wanted) * 4 > len(values):
         return _is_one_of(values, wanted)
     # Most values are not wanted, and their last bits already tell.
     mask = (1 << max(16, 6 + len(wanted).bit_length())) - 1
@@ -466,6 +467,16 @@ def in_byte_order(leaves: np.ndarray) -> np.ndarray:
     if (firsts[1:] == firsts[:-1]).any():
         order = np.argsort(as_keys(leaves), kind="stable")
     return leaves[order]
+
+
+def with_changes(ordered: np.ndarray, gone: np.ndarray, come: np.ndarray) -> np.ndarray:
+    """Leaves in byte order without those `gone` and with those `come`; (n, 32) each. Every one of `gone` is there."""
+    keys = as_keys(ordered)
+    kept = np.delete(ordered, np.searchsorted(keys, as_keys(gone)), axis=0) if len(gone) else ordered
+    if not len(come):
+        return kept
+    come = in_byte_order(come)
+    return merged(kept, np.searchsorted(as_keys(kept), as_keys(come)), come)
 
 
 def as_keys(leaves: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ _MOST_SHARDS = 24
 # In the order of the names, so that one name is found by halving and all of them compress to a few bytes each.
 _SHARD = pa.schema([("token", pa.int64()), ("secret", pa.binary(SECRET)), ("key", pa.string())])
 _WRITTEN = pa.ipc.IpcWriteOptions(compression="zstd")
+_LATELY = 50_000  # names whose tokens are remembered at most
 _HALVED = 64  # names up to which halving is quicker than one pass over a shard
 
 
@@ -223,7 +224,8 @@ class Vault:
         with durable.one_writer(self.folder):
             if not self.is_current:  # another process has admitted some meanwhile
                 self._load()
-            fresh = pc.unique(_whole(keys).filter(pa.array(self.tokens(keys) == 0)))
+                tokens = self.tokens(keys)
+            fresh = pc.unique(_whole(keys).filter(pa.array(tokens == 0)))
             if len(fresh):
                 self._add(fresh.take(pc.sort_indices(fresh)), draw)
         return self.tokens(keys)
@@ -342,15 +344,29 @@ class Vault:
 
     def tokens(self, keys: pa.Array) -> np.ndarray:
         """Tokens of `keys`, int64; 0 where the key is not known."""
-        found = np.zeros(len(keys), np.int64)
         if not len(keys):
-            return found
+            return np.zeros(0, np.int64)
         asked = pc.unique(_whole(keys))
+        tokens = self._asked_lately(asked) if len(asked) <= _LATELY else self._looked_up(asked)
+        return tokens if len(asked) == len(keys) else tokens[_whole(pc.index_in(keys, value_set=asked)).to_numpy()]
+
+    def _asked_lately(self, asked: pa.Array) -> np.ndarray:
+        """One piece of work asks for the same few thousand names several times over."""
+        names = asked.to_pylist()
+        if unknown := [name for name in names if name not in self._lately]:
+            if len(self._lately) > _LATELY:
+                self._lately = {}
+                unknown = names
+            found = self._looked_up(pa.array(unknown, pa.string())).tolist()
+            self._lately.update((name, token) for name, token in zip(unknown, found, strict=True) if token)
+        return np.fromiter((self._lately.get(name, 0) for name in names), np.int64, len(names))
+
+    def _looked_up(self, asked: pa.Array) -> np.ndarray:
         tokens = np.zeros(len(asked), np.int64)
         for run in self._runs:
             at = run.places(asked)
             tokens[at >= 0] = run.tokens.values[run.by_key[at[at >= 0]]]
-        return tokens if len(asked) == len(keys) else tokens[_whole(pc.index_in(keys, value_set=asked)).to_numpy()]
+        return tokens
 
     def retained(self, tokens: np.ndarray) -> np.ndarray:
         """True where the token's secret is still held (the archive's own always is)."""
@@ -416,7 +432,9 @@ class Vault:
             ) from None
         self._hold(opened, ring, [_read_shard(self.folder, shard) for shard in opened.shards])
 
-    def _hold(self, opened: _Ring, sealed: bytes, parts: Sequence[pa.Table]) -> None:
+    def _hold(
+        self, opened: _Ring, sealed: bytes, parts: Sequence[pa.Table], lately: dict[str, int] | None = None
+    ) -> None:
         """Have this in memory: a keyring, as it is and as it lies on disk, and what it names."""
         # Read with the rest, or a disposal by another process could take these files away before they are asked about.
         known = getattr(self, "_known", {})
@@ -424,6 +442,7 @@ class Vault:
         runs = {id(run.rows): run for run in getattr(self, "_runs", ())}  # a shard that stays is not sorted again
         self._runs = tuple(runs.get(id(part)) or _Run(part) for part in parts)
         self._ring, self._sealed, self._parts = opened, sealed, parts
+        self._lately: dict[str, int] = lately or {}  # tokens by name
 
     def _add(self, keys: pa.Array, draw: Callable[[int], bytes]) -> None:
         count = len(keys)
@@ -443,7 +462,9 @@ class Vault:
         ring = dataclasses.replace(self._ring, shards=(*kept, self._write_shard(merged, draw)))
         durable.write(self.folder / "keyring", ring.sealed(self._master), mode=0o600)
         self._tidy(ring)
-        self._hold(ring, _read(self.folder / "keyring", "the vault's keyring"), [*parts, merged])
+        # What was known stays known, and what is new is among what is asked for next.
+        lately = self._lately | dict(zip(keys.to_pylist(), tokens.tolist(), strict=True)) if len(keys) < _LATELY else {}
+        self._hold(ring, _read(self.folder / "keyring", "the vault's keyring"), [*parts, merged], lately)
 
     def tidy(self) -> None:
         """Remove what a `drop` left that was cut off after it had taken effect, and before its last step."""

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import page, peers
+from bench import page, peers, standing
+from bench.archive_store import PEERS
 
 SIZE = {"edges": 1000, "persons": 200, "support": 3000, "weeks": 2}
 
@@ -26,7 +27,7 @@ def run(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
         pytest.skip("the folder ../shared/peers with the peers' harness is not here")
     folder = tmp_path_factory.mktemp("peers")
     options = [word for name, count in SIZE.items() for word in (f"--{name}", str(count))]
-    done = CliRunner().invoke(peers.main, [*options, "--folder", str(folder)])
+    done = CliRunner().invoke(peers.main, [*options, "--peers", "", "--folder", str(folder)])
     assert done.exit_code == 0, done.output
     return folder, done
 
@@ -91,12 +92,34 @@ def test_a_changed_byte_is_noticed_and_not_served(result):
 def test_our_column_stands_in_the_peers_table_and_each_target_has_its_verdict(run):
     said = run[1].output
     heads = next(line for line in said.splitlines() if line.startswith("| | "))
-    assert "`duckdb_scd2`" in heads
     assert heads.rstrip("| ").endswith("`provenance`")
     for target, wanted in peers.TARGETS.items():
         line = next(line for line in said.splitlines() if line.strip().startswith(target))
         assert f"(wanted: at most {wanted} " in line
         assert line.endswith(("  met", "  MISSED"))
+    for wanted in standing.WANTED:
+        (line,) = [line for line in said.splitlines() if line.startswith(f"| {wanted.name} |")]
+        assert ("| met |" in line) != ("| **missed** |" in line)
+
+
+def test_the_page_has_the_table_with_ratios_and_a_plot_of_what_peers_have_too(run, tmp_path):
+    """With two results of the peers' own, from the folder beside their harness."""
+    home, _ = run
+    for name in ("duckdb_scd2", "naive_dvc"):
+        shutil.copyfile(PEERS / "results" / f"{name}.json", tmp_path / f"{name}.json")
+    shutil.copyfile(home / "results" / "provenance.json", tmp_path / "provenance.json")
+    figures = standing.figures(tmp_path)
+    diff = next(figure for figure in figures if figure.wanted.name.startswith("difference"))
+    assert sorted(diff.peers) == ["duckdb_scd2", "naive_dvc"]
+    assert diff.best == ("duckdb_scd2", min(diff.peers.values()))
+    (tmp_path / "docs").mkdir()
+    standing.write(tmp_path / "docs", figures, "the table", {"cores": 2, "mem_gib": 23.5, "load": [0.1]})
+    page = (tmp_path / "docs" / "benchmarks.md").read_text("utf-8")
+    assert f"| duckdb_scd2 {diff.best[1]:.3g} ms | {diff.ours / diff.best[1]:.2g} |" in page
+    picture = (tmp_path / "docs" / "benchmarks.svg").read_bytes()
+    assert b"provenance" in picture
+    standing.plot(tmp_path / "again.svg", figures)
+    assert (tmp_path / "again.svg").read_bytes() == picture
 
 
 def test_the_page_and_its_twin_are_measured_on_a_pack_that_they_find_good(tmp_path):

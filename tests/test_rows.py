@@ -449,3 +449,12 @@ def test_leaves_are_put_into_the_order_of_their_bytes(leaves):
     """Also where the first eight bytes do not decide."""
     matrix = np.frombuffer(b"".join(leaves), np.uint8).reshape(-1, 32)
     assert [leaf.tobytes() for leaf in rows.in_byte_order(matrix)] == sorted(leaves)
+
+
+@given(st.sets(st.binary(min_size=32, max_size=32), max_size=30), st.data())
+def test_leaves_of_the_next_build_are_those_of_the_last_with_its_changes(leaves, data):
+    held = sorted(leaves)
+    gone = data.draw(st.sets(st.sampled_from(held), max_size=9)) if held else set()
+    come = data.draw(st.sets(st.binary(min_size=32, max_size=32).filter(lambda leaf: leaf not in leaves), max_size=9))
+    matrix = [np.frombuffer(b"".join(part), np.uint8).reshape(-1, 32) for part in (held, gone, come)]
+    assert [leaf.tobytes() for leaf in rows.with_changes(*matrix)] == sorted((leaves - gone) | come)
