@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -65,20 +65,22 @@ def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> l
 
 def open_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
     """The rows. Raises Unopened, with the table and the place in the batch, on the first box that does not open."""
-    return [row for _, row in _opened(table, secrets, leaves, boxes)]
+    return _opened(table, secrets, leaves, boxes)[1]
 
 
 def entry_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
     """The entries (salt || row), which anyone can hash to the leaf; errors as for `open_batch`."""
-    return [salt + row for salt, row in _opened(table, secrets, leaves, boxes)]
+    return [salt + row for salt, row in zip(*_opened(table, secrets, leaves, boxes), strict=True)]
 
 
 def _opened(
     table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]
-) -> Iterator[tuple[bytes, bytes]]:
+) -> tuple[list[bytes], list[bytes]]:
+    """Salts and rows."""
     prefix, salting, boxing = _labels(table)
     sha256, digest, decompress = hashlib.sha256, hmac.digest, _decompressor().decompress
-    for position, (z, leaf, box) in enumerate(zip(secrets, leaves, boxes, strict=True)):
+    salts, rows = [], []
+    for z, leaf, box in zip(secrets, leaves, boxes, strict=True):
         keyed = prefix + z
         try:
             sealed = AESGCM(sha256(keyed + boxing + leaf).digest()).decrypt(_NONCE, box, leaf)
@@ -87,11 +89,13 @@ def _opened(
             except zstandard.ZstdError:
                 row = decompress(sealed)
         except (InvalidTag, ValueError, zstandard.ZstdError):
-            raise Unopened(table, position) from None
+            raise Unopened(table, len(rows)) from None
         salt = digest(sha256(keyed + salting).digest(), row, "sha256")
         if sha256(b"\0" + salt + row).digest() != leaf:
-            raise Unopened(table, position)
-        yield salt, row
+            raise Unopened(table, len(rows))
+        salts.append(salt)
+        rows.append(row)
+    return salts, rows
 
 
 class Unopened(Tampered):
@@ -144,9 +148,12 @@ def _dictionary() -> zstandard.ZstdCompressionDict:
 
 @cache
 def _compressor() -> zstandard.ZstdCompressor:
-    form = zstandard.ZstdCompressionParameters.from_level(
-        3, format=_FORM, write_content_size=True, write_checksum=False, write_dict_id=False
-    )
+    # Rows are written once and kept for good: the shortest form that costs no more than the rest of sealing.
+    form = zstandard.ZstdCompressionParameters(
+        format=_FORM, write_content_size=True, write_checksum=False, write_dict_id=False,
+        strategy=zstandard.STRATEGY_BTLAZY2, window_log=16, chain_log=15, hash_log=15, search_log=4, min_match=4,
+        target_length=32,
+    )  # fmt: skip
     return zstandard.ZstdCompressor(dict_data=_dictionary(), compression_params=form)
 
 
