@@ -59,7 +59,7 @@ from provenance import verify as verification
 from provenance.archive import Archive, keys_beside
 from provenance.cli.doors import now, surroundings
 from provenance.errors import ProvenanceError
-from provenance.tables import SUPPORT, TABLES
+from provenance.tables import SUPPORT, TABLES, chosen
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT.parent / "shared" / "peers"
@@ -113,7 +113,8 @@ class OurStore:
             coming = draft.next_draft(archive, at)
             named = np.union1d(_numbers(build.edges_upsert["edge_id"]), _numbers(build.edges_delete))
             ended = self._standing(coming.number - 1, named, build.edges_upsert)
-            old = archive.sealer.read("link", archive.index("link").rows(ended), _COLUMNS)
+            found = list(archive.sealer.read("link", [archive.index("link").rows(ended)], _COLUMNS))
+            old = pa.concat_tables([chosen("link", _COLUMNS).empty_table(), *found])
             edges, support = edges_of(old)
             used = _keyed(old)
             mine = np.isin(_numbers(edges["edge_id"]), named)

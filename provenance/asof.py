@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -149,10 +149,18 @@ class Snapshot:
         """
         at = self._standing("link", theme)
         shown = self.archive.shown("link", at, case=self.case)
-        for start in range(0, int(shown.sum()), self.archive.crew.round):
-            self.keep_up()
-            part = at[shown][start : start + self.archive.crew.round]
-            yield self._unsealed(partial(self.archive.sealer.read, columns=columns), "link", part)
+        index, positions = self.archive.index("link"), at[shown]
+        shares = (
+            index.rows(positions[start : start + self.archive.crew.round])
+            for start in range(0, len(positions), self.archive.crew.round)
+        )
+        try:
+            for batch in self.archive.sealer.read("link", shares, columns):
+                self.keep_up()
+                yield batch
+        except (Missing, Tampered):
+            self._insist_not_overtaken()
+            raise
         less = at[~shown & self._reducible(at)]
         if len(less):
             yield canonical.columns(
@@ -402,7 +410,7 @@ class Snapshot:
     def token(self, nominal: str) -> int:
         """What stands for whoever `nominal` was judged to be. Raises Missing where nobody of that id is shown."""
         token = int(self.archive.vault.tokens(vault.nominal_keys(pa.array([self.canonical(nominal)], pa.string())))[0])
-        if not token or token in self._withheld:
+        if not token or token in self.archive.history.gone or token in self._withheld:
             raise Missing(
                 "no nominal of that id is shown: it was never received, was disposed of, or is restricted for a case"
             )
@@ -446,9 +454,12 @@ class Snapshot:
         try:
             return opener(table, self.archive.index(table).rows(at))
         except (Missing, Tampered):
-            if self.archive.is_overtaken():
-                raise Overtaken(f"build {self.label} was disposed of in part while it was read: ask again") from None
+            self._insist_not_overtaken()
             raise
+
+    def _insist_not_overtaken(self) -> None:
+        if self.archive.is_overtaken():
+            raise Overtaken(f"build {self.label} was disposed of in part while it was read: ask again") from None
 
     def _reduced(self, at: np.ndarray) -> pa.Table:
         """Links at `at` without what is restricted, as they are to be shown, and in `owner` which of `at` each was."""

@@ -13,6 +13,8 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -24,6 +26,8 @@ from provenance.errors import Conflict, Malformed
 _ROUND = 50_000  # rows that a worker is given at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
 _AT_HAND = 2_000  # the same, once they are there
+_OPENING = ("open", "entry", "read", "check")  # jobs of which this process gets the next round ready meanwhile,
+_OWN_SHARE = 0.6  # and of which it takes so much for each worker's 1
 
 
 class Crew:
@@ -51,14 +55,34 @@ class Crew:
         """Salt and row together, as the leaf was made from."""
         return self._run("entry", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))["row"]
 
-    def read(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array, columns: pa.Schema) -> pa.Table:
-        """What the rows say in some of their columns; errors as for `open`, and Malformed as for `canonical.table`."""
-        sealed = pa.table({"z": secrets, "leaf": leaves, "box": boxes})
-        return self._run_whole("read", table, sealed, columns.serialize().to_pybytes())
+    def begin(
+        self,
+        job: str,
+        table: str,
+        secrets: pa.Array,
+        leaves: pa.Array,
+        boxes: pa.Array,
+        columns: pa.Schema | None = None,
+    ) -> Callable[[], pa.Table]:
+        """Have one round opened; the answer, once it is asked for. Meanwhile the next round can be got ready.
 
-    def check(self, table: str, secrets: pa.Array, leaves: pa.Array, boxes: pa.Array) -> None:
-        """Open each row to its leaf, and keep nothing; errors as for `open`."""
-        self._run_whole("check", table, pa.table({"z": secrets, "leaf": leaves, "box": boxes}))
+        `read` gives what the rows say in some of their columns, and Malformed as `canonical.columns`; `open` and
+        `entry` give a column `row`; `check` gives nothing. Errors as for `open`. Until the answer was fetched the crew
+        takes nothing else; if it never is, `abandon` what was begun.
+        """
+        sealed = pa.table({"z": secrets, "leaf": leaves, "box": boxes})
+        batch = self._batch(job, table, sealed, columns.serialize().to_pybytes() if columns is not None else b"")
+        if self._is_small(batch.num_rows):
+            done = _work(batch)
+            return lambda: done
+        with self._abandoning():
+            fetch = self._round(batch, 0)
+
+        def fetched() -> pa.Table:
+            with self._abandoning():
+                return pa.concat_tables(fetch())
+
+        return fetched
 
     def root(self, leaves: np.ndarray) -> bytes:
         """RFC 6962 root over (n, 32) leaves in their order: `merkle.root`, over all cores."""
@@ -86,56 +110,75 @@ class Crew:
             for name in whole.column_names
         }
 
-    def _run_whole(self, job: str, table: str, batch: pa.Table, columns: bytes = b"", weight: int = 1) -> pa.Table:
+    def _run_whole(self, job: str, table: str, batch: pa.Table, weight: int = 1) -> pa.Table:
         """`weight`: how many rows of the usual kind a row of this batch is worth."""
-        batch = batch.combine_chunks().replace_schema_metadata({"job": job, "table": table, "columns": columns})
-        if self.size == 1 or batch.num_rows * weight < (_AT_HAND if self._workers else _ALONE):
+        batch = self._batch(job, table, batch)
+        if self._is_small(batch.num_rows * weight):
             return _work(batch)
         done: list[pa.Table] = []
-        try:
+        with self._abandoning():
             # In rounds, so that memory follows the size of a round and not of the table.
             for start in range(0, batch.num_rows, self.round):
-                done += self._round(batch.slice(start, self.round), start)
+                done += self._round(batch.slice(start, self.round), start)()
+        return pa.concat_tables(done)
+
+    @staticmethod
+    def _batch(job: str, table: str, batch: pa.Table, columns: bytes = b"") -> pa.Table:
+        return batch.combine_chunks().replace_schema_metadata({"job": job, "table": table, "columns": columns})
+
+    def _is_small(self, rows: int) -> bool:
+        return self.size == 1 or rows < (_AT_HAND if self._workers else _ALONE)
+
+    @contextmanager
+    def _abandoning(self) -> Iterator[None]:
+        try:
+            yield
         except (BrokenPipeError, EOFError):
-            self._abandon()
+            self.abandon()
             raise Conflict("a sealing worker ended before it answered: try again") from None
         except BaseException:
-            self._abandon()
+            self.abandon()
             raise
-        return pa.concat_tables(done)
 
     @property
     def round(self) -> int:
         """Rows that all together are given at a time."""
         return _ROUND * self.size
 
-    def _round(self, batch: pa.Table, first: int) -> list[pa.Table]:
+    def _round(self, batch: pa.Table, first: int) -> Callable[[], list[pa.Table]]:
+        """Hand out a round and do this process's own part of it; all parts in order, once they are asked for."""
         while len(self._workers) < self.size - 1:
             self._workers.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "provenance.crew"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
                 )
             )
-        edges = np.linspace(0, batch.num_rows, self.size + 1).astype(int)
+        job, table = (batch.schema.metadata[key].decode() for key in (b"job", b"table"))
+        shares = np.array([_OWN_SHARE if job in _OPENING else 1.0, *[1.0] * (self.size - 1)])
+        edges = np.concatenate([[0], np.cumsum(shares) / shares.sum() * batch.num_rows]).round().astype(int)
         parts = [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]
         for worker, part in zip(self._workers, parts[1:], strict=True):
             _send(worker.stdin, part)
-        table = batch.schema.metadata[b"table"].decode()
         try:
-            done = [_work(parts[0])]
+            own = _work(parts[0])
         except sealing.Unopened as error:
             raise sealing.Unopened(table, first + error.position) from None
-        for worker, start in zip(self._workers, edges[1:-1], strict=True):
-            reply = _receive(worker.stdout)
-            meta = reply.schema.metadata or {}
-            if b"unopened" in meta:
-                raise sealing.Unopened(table, first + int(start) + int(meta[b"unopened"]))
-            if b"malformed" in meta:
-                raise Malformed(meta[b"malformed"].decode())
-            done.append(reply)
-        return done
 
-    def _abandon(self) -> None:
+        def fetch() -> list[pa.Table]:
+            done = [own]
+            for worker, start in zip(self._workers, edges[1:-1], strict=True):
+                reply = _receive(worker.stdout)
+                meta = reply.schema.metadata or {}
+                if b"unopened" in meta:
+                    raise sealing.Unopened(table, first + int(start) + int(meta[b"unopened"]))
+                if b"malformed" in meta:
+                    raise Malformed(meta[b"malformed"].decode())
+                done.append(reply)
+            return done
+
+        return fetch
+
+    def abandon(self) -> None:
         """A worker with an answer nobody fetched would give it to the next question: start afresh."""
         for worker in self._workers:
             worker.kill()

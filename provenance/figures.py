@@ -35,9 +35,12 @@ def of_links(archive: Archive, positions: np.ndarray) -> tuple[np.ndarray, np.nd
         if (held := _links(archive, build)) is not None:
             known[index.of_segment(build)] = held
     unread = unread[known[unread, 0] == _UNKNOWN]
-    for part in np.array_split(unread, max(1, len(unread) // _SHARE)):
-        content = archive.sealer.read("link", index.rows(part), _LINKS)
+    shares = (index.rows(unread[start : start + _SHARE]) for start in range(0, len(unread), _SHARE))
+    start = 0
+    for content in archive.sealer.read("link", shares, _LINKS):
+        part = unread[start : start + len(content)]
         known[part] = np.stack([content[name].to_numpy() for name in _LINKS], axis=1)
+        start += len(content)
     archive.figures = known
     return known[positions, 0], known[positions, 1]
 

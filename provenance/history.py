@@ -67,6 +67,7 @@ class History:
     disposals: list[Disposal] = field(default_factory=list)  # by number, from 1
     restricted: dict[int, entries.Restricted] = field(default_factory=dict)  # by token, until it is disposed of
     known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
+    gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -130,6 +131,7 @@ class History:
         self.disposals[-1].acts.append(act)
         for token in entries.unpacked(act.nominals) + entries.unpacked(act.records):
             self.restricted.pop(token, None)
+            self.gone.add(token)
             self.known.pop(token, None)
 
     @property

@@ -17,12 +17,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +56,6 @@ FATES = pa.schema(
         ("heir", pa.int32()),  # the row in the disposal's own segment that takes a dead one's place; -1 without
     ]
 )
-_T = TypeVar("_T")
 DIED, MARKED = 1, 2  # fates: of no more use to anyone; computed with what has since been erased (R35)
 # As a file has it. The boxes come last in a row group, and the bytes of each tell where it begins.
 FILED = SEGMENT.insert(len(SEGMENT) - 1, pa.field("size", pa.int32()))
@@ -124,35 +122,56 @@ class Sealer:
 
     def open(self, table: str, rows: pa.Table) -> pa.Table:
         """The content of sealed rows, in their order. Raises Tampered naming the leaf, Missing for a lost secret."""
-        rounds = [canonical.table(texts, TABLES[table].columns) for texts in self._opened(self.crew.open, table, rows)]
-        return pa.concat_tables(rounds) if rounds else TABLES[table].columns.empty_table()
+        schema = TABLES[table].columns
+        rounds = [canonical.table(_only(found["row"]), schema) for found in self._opened("open", table, [rows])]
+        return pa.concat_tables([schema.empty_table(), *rounds])
 
-    def read(self, table: str, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-        """Some columns of sealed rows, as `tables.chosen` names them; in half the time. Raises as `open` does."""
-        schema = chosen(table, columns)
-        rounds = list(self._opened(partial(self.crew.read, columns=schema), table, rows))
-        return pa.concat_tables(rounds) if rounds else schema.empty_table()
+    def read(self, table: str, rows: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of sealed rows, as `tables.chosen` names them, a share at a time; in half the time. Raises as
+        `open` does."""
+        return self._opened("read", table, rows, chosen(table, columns))
 
     def check(self, table: str, rows: pa.Table) -> None:
         """Open each row to its leaf, and keep nothing. Raises as `open` does."""
-        for _ in self._opened(self.crew.check, table, rows):
+        for _ in self._opened("check", table, [rows]):
             pass
 
     def entries(self, table: str, rows: pa.Table) -> pa.Array:
         """Salt and row of each, for a proof."""
-        return pa.concat_arrays([canonical.packed([]), *self._opened(self.crew.entries, table, rows)])
+        found = [_only(part["row"]) for part in self._opened("entry", table, [rows])]
+        return pa.concat_arrays([canonical.packed([]), *found])
 
-    def _opened(self, opener: Callable[..., _T], table: str, rows: pa.Table) -> Iterator[_T]:
-        """A round at a time, so that the secrets of one round are in memory and not those of a table."""
-        for start in range(0, rows.num_rows, self.crew.round):
-            part = rows.slice(start, self.crew.round).combine_chunks()
-            owners, counts = parents_of(part)
-            secrets = joined(self.vault.secrets_of(owners), counts)
-            try:
-                yield opener(table, secrets, _only(part["leaf"]), _only(part["box"]))
-            except Unopened as error:
-                leaf = part["leaf"][error.position].as_py().hex()
-                raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
+    def _opened(
+        self, job: str, table: str, rows: Iterable[pa.Table], columns: pa.Schema | None = None
+    ) -> Iterator[pa.Table]:
+        """A round at a time, so that the secrets of one round are in memory and not those of a table; while the workers
+        open one round, the next is got ready."""
+        begun: tuple[pa.Table, Callable[[], pa.Table]] | None = None
+        try:
+            for part in self._rounds(rows):
+                owners, counts = parents_of(part)
+                secrets = joined(self.vault.secrets_of(owners), counts)
+                if begun:
+                    done, begun = begun, None
+                    yield self._fetched(table, *done)
+                with _naming(table, part):
+                    begun = part, self.crew.begin(job, table, secrets, _only(part["leaf"]), _only(part["box"]), columns)
+            if begun:
+                done, begun = begun, None
+                yield self._fetched(table, *done)
+        finally:
+            if begun:
+                self.crew.abandon()
+
+    def _rounds(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        for whole in rows:
+            for start in range(0, whole.num_rows, self.crew.round):
+                yield whole.slice(start, self.crew.round).combine_chunks()
+
+    @staticmethod
+    def _fetched(table: str, part: pa.Table, fetch: Callable[[], pa.Table]) -> pa.Table:
+        with _naming(table, part):
+            return fetch()
 
     def _subject(self, source: str, content: pa.Table) -> np.ndarray:
         if source == "record":
@@ -172,6 +191,16 @@ class Sealer:
             tokens[~split.to_numpy()] = self.vault.admit(_only(vault.nominal_keys(ids.filter(pc.invert(split)))))
             return tokens
         return self.vault.admit(_only(vault.nominal_keys(ids)))
+
+
+@contextmanager
+def _naming(table: str, rows: pa.Table) -> Iterator[None]:
+    """A row that does not open is named by its leaf."""
+    try:
+        yield
+    except Unopened as error:
+        leaf = rows["leaf"][error.position].as_py().hex()
+        raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
 
 
 def filed_in_order(sealed: pa.Table) -> pa.Table:
@@ -440,7 +469,7 @@ def among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     if not len(wanted):
         return np.zeros(len(values), bool)
     wanted = np.sort(wanted)
-    if len(wanted) * 4 > len(values):
+    if len(wanted) * 4 > len(values) or values.dtype.kind != "i":  # of leaves, the last bits cannot be had
         return _is_one_of(values, wanted)
     # Most values are not wanted, and their last bits already tell.
     mask = (1 << max(16, 6 + len(wanted).bit_length())) - 1

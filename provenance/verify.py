@@ -276,7 +276,7 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
             report(f"Rows: {name}", start, len(at))
             part = at[start : start + _BATCH]
             try:
-                archive.sealer.open(name, index.rows(part))
+                archive.sealer.check(name, index.rows(part))
             except Overtaken:
                 raise
             except ProvenanceError as error:

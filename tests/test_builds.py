@@ -466,8 +466,7 @@ def test_changes_read_without_opening_a_row_are_those_of_the_rows(winter, monkey
     def opened(*_):
         raise AssertionError("a row was opened")
 
-    monkeypatch.setattr(winter.force.archive.crew, "open", opened)
-    monkeypatch.setattr(winter.force.archive.crew, "read", opened)
+    monkeypatch.setattr(winter.force.archive.crew, "begin", opened)
     assert [asof.changes(*pair) for pair in pairs] == wanted
 
 

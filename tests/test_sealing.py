@@ -279,10 +279,11 @@ def test_one_worker_and_two_give_the_same(small_rounds, pair, count):
     assert pair.seal("link", z, rows) == (leaves, boxes)
     assert pair.leaves("link", z, rows) == alone.leaves("link", z, rows) == leaves
     assert pair.open("link", z, leaves, boxes) == alone.open("link", z, leaves, boxes) == rows
-    assert [who.check("link", z, leaves, boxes) for who in (pair, alone)] == [None, None]
     whole = pa.schema([("n", pa.int64())])
-    assert pair.read("link", z, leaves, boxes, whole) == alone.read("link", z, leaves, boxes, whole)
-    assert pair.read("link", z, leaves, boxes, whole)["n"].to_pylist() == list(range(count))
+    for who in (pair, alone):
+        assert who.begin("check", "link", z, leaves, boxes)().num_columns == 0
+        assert who.begin("read", "link", z, leaves, boxes, whole)()["n"].to_pylist() == list(range(count))
+        assert who.begin("open", "link", z, leaves, boxes)()["row"].to_pylist() == rows.to_pylist()
     entries = pair.entries("link", z, leaves, boxes)
     assert entries == alone.entries("link", z, leaves, boxes)
     assert [merkle.leaf_hash(entry) for entry in canonical.slices(entries)] == canonical.slices(leaves)
@@ -321,13 +322,21 @@ def test_a_root_is_the_same_alone_and_with_a_worker(small_rounds, pair, monkeypa
     assert pair.root(leaves) == Crew(1).root(leaves) == merkle.root(leaves)
 
 
+def test_what_was_begun_and_abandoned_leaves_no_answer_for_the_next(small_rounds, pair):
+    z, rows = batch(20)
+    leaves, boxes = pair.seal("link", z, rows)
+    pair.begin("open", "link", z, leaves, boxes)
+    pair.abandon()
+    assert pair.leaves("link", z, rows) == leaves
+
+
 def test_what_a_worker_cannot_read_is_said_as_it_is_said_here(small_rounds, pair):
-    z, rows = batch(45)
+    z, rows = batch(20)
     leaves, boxes = pair.seal("link", z, rows)
     other = pa.schema([("m", pa.int64())])
     for who in (pair, Crew(1)):
         with pytest.raises(Malformed, match=r"^sealed rows are not in the form that was expected: columns m$"):
-            who.read("link", z, leaves, boxes, other)
+            who.begin("read", "link", z, leaves, boxes, other)()
     assert pair.open("link", z, leaves, boxes) == rows
 
 
