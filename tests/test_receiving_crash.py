@@ -170,7 +170,7 @@ def test_the_photographs_show_each_step(story):
     assert places == sorted(places)
     moments = [moment for moment, _ in story.building]
     wanted = ["2026-W03.tallies", "2026-W03.link.parquet", "2026-W03.nominal.parquet", "2026-W03.network.parquet"]
-    wanted += ["2026-W03.json", "checkpoint", "catalogue.sha256", "figures"]
+    wanted += ["2026-W03.json", "checkpoint", "catalogue.sha256", "people.figures"]
     places = [moments.index(f"within {name}") for name in wanted]
     assert places == sorted(places)
     for name, album in (("receiving", story.receiving), ("building", story.building)):
