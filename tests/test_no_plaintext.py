@@ -264,7 +264,8 @@ def test_no_file_holds_a_word_of_the_extracts(house, how):
     places = " ".join(whole)
     for wanted in (
         "archive/store/received/0001/record.parquet, column box", "archive/.dvc/cache/", "archive/.git/",
-        "archive/index/catalogue.sqlite", "archive/index/people.figures", "archive/index/00001.figures", "archive/audit_reports/rejects/",
+        "archive/index/catalogue.sqlite", "archive/index/people.figures",
+        "archive/index/00001.figures", "archive/audit_reports/rejects/",
         "archive/log/tile/entries/", "archive/builds/2026-W03.json", "archive/vault/keyring", "archive.keys/master",
     ):  # fmt: skip
         assert wanted in places, "the search did not look there"
