@@ -6,7 +6,7 @@ PY   ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell
 VENV := .venv
 BIN  := $(VENV)/bin
 
-.PHONY: demo test judges bench lock lint
+.PHONY: demo test judges bench soak lock lint
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -32,7 +32,11 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.million
 	$(BIN)/python -m bench.log
 	$(BIN)/python -m bench.page
-	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.peers --docs docs
+
+# Five years of weeks; longer with --edges (see bench/growth.py).
+soak: $(VENV)/.ready
+	$(BIN)/python -m bench.growth --docs docs
 
 # Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).
 lock:

@@ -48,10 +48,12 @@ class Catalogue:
         self.mended = ""  # what was found damaged, and made again from the log
         self._engine: Engine | None = None
         self._checked = False
+        self._confirmed: tuple[int, bytes] | None = None  # the head at which it was last found to have all
 
     def refresh(self, log: Log) -> None:
         """Catch up with the log, or start again where damaged. Raises Tampered on a log that went back."""
-        if self._is_current(log):
+        if self._confirmed == (log.size, log.root) or self._is_current(log):
+            self._confirmed = log.size, log.root
             return
         with durable.one_writer(self.path.parent):
             if not self._is_current(log):  # another process may have caught up meanwhile

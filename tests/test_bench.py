@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import page, peers, standing
+from bench import growth, page, peers, standing
 from bench.archive_store import PEERS
 
 SIZE = {"edges": 1000, "persons": 200, "support": 3000, "weeks": 2}
@@ -147,3 +147,22 @@ def test_without_the_peers_it_says_so_and_stops(monkeypatch, tmp_path):
     assert done.exit_code == 1
     assert "the folder ../shared/peers with the peers' harness is not here" in done.output
     assert not (tmp_path / "home").exists()
+
+
+def test_growth_is_measured_fitted_and_drawn(shared, tmp_path):
+    """Each answer at each point is compared with the generator's, or it would have stopped."""
+    if not (shared / "peers").is_dir():
+        pytest.skip("the folder ../shared/peers with the peers' workload is not here")
+    (tmp_path / "docs").mkdir()
+    asked = ["--edges", "2000", "--weeks", "5", "--docs", str(tmp_path / "docs"), "--folder", str(tmp_path / "work")]
+    done = CliRunner().invoke(growth.main, asked)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "docs" / "growth.md").read_text("utf-8")
+    assert "| builds | 2 | 3 | 4 | 5 | each build adds |" in page
+    assert "an archive of 2,000 links" in page
+    assert b"all files, MB" in (tmp_path / "docs" / "growth.svg").read_bytes()
+
+
+def test_the_line_through_a_curve_is_its_slope():
+    found = growth.Measured([2, 4, 6], *[[1.0, 2.0, 3.0]] * 6)
+    assert growth.as_markdown(found).splitlines()[2] == "| weekly commit, s | 1 | 2 | 3 | 0.5 |"

@@ -1,0 +1,187 @@
+"""How time, bytes and memory grow with the number of builds: one archive, five years of weeks, asked as it grows.
+
+    python -m bench.growth [--edges N] [--weeks N] [--docs DIR] [--folder DIR]
+
+The weeks change as those of the peers' workload do, 1 % each, and are committed by the same store as in `bench.peers`.
+At six points the archive is asked about builds of its past, and each answer is compared with what the generator knows.
+A line is fitted to each curve: what one more build costs a question, a commit and the memory. With --docs the table and
+a plot are written there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import psutil
+
+from bench.archive_store import PEERS, OurStore
+
+sys.path.append(str(PEERS))  # their modules import one another by bare names
+
+_POINTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # of all weeks
+_QUESTIONS = 200
+_SEED = 7
+
+
+@dataclass
+class Measured:
+    """What was seen when the archive had so many builds; seconds, milliseconds, bytes."""
+
+    builds: list[int] = field(default_factory=list)
+    commit_s: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    p95_ms: list[float] = field(default_factory=list)
+    diff_ms: list[float] = field(default_factory=list)
+    size: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+
+
+@click.command()
+@click.option("--edges", default=100_000, show_default=True)
+@click.option("--weeks", default=260, show_default=True)
+@click.option("--docs", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write results in here.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Where to work (default: a temporary folder).")
+def main(edges: int, weeks: int, docs: Path | None, folder: str | None) -> None:
+    """Print what was measured, and the lines through it."""
+    if not PEERS.is_dir():
+        raise click.ClickException("the folder ../shared/peers with the peers' workload is not here: nothing to grow")
+    home = Path(folder or tempfile.mkdtemp(prefix="provenance-growth-")).resolve()
+    try:
+        shutil.rmtree(home / "store", ignore_errors=True)
+        (home / "store").mkdir(parents=True)
+        found = grown(home / "store", edges, weeks)
+        click.echo(as_markdown(found))
+        if docs:
+            write(docs, found, edges)
+    finally:
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def grown(root: Path, edges: int, weeks: int) -> Measured:
+    """Commit every week, and ask at the points. Stops at the first answer that is not the generator's."""
+    found, points = Measured(), sorted({max(2, round(weeks * part)) for part in _POINTS})
+    store, chance = OurStore(root), np.random.default_rng(_SEED)
+    asked: list[tuple[int, int, int, int]] = []  # build, person, and how many edges of what strength they had
+    took: list[float] = []
+    for number, (build, world) in enumerate(_weeks(edges, weeks)):
+        started = time.perf_counter()
+        store.commit(build)
+        took.append(time.perf_counter() - started)
+        ends = np.concatenate([world.e["a"], world.e["b"]])
+        for person in ends[chance.integers(0, len(ends), max(1, _QUESTIONS // 20))].tolist():
+            mine = (world.e["a"] == person) | (world.e["b"] == person)
+            asked.append((number, person, int(mine.sum()), int(world.e["strength"][mine].sum())))
+        if number in points:
+            _ask(store, found, number, [asked[n] for n in chance.integers(0, len(asked), _QUESTIONS)], world)
+            found.commit_s.append(float(np.median(took[-max(2, weeks // 20) :])))
+            click.echo(
+                f"{number} builds: commit {found.commit_s[-1]:.2f} s, a person's links {found.p50_ms[-1]:.1f} ms"
+            )
+    store.close()
+    return found
+
+
+def _ask(store: OurStore, found: Measured, number: int, asked: Sequence[tuple[int, int, int, int]], world: Any) -> None:
+    store.neighbourhood(number, asked[0][1])  # the first question puts what is new in order
+    times = []
+    for build, person, links, strength in asked:
+        started = time.perf_counter()
+        edges, _ = store.neighbourhood(build, person, evidence=True)
+        times.append((time.perf_counter() - started) * 1e3)
+        if (edges.num_rows, sum(edges["strength"].to_pylist())) != (links, strength):
+            raise click.ClickException(f"a wrong answer about build {build} when there were {number}")
+    started = time.perf_counter()
+    diff = store.diff(number - 1, number)
+    found.diff_ms.append((time.perf_counter() - started) * 1e3)
+    if not len(diff.added) == len(diff.updated) // 2 == len(diff.removed) * 3:
+        raise click.ClickException(f"a wrong difference between builds {number - 1} and {number}")
+    found.builds.append(number)
+    found.p50_ms.append(float(np.percentile(times, 50)))
+    found.p95_ms.append(float(np.percentile(times, 95)))
+    found.size.append(store.size() / 1e6)
+    found.memory.append(psutil.Process().memory_info().rss / 2**20)
+
+
+def _weeks(edges: int, weeks: int) -> Iterator[tuple[Any, Any]]:
+    """Builds as changes alone, with the generator's state beside."""
+    import workload
+    from protocol import Build
+
+    world = workload._World(edges, edges * 3 // 10, edges * 3, _SEED)
+    upsert, removed, support = world.e, np.zeros(0, np.int64), world.s
+    for number in range(weeks + 1):
+        if number:
+            upsert, removed, support, *_ = world.step(edges * 6 // 1000, edges * 3 // 1000, edges // 1000)
+        nothing = workload.EDGE_SCHEMA.empty_table(), workload.SUPPORT_SCHEMA.empty_table()
+        came = workload._edges_table(upsert), workload.pa.array(removed), workload._support_table(support)
+        yield Build(number, workload.published_at(number), *nothing, *came), world
+
+
+_CURVES = (
+    ("weekly commit, s", "commit_s"),
+    ("a person's links with evidence, p50, ms", "p50_ms"),
+    ("the same, p95, ms", "p95_ms"),
+    ("difference of two builds, ms", "diff_ms"),
+    ("all files, MB", "size"),
+    ("memory, MiB", "memory"),
+)
+
+
+def as_markdown(found: Measured) -> str:
+    """One column per point, and what one more build adds by the line through them."""
+    lines = [f"| builds | {' | '.join(map(str, found.builds))} | each build adds |"]
+    lines.append("| --- " + "| ---: " * (len(found.builds) + 1) + "|")
+    for title, name in _CURVES:
+        values = getattr(found, name)
+        slope = np.polyfit(found.builds, values, 1)[0] if len(values) > 1 else 0.0
+        lines.append(f"| {title} | {' | '.join(f'{value:.3g}' for value in values)} | {slope:.2g} |")
+    return "\n".join(lines)
+
+
+def write(docs: Path, found: Measured, edges: int) -> None:
+    """Write `growth.md` and its plot."""
+    plot(docs / "growth.svg", found)
+    (docs / "growth.md").write_text(
+        f"# Growth\n\nMade by `make soak`: an archive of {edges:,} links, 1 % of which change each week, asked about "
+        "builds of its past\nas it grows. Each answer is the generator's.\n\n"
+        f"{as_markdown(found)}\n\n![Each figure against the number of builds](growth.svg)\n",
+        "utf-8",
+    )
+
+
+def plot(path: Path, found: Measured) -> None:
+    """Each curve against the number of builds, with the line through it."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "provenance", "svg.fonttype": "none", "font.family": "sans-serif"})
+    from matplotlib import pyplot
+
+    drawn, rows = pyplot.subplots(2, 3, figsize=(10, 5.5), layout="constrained")
+    for axis, (title, name) in zip(rows.flat, _CURVES, strict=True):
+        values = getattr(found, name)
+        axis.plot(found.builds, values, "ks-")
+        if len(values) > 1:
+            axis.plot(found.builds, np.polyval(np.polyfit(found.builds, values, 1), found.builds), "k:")
+        axis.set_ylim(bottom=0)
+        axis.set_title(title, loc="left", fontsize=9)
+        axis.set_xlabel("builds", fontsize=8)
+        axis.tick_params(labelsize=8)
+        for side in ("right", "top"):
+            axis.spines[side].set_visible(False)
+    drawn.savefig(path, metadata={"Date": None, "Title": "Growth with the number of builds"})
+    pyplot.close(drawn)
+
+
+if __name__ == "__main__":
+    main()
