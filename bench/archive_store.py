@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from protocol import Build, Diff
 
 BY, APPROVER, UNDER = "bench", "bench, second person", "a measurement"
-_SHARE = 130_000  # edges sealed at a time, so that memory follows the share: what `linking` takes, in supports
+_SHARE = 60_000  # edges sealed at a time, so that memory follows the share: what `linking` takes, in supports
 _SYSTEM = "CONNECT"
 _COLUMNS = (
     "theme", "a", "b", "strength", "records", "rule", "supports.record_id", "supports.grade", "supports.occurred_at",
@@ -309,6 +309,7 @@ class Edges:
         self.pairs = np.zeros((0, 2), np.int64)
         self.theme = np.zeros(0, np.int8)  # place in records.THEMES
         self.born = self.died = np.zeros(0, np.int32)  # builds, counted from 1; died 0: it stands
+        self._order = self._keys = np.zeros(0, np.int64)  # of all edges, by theme and pair; for `numbers`
 
     def take(self, upsert: pa.Table, removed: pa.Array, build: int, used: set[bytes]) -> np.ndarray:
         """Take in a week; the theme of each edge upserted. `used`: links of other edges that stand between these."""
@@ -339,13 +340,18 @@ class Edges:
         """The edge that each of these links was in a build, -1 where there was none."""
         a, b = (pc.cast(_flat(changed[name]), pa.int64()).to_numpy() for name in ("a", "b"))
         theme = pc.index_in(_flat(changed["theme"]), pa.array(records.THEMES)).to_numpy()
-        near = np.flatnonzero((self.born <= build) & ((self.died == 0) | (self.died > build)) & (self.born > 0))
-        near = near[np.isin(self._number_of(self.pairs[near, 0], self.pairs[near, 1], self.theme[near]),
-                            wanted := self._number_of(a, b, theme))]  # fmt: skip
-        keys = self._number_of(self.pairs[near, 0], self.pairs[near, 1], self.theme[near])
-        order = np.argsort(keys)
-        at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-        return np.where(keys[order][at] == wanted, near[order][at], -1)
+        if len(self._order) != len(self.pairs):
+            keys = self._number_of(self.pairs[:, 0], self.pairs[:, 1], self.theme)
+            self._order = np.lexsort((self.born, keys))
+            self._keys = keys[self._order]
+        wanted, found = self._number_of(a, b, theme), np.full(len(a), -1, np.int64)
+        first, last = (np.searchsorted(self._keys, wanted, side=side) for side in ("left", "right"))
+        for later in range(int((last - first).max(initial=0))):  # an edge may have come again under another number
+            here = np.flatnonzero(first + later < last)
+            edge = self._order[first[here] + later]
+            stood = (self.born[edge] <= build) & ((self.died[edge] == 0) | (self.died[edge] > build))
+            found[here[stood]] = edge[stood]
+        return found
 
     @staticmethod
     def _number_of(a: np.ndarray, b: np.ndarray, theme: np.ndarray) -> np.ndarray:

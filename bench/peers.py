@@ -52,7 +52,7 @@ TARGETS = {  # seconds, seconds, GiB: from the issue that asked for them
 @click.option("--weeks", default=26, show_default=True, help="Builds after the first.")
 @click.option(
     "--peers",
-    default="duckdb_scd2,lance_store,postgres_scd2,naive_dvc",
+    default="duckdb_scd2,lance_store,naive_dvc",
     show_default=True,
     help="Which of them run beside, by comma.",
 )

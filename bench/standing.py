@@ -41,8 +41,11 @@ class Figure:
         return min(self.peers.items(), key=lambda item: item[1]) if self.peers else None
 
 
+_HARNESS = 0.5 * 2**30  # bytes that the harness itself holds of the workload: the README beside it
+
+
 def _over_the_harness(result: Mapping[str, Any]) -> float:
-    return (result["rss_peak"] - result["rss"]["workload_loading"]) / 2**30
+    return (result["rss_peak"] - _HARNESS) / 2**30
 
 
 WANTED = (  # from the issue that asked for them

@@ -390,9 +390,9 @@ class Archive:
         """How many secrets the living rows of a table need and the vault lacks: no disposal destroyed them."""
         index = self.index(table)
         alive = index.died == 0
-        others = index.others[np.repeat(alive, np.diff(index.ends))]
-        parents = np.unique(np.concatenate([index.a[alive], index.b[alive], others]))
-        return int((~self.vault.retained(parents)).sum())
+        others = index.others if alive.all() else index.others[np.repeat(alive, np.diff(index.ends))]
+        gone = [side[~self.vault.retained(side)] for side in (index.a[alive], index.b[alive], others)]
+        return len(np.unique(np.concatenate(gone)))
 
     def segment(self, label: str, table: str) -> Path:
         """Where a build's new rows of a derived table lie."""

@@ -593,7 +593,13 @@ def changes(before: Snapshot, after: Snapshot) -> pa.Table:
         return difference(before, after).select(CHANGES.names)
     gone, come = (at[index.died[at] == 0] for at in (gone, come))
     theme, a, b = (np.concatenate([part[gone], part[come]]) for part in (index.theme, index.a, index.b))
-    _, first, pair = np.unique(rows.pair_keys(theme, a, b), return_index=True, return_inverse=True)
+    order = np.lexsort((theme, b, a))
+    same = [(part[order][1:] == part[order][:-1]) for part in (theme, a, b)]
+    place = np.cumsum(np.concatenate([[True], ~(same[0] & same[1] & same[2])])) - 1 if len(order) else order
+    pair = np.empty(len(order), np.int64)
+    pair[order] = place
+    first = np.full(len(np.unique(place)), -1)
+    first[pair] = np.arange(len(pair))
     strengths = np.zeros((2, len(first)), np.int64)
     is_there = np.zeros((2, len(first)), bool)
     for side, (at, place) in enumerate(((gone, pair[: len(gone)]), (come, pair[len(gone) :]))):

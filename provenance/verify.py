@@ -46,7 +46,6 @@ from provenance.steps import Step
 from provenance.tables import SOURCE_TABLES, TABLES
 
 Report = Callable[[str, int, int], None]
-_BATCH = 200_000  # rows opened at a time, so that memory does not grow with history
 
 
 def verify(archive: Archive, *, label: str | None = None, report: Report = lambda *_: None) -> list[Step]:
@@ -272,17 +271,26 @@ def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) 
         at = at[index.died[at] == 0]
         if name in SOURCE_TABLES:
             at = at[np.argsort(index.segment[at], kind="stable")]
-        for start in range(0, len(at), _BATCH):
-            report(f"Rows: {name}", start, len(at))
-            part = at[start : start + _BATCH]
+        size, start = archive.crew.round, 0
+        while start < len(at):
+            shares = [at[first : first + size] for first in range(start, len(at), size)]
+            checked = archive.sealer.check(name, map(index.rows, shares))
             try:
-                archive.sealer.check(name, index.rows(part))
+                for share, _ in zip(shares, checked, strict=True):
+                    report(f"Rows: {name}", start, len(at))
+                    start += len(share)
             except Overtaken:
                 raise
-            except ProvenanceError as error:
-                yield str(error)
-            for _ in range(len(part)):
-                yield ""
+            except ProvenanceError:  # of this share, or of the next one, which was being got ready: so ask it alone
+                try:
+                    list(archive.sealer.check(name, [index.rows(at[start : start + size])]))
+                except Overtaken:
+                    raise
+                except ProvenanceError as error:
+                    yield str(error)
+                start += size
+        for _ in range(len(at)):
+            yield ""
         report(f"Rows: {name}", len(at), len(at))
 
 
