@@ -34,8 +34,10 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.peers --docs docs
 
-# Five years of weeks; longer with --edges (see bench/growth.py).
+# Five years of weeks, longer with --edges (see bench/growth.py); a real register over eighteen.
 soak: $(VENV)/.ready
+	$(BIN)/python -m pytest -m soak tests
+	$(BIN)/python -m bench.register --docs docs
 	$(BIN)/python -m bench.growth --docs docs
 
 # Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).

@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 
 from bench.archive_store import PEERS, OurStore
+from bench.curves import as_markdown, plot
 
 sys.path.append(str(PEERS))  # their modules import one another by bare names
 
@@ -59,7 +60,7 @@ def main(edges: int, weeks: int, docs: Path | None, folder: str | None) -> None:
         shutil.rmtree(home / "store", ignore_errors=True)
         (home / "store").mkdir(parents=True)
         found = grown(home / "store", edges, weeks)
-        click.echo(as_markdown(found))
+        click.echo(as_markdown("build", found.builds, curves(found)))
         if docs:
             write(docs, found, edges)
     finally:
@@ -137,50 +138,21 @@ _CURVES = (
 )
 
 
-def as_markdown(found: Measured) -> str:
-    """One column per point, and what one more build adds by the line through them."""
-    lines = [f"| builds | {' | '.join(map(str, found.builds))} | each build adds |"]
-    lines.append("| --- " + "| ---: " * (len(found.builds) + 1) + "|")
-    for title, name in _CURVES:
-        values = getattr(found, name)
-        slope = np.polyfit(found.builds, values, 1)[0] if len(values) > 1 else 0.0
-        lines.append(f"| {title} | {' | '.join(f'{value:.3g}' for value in values)} | {slope:.2g} |")
-    return "\n".join(lines)
+def curves(found: Measured) -> dict[str, list[float]]:
+    """What was measured, under the titles that a reader sees."""
+    return {title: getattr(found, name) for title, name in _CURVES}
 
 
 def write(docs: Path, found: Measured, edges: int) -> None:
     """Write `growth.md` and its plot."""
-    plot(docs / "growth.svg", found)
+    plot(docs / "growth.svg", "Growth with the number of builds", "build", found.builds, curves(found))
     (docs / "growth.md").write_text(
         f"# Growth\n\nMade by `make soak`: an archive of {edges:,} links, 1 % of which change each week, asked about "
         "builds of its past\nas it grows. Each answer is the generator's.\n\n"
-        f"{as_markdown(found)}\n\n![Each figure against the number of builds](growth.svg)\n",
+        f"{as_markdown('build', found.builds, curves(found))}\n\n"
+        "![Each figure against the number of builds](growth.svg)\n",
         "utf-8",
     )
-
-
-def plot(path: Path, found: Measured) -> None:
-    """Each curve against the number of builds, with the line through it."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams.update({"svg.hashsalt": "provenance", "svg.fonttype": "none", "font.family": "sans-serif"})
-    from matplotlib import pyplot
-
-    drawn, rows = pyplot.subplots(2, 3, figsize=(10, 5.5), layout="constrained")
-    for axis, (title, name) in zip(rows.flat, _CURVES, strict=True):
-        values = getattr(found, name)
-        axis.plot(found.builds, values, "ks-")
-        if len(values) > 1:
-            axis.plot(found.builds, np.polyval(np.polyfit(found.builds, values, 1), found.builds), "k:")
-        axis.set_ylim(bottom=0)
-        axis.set_title(title, loc="left", fontsize=9)
-        axis.set_xlabel("builds", fontsize=8)
-        axis.tick_params(labelsize=8)
-        for side in ("right", "top"):
-            axis.spines[side].set_visible(False)
-    drawn.savefig(path, metadata={"Date": None, "Title": "Growth with the number of builds"})
-    pyplot.close(drawn)
 
 
 if __name__ == "__main__":
