@@ -39,6 +39,7 @@ from provenance import (
     __version__,
     asof,
     canonical,
+    comparing,
     disposal,
     draft,
     durable,
@@ -157,7 +158,7 @@ class OurStore:
         """Which links are new, gone and changed; they are known by theme and pair, and the edges' numbers are ours."""
         from protocol import Diff
 
-        changed = asof.changes(self._snapshot(n1), self._snapshot(n2))
+        changed = comparing.changes(self._snapshot(n1), self._snapshot(n2))
         before, after = (self._edges.numbers(changed, n + 1) for n in (n1, n2))
         same = before == after
         return Diff(after[~same & (after >= 0)], before[~same & (before >= 0)], before[same])

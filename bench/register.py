@@ -27,7 +27,7 @@ import psutil
 
 from bench.curves import as_markdown, plot
 from pipeline.sources import cpd_police_records
-from provenance import asof, builds, disposal, extracts, harm, moments, params, receiving
+from provenance import asof, builds, comparing, disposal, extracts, harm, moments, params, receiving
 from provenance.archive import Archive, keys_beside
 from provenance.asof import Snapshot
 from provenance.cli.doors import now, surroundings
@@ -191,7 +191,7 @@ class Register:
     def _compared(self, number: int) -> float:
         before, after = (asof.as_of(self.archive, self.cut_offs[week]) for week in (number - 2, number - 1))
         started = time.perf_counter()
-        asof.changes(before, after)
+        comparing.changes(before, after)
         return (time.perf_counter() - started) * 1e3
 
     def _opened(self) -> float:

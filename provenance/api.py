@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from provenance import archive, asof, disposal, durable, verify
+from provenance import archive, asof, comparing, disposal, durable, verify
 from provenance.asof import Snapshot
 from provenance.errors import Refused
 from provenance.history import Publication
@@ -74,12 +74,12 @@ class Archive:
         return asof.live_on(self._inner, date)
 
     def diff(self, before: str, after: str) -> pa.Table:
-        """What changed in the links between two moments, with the records behind each change; see `asof.DIFFERENCE`."""
-        return asof.difference(self.as_of(before), self.as_of(after))
+        """What changed in the links between two moments, with the records behind each (`comparing.DIFFERENCE`)."""
+        return comparing.difference(self.as_of(before), self.as_of(after))
 
     def changes(self, before: str, after: str) -> pa.Table:
         """Which links changed between two moments, and by how much, without the records behind it: no row is opened."""
-        return asof.changes(self.as_of(before), self.as_of(after))
+        return comparing.changes(self.as_of(before), self.as_of(after))
 
     def verify(self) -> None:
         """Check everything that is stored against the log. Raises Tampered naming every fault."""

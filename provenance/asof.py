@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, entries, figures, identity, merkle, moments, propagation, rows, statements, vault
+from provenance import canonical, entries, identity, merkle, moments, propagation, rows, statements, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.history import Publication
@@ -89,7 +89,7 @@ class Snapshot:
             now = self._states(name, at)
             found = {state: int((now == code).sum()) for code, state in _STATES.items()}
             if name in ("nominal", "network"):
-                standing = self._standing(name)
+                standing = self.standing(name)
                 standing = standing[self.archive.shown(name, standing, case=self.case)]
                 found["computed_with_erased"] = int(self.is_marked(name, standing).sum())
             if any(found.values()):
@@ -133,13 +133,13 @@ class Snapshot:
         if nominal is not None:
             at = self._standing_of("link", [self.token(nominal)], theme)
         else:
-            at = self._standing("link", theme)
+            at = self.standing("link", theme)
         if network is not None:
             members = self.nominals(network=network)
             tokens = self.archive.vault.tokens(vault.nominal_keys(members["nominal"].combine_chunks()))
             at = at[np.isin(index.a[at], tokens) & np.isin(index.b[at], tokens)]
             at = at[index.theme[at] == _code(_theme_of(network))]
-        return self._content("link", at)
+        return self.content("link", at)
 
     def link_batches(self, columns: Sequence[str], *, theme: str | None = None) -> Iterator[pa.Table]:
         """Some columns of all links (`supports.grade` is within the supports), a share at a time and in no order.
@@ -147,7 +147,7 @@ class Snapshot:
         For a whole build that is not to be in memory at once. Each row is opened to its leaf. Raises Malformed for a
         column that links have not, and Overtaken as every question.
         """
-        at = self._standing("link", theme)
+        at = self.standing("link", theme)
         shown = self.archive.shown("link", at, case=self.case)
         index, positions = self.archive.index("link"), at[shown]
         shares = (
@@ -177,8 +177,8 @@ class Snapshot:
         if nominal is not None:
             at = self._standing_of("nominal", [self.token(nominal)], theme)
         else:
-            at = self._standing("nominal", theme)
-        content = self._content("nominal", at)
+            at = self.standing("nominal", theme)
+        content = self.content("nominal", at)
         return content if network is None else content.filter(pc.equal(content["network"], network))
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
@@ -186,7 +186,7 @@ class Snapshot:
 
         Raises Missing for an id it has not.
         """
-        content = self._content("network", self._standing("network", theme))
+        content = self.content("network", self.standing("network", theme))
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
         if network is None:
             return content
@@ -198,14 +198,14 @@ class Snapshot:
     def people(self, nominals: Sequence[str]) -> pa.Table:
         """What the sources said about these nominals themselves, as this build had it."""
         tokens = self.archive.vault.tokens(vault.nominal_keys(pa.array(nominals, pa.string())))
-        return self._content("person", self._standing_of("person", tokens[tokens != 0].tolist()))
+        return self.content("person", self._standing_of("person", tokens[tokens != 0].tolist()))
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
         """The links between two people, one per theme, each with every record behind it. Raises Missing without any."""
         one, other = self.token(a), self.token(b)
         index, at = self.archive.index("link"), self._standing_of("link", [one])
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
-        found = self._content("link", at[pair]).to_pylist()
+        found = self.content("link", at[pair]).to_pylist()
         if not found:
             raise Missing(f"build {self.label} has no link between these two nominals")
         answers = [answered(link) for link in found]
@@ -337,13 +337,13 @@ class Snapshot:
 
     @cached_property
     def _identities(self) -> pa.Table:
-        return identity.resolve(self._content("identity", self._standing("identity"))).canonical.combine_chunks()
+        return identity.resolve(self.content("identity", self.standing("identity"))).canonical.combine_chunks()
 
     def positions(self, table: str) -> np.ndarray:
         """Positions of the rows that the build had, the dead among them."""
         return self.archive.index(table).standing(self._number)
 
-    def _standing(self, table: str, theme: str | None = None) -> np.ndarray:
+    def standing(self, table: str, theme: str | None = None) -> np.ndarray:
         """Positions of the rows that may still be read, a dead row's heir in its place."""
         index = self.archive.index(table)
         at = index.living(self.positions(table))
@@ -386,7 +386,7 @@ class Snapshot:
         """Tokens of the people who were linked with, in a record of, or judged the same as what is out of view."""
         found = []
         for table in ("link", "involvement", "identity"):
-            index, at = self.archive.index(table), self._standing(table)
+            index, at = self.archive.index(table), self.standing(table)
             hidden = at[~self.archive.shown(table, at, case=self.case)]
             found += [index.a[hidden], index.b[hidden]]
         near = np.unique(np.concatenate(found))
@@ -401,7 +401,7 @@ class Snapshot:
 
     def _holds_withheld(self, at: np.ndarray) -> np.ndarray:
         """Which networks had one of the people whose figures are withheld, or who are out of view."""
-        people, standing = self.archive.index("nominal"), self._standing("nominal")
+        people, standing = self.archive.index("nominal"), self.standing("nominal")
         gone = standing[rows.among(people.a[standing], np.union1d(self._near_withheld, self._withheld))]
         ids = self.archive.sealer.open("nominal", people.rows(gone))["network"]
         network = self.archive.sealer.open("network", self.archive.index("network").rows(at))["network"]
@@ -416,7 +416,8 @@ class Snapshot:
             )
         return token
 
-    def _content(self, table: str, at: np.ndarray) -> pa.Table:
+    def content(self, table: str, at: np.ndarray) -> pa.Table:
+        """The rows at `at` in the columns of `tables.TABLES`, without those that nobody may be shown here."""
         self.keep_up()
         shown = self.archive.shown(table, at, case=self.case)
         content = self._read(table, at[shown])
@@ -576,106 +577,6 @@ def answered(link: Mapping[str, Any]) -> dict[str, Any]:
         for support in link["supports"]
     ]
     return {**link, "supports": supports}
-
-
-def changes(before: Snapshot, after: Snapshot) -> pa.Table:
-    """Which links changed from one build to another, by theme, a and b; the first columns of `difference`.
-
-    No row is opened: which rows one build has and the other has not says it, and what they came to was put away. Only
-    where something was reduced or is out of view the rows themselves are asked.
-    """
-    archive, index = before.archive, before.archive.index("link")
-    for snapshot in (before, after):
-        snapshot.keep_up()
-    gone, come = index.between(before.built.number, after.built.number)
-    whole = np.concatenate([gone, come])
-    if len(np.intersect1d(whole, index.bequests)) or (index.segment[whole] < 0).any() or len(archive.withheld()):
-        return difference(before, after).select(CHANGES.names)
-    gone, come = (at[index.died[at] == 0] for at in (gone, come))
-    theme, a, b = (np.concatenate([part[gone], part[come]]) for part in (index.theme, index.a, index.b))
-    order = np.lexsort((theme, b, a))
-    same = [(part[order][1:] == part[order][:-1]) for part in (theme, a, b)]
-    place = np.cumsum(np.concatenate([[True], ~(same[0] & same[1] & same[2])])) - 1 if len(order) else order
-    pair = np.empty(len(order), np.int64)
-    pair[order] = place
-    first = np.full(len(np.unique(place)), -1)
-    first[pair] = np.arange(len(pair))
-    strengths = np.zeros((2, len(first)), np.int64)
-    is_there = np.zeros((2, len(first)), bool)
-    for side, (at, place) in enumerate(((gone, pair[: len(gone)]), (come, pair[len(gone) :]))):
-        strengths[side, place], _ = figures.of_links(archive, at)
-        is_there[side, place] = True
-    names = vault.nominal_ids(archive.vault.keys(np.concatenate([a[first], b[first]])))
-    words = pa.array(["gone", "new", "changed"])
-    found = pa.table(
-        [
-            pa.array(THEMES).take(pa.array(theme[first] - 1)),
-            names.slice(0, len(first)),
-            names.slice(len(first)),
-            words.take(pa.array(is_there[1].astype(np.int8) + (is_there[0] & is_there[1]))),
-            *map(pa.array, strengths),
-        ],
-        schema=CHANGES,
-    )
-    return found.sort_by([(name, "ascending") for name in ("theme", "a", "b")]).combine_chunks()
-
-
-def difference(before: Snapshot, after: Snapshot) -> pa.Table:
-    """What changed in the links from one build to another, by theme, a and b.
-
-    `change` is `new`, `gone` or `changed`; `strength_before` and `strength_after` are points (0 where there is no
-    link); the record columns list `SYSTEM RECORD` behind the change: those that came, those that went, and those that
-    say something else now.
-    """
-    old, new = before._standing("link"), after._standing("link")
-    gone = before._content("link", np.setdiff1d(old, new)).to_pylist()
-    come = after._content("link", np.setdiff1d(new, old)).to_pylist()
-    sides: dict[tuple[str, str, str], list[Any]] = {}
-    for place, links in enumerate((gone, come)):
-        for link in links:
-            sides.setdefault((link["theme"], link["a"], link["b"]), [None, None])[place] = link
-    said = [
-        _changed(key, *pair)
-        for key, pair in sorted(sides.items())
-        # What a disposal left of a link stands in the next build as a row of its own, and says the same.
-        if not (pair[0] and pair[1] and pair[0]["supports"] == pair[1]["supports"])
-    ]
-    return pa.Table.from_pylist(said, schema=DIFFERENCE)
-
-
-CHANGES = pa.schema(
-    [
-        ("theme", pa.string()),
-        ("a", pa.string()),
-        ("b", pa.string()),
-        ("change", pa.string()),
-        ("strength_before", pa.int64()),
-        ("strength_after", pa.int64()),
-    ]
-)
-DIFFERENCE = pa.schema(
-    [
-        *CHANGES,
-        ("records_come", pa.list_(pa.string())),
-        ("records_gone", pa.list_(pa.string())),
-        ("records_changed", pa.list_(pa.string())),
-    ]
-)
-
-
-def _changed(key: tuple[str, str, str], old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:
-    behind = [
-        {f"{s['system']} {s['record_id']}": s for s in (link or {"supports": []})["supports"]} for link in (old, new)
-    ]
-    return {
-        **dict(zip(("theme", "a", "b"), key, strict=True)),
-        "change": "changed" if old and new else "new" if new else "gone",
-        "strength_before": old["strength"] if old else 0,
-        "strength_after": new["strength"] if new else 0,
-        "records_come": sorted(behind[1].keys() - behind[0].keys()),
-        "records_gone": sorted(behind[0].keys() - behind[1].keys()),
-        "records_changed": sorted(k for k in behind[0].keys() & behind[1].keys() if behind[0][k] != behind[1][k]),
-    }
 
 
 def _code(theme: str) -> int:

@@ -198,6 +198,4 @@ def tables(snapshot: Snapshot) -> dict[str, pa.Table]:
     """All that a build says, opened, in canonical order."""
     from provenance.tables import TABLES
 
-    return {
-        name: snapshot._content(name, snapshot._standing(name)).select(TABLES[name].columns.names) for name in TABLES
-    }
+    return {name: snapshot.content(name, snapshot.standing(name)).select(TABLES[name].columns.names) for name in TABLES}

@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from reference import Handed
 
-from provenance import asof, crew, entries, merkle, publishing, verify
+from provenance import asof, comparing, crew, entries, merkle, publishing, verify
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.params import Params
@@ -448,7 +448,7 @@ def test_other_rules_link_everything_anew_and_the_build_says_so(winter):
     assert len(set(rules[:4])) == 1
     assert rules[4] != rules[0]
     assert before.statement.params != after.statement.params
-    changed = asof.difference(before, after).to_pylist()
+    changed = comparing.difference(before, after).to_pylist()
     ungraded = {("N1", "N3"), ("N1", "N4"), ("N2", "N9")}
     assert {(row["a"], row["b"]) for row in changed} == ungraded  # R1 is graded and weighs what it did
     assert {(row["change"], row["strength_after"] * 2 == row["strength_before"]) for row in changed} == {
@@ -459,15 +459,15 @@ def test_other_rules_link_everything_anew_and_the_build_says_so(winter):
 def test_changes_read_without_opening_a_row_are_those_of_the_rows(winter, monkeypatch):
     labels = [built.label for built in winter.force.archive.history.builds]
     pairs = [(winter.at(one), winter.at(other)) for one in labels for other in labels]
-    wanted = [asof.difference(*pair).select(asof.CHANGES.names) for pair in pairs]
+    wanted = [comparing.difference(*pair).select(comparing.CHANGES.names) for pair in pairs]
     assert sum(table.num_rows for table in wanted) > 20
-    asof.changes(*pairs[-1])
+    comparing.changes(*pairs[-1])
 
     def opened(*_):
         raise AssertionError("a row was opened")
 
     monkeypatch.setattr(winter.force.archive.crew, "begin", opened)
-    assert [asof.changes(*pair) for pair in pairs] == wanted
+    assert [comparing.changes(*pair) for pair in pairs] == wanted
 
 
 def test_links_in_batches_are_the_links_and_the_columns_those_asked_for(winter, monkeypatch):

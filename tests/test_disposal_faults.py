@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 import provenance
-from provenance import asof, disposal, keys, verify
+from provenance import asof, comparing, disposal, keys, verify
 from provenance.archive import Archive
 from provenance.errors import Conflict, ProvenanceError, Refused
 from provenance.vault import Vault
@@ -133,7 +133,7 @@ def asked(archive: Archive) -> dict[str, str]:
         name: canonical_json(asof.whole(lambda n=name, ask=ask: ask(asof.as_of(archive, n.split(" ")[0]))))
         for name, ask in said.items()
     }
-    differed = asof.whole(lambda: asof.difference(*(asof.as_of(archive, when) for when in WEEK[:2])).to_pylist())
+    differed = asof.whole(lambda: comparing.difference(*(asof.as_of(archive, when) for when in WEEK[:2])).to_pylist())
     return answers | {"difference": canonical_json(differed)}
 
 

@@ -32,7 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from reference import Handed, Thing
 from test_builds import DAYS, PEOPLE, Weeks, links_proved, plain, ruled, utc
 
-from provenance import asof, backups, disposal, extracts, holding, receiving, vault, verify
+from provenance import backups, comparing, disposal, extracts, holding, receiving, vault, verify
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.params import Params
@@ -340,7 +340,7 @@ def thing_of(request: disposal.Request) -> Thing:
 
 def shown(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
     """All that an answer says, table by table."""
-    return {name: snapshot._content(name, snapshot._standing(name)).to_pylist() for name in TABLES}
+    return {name: snapshot.content(name, snapshot.standing(name)).to_pylist() for name in TABLES}
 
 
 def by_key(table: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -656,7 +656,7 @@ class Machine(RuleBasedStateMachine):
                         "records_changed": sorted(k for k in come.keys() & gone.keys() if come[k] != gone[k]),
                     }
                 )  # fmt: skip
-        assert asof.difference(one, other).to_pylist() == wanted
+        assert comparing.difference(one, other).to_pylist() == wanted
         for key, link in self.chance.sample(sorted(sides[1].items()), min(2, len(sides[1]))):
             told = [said for said in other.explain(*key[1:]) if said["theme"] == key[0]]
             assert [[s["record_id"] for s in said["supports"]] for said in told] == [

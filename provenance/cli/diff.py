@@ -21,13 +21,13 @@ _ROWS = 30
 @click.pass_obj
 def diff(door: Door, before: str, after: str, as_json: bool) -> None:
     """What changed in the links between the moments BEFORE and AFTER, with the records behind each change."""
-    from provenance import asof
+    from provenance import asof, comparing
     from provenance.cli.asof import insist
 
     with door.archive() as archive:
         first, second = asof.as_of(archive, before), asof.as_of(archive, after)
         with waiting(f"Comparing builds {first.label} and {second.label}"):
-            changes = asof.difference(first, second).to_pylist()
+            changes = comparing.difference(first, second).to_pylist()
             heads = first.heading(), second.heading()
         if as_json:
             emit_json({"before": heads[0], "after": heads[1], "links": changes})
