@@ -1,8 +1,8 @@
 """Which people hang together, by a rule that can be said aloud, and under which name from week to week.
 
-A link is *supported* when it rests on at least so many distinct records and so many points; a network is the people of
-one theme whom supported links connect. So removing a person changes that person's network and no other. Nothing here is
-random, nothing is a fraction, and nothing depends on the order in which people or links come.
+A network is the people of one theme whom supported links connect (`supported.py`). So removing a person changes that
+person's network and no other. Nothing here is random, nothing is a fraction, and nothing depends on the order in which
+people or links come.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from provenance import params
+from provenance import supported as support
 from provenance.errors import Conflict, Malformed
 
 Integers = NDArray[np.int64]
@@ -54,6 +55,7 @@ class Result:
     nodes: pa.Table  # NODES, in the order of `names` as given
     networks: pa.Table  # NETWORKS, largest first, then strongest, then by the smallest name in it
     passages: pa.Table  # PASSAGES, by before and after
+    supported: np.ndarray  # bool, one a link, in the order in which they came
 
 
 def components(a: Integers, b: Integers, size: int) -> Integers:
@@ -74,6 +76,7 @@ def networks(
     b: Integers,
     strength: Integers,
     records: Integers,
+    sole: Integers,
     rule: params.Networks,
     names: pa.Array,
     harm: Integers,
@@ -82,7 +85,8 @@ def networks(
 ) -> Result:
     """The networks of one theme in the build `label`.
 
-    Link i joins the people `names[a[i]]` and `names[b[i]]`, with its strength in points and its distinct records.
+    Link i joins the people `names[a[i]]` and `names[b[i]]`, with its strength in points, its distinct records, and a
+    number for the one it rests on if it is one (`supported.SEVERAL` otherwise).
     `harm` (days) and `previous` (the network of the build before, "" if none) stand beside `names`, which are distinct;
     people of the build before who are gone belong among them too, without links, or the passages lack them.
 
@@ -92,7 +96,7 @@ def networks(
     Malformed on links or columns that do not fit, and Conflict when `previous` already holds ids of this build.
     """
     size = len(names)
-    _fit(a, b, strength, records, names, harm, previous)
+    _fit(a, b, strength, records, sole, names, harm, previous)
     if size and pc.any(pc.starts_with(previous, pattern=f"{theme}-{label}-")).as_py():
         raise Conflict(f"network ids of this build exist already: {theme}, {label}; wanted an earlier build before it")
     # From here on a person is a place in the sorted names, so that the smallest number is the smallest name.
@@ -100,7 +104,7 @@ def networks(
     place = np.empty(size, np.int64)
     place[order] = np.arange(size)
     a, b = place[a], place[b]
-    kept = (records >= rule.least_records) & (strength >= rule.least_strength)
+    kept = support.supported(a, b, strength, records, sole, rule)
     root = components(a[kept], b[kept], size)
     linked = _sum(np.ones(2 * len(a), np.int64), np.concatenate((a, b)), size)
     supported = _sum(np.ones(2 * int(kept.sum()), np.int64), np.concatenate((a[kept], b[kept])), size)
@@ -144,7 +148,7 @@ def networks(
         ],
         schema=NETWORKS,
     )
-    return Result(nodes, table, _passages(before, now, known, id_of))
+    return Result(nodes, table, _passages(before, now, known, id_of), kept)
 
 
 def _persist(before: Integers, now: Integers, known: pa.Array, members: Integers) -> tuple[np.ndarray, Integers]:
@@ -181,9 +185,16 @@ def _sum(values: Integers, into: Integers, size: int) -> Integers:
 
 
 def _fit(
-    a: Integers, b: Integers, strength: Integers, records: Integers, names: pa.Array, harm: Integers, previous: pa.Array
+    a: Integers,
+    b: Integers,
+    strength: Integers,
+    records: Integers,
+    sole: Integers,
+    names: pa.Array,
+    harm: Integers,
+    previous: pa.Array,
 ) -> None:
-    lengths: Sequence[int] = (len(a), len(b), len(strength), len(records))
+    lengths: Sequence[int] = (len(a), len(b), len(strength), len(records), len(sole))
     if len(set(lengths)) != 1:
         raise Malformed(f"link columns differ in length: found {lengths}, wanted one length")
     if not len(names) == len(harm) == len(previous):

@@ -122,6 +122,7 @@ class Networks(_Section):
 
     least_records: Annotated[int, Field(ge=1)]
     least_strength: Points
+    shared_associate: bool  # whether a link of fewer records counts where both people share an associate by others
     alarm_share_percent: Percent
 
 
