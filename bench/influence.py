@@ -21,6 +21,7 @@ from typing import Any
 import click
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from provenance import betweenness, cuts, graphs, influence, subgroups
 
@@ -31,8 +32,9 @@ Integers = graphs.Integers
 
 
 def force(links: int, seed: int = 1) -> tuple[Integers, Integers, Integers, Integers]:
-    """Links `a`-`b` with their strength, and each person's network."""
+    """About so many links `a`-`b`, with their strength; and each person's network."""
     chance = np.random.default_rng(seed)
+    links = links * 6 // 5  # about a sixth are drawn twice
     giant = min(GIANT[1], links // 10)
     sizes, wanted = [giant * GIANT[0] // GIANT[1]], [giant]
     left = links - giant
@@ -98,23 +100,26 @@ def main(links: int, limit: int) -> None:
 
 
 def one(name: str, path: str, limit: str) -> None:
-    """Run one step in this process; print its CPU seconds, the peak of the process in GiB, and a word on the outcome."""
+    """Run one step in this process, and print its CPU seconds, the peak of the process in GiB, and a word on the end."""
+    given = _told(path)
+    if name == "graph":
+        _spent(lambda: graphs.graph(*given))
+    elif name == "sub-groups":
+        found = _spent(lambda: subgroups.subgroups(*given, least_members=SUBGROUPS_FROM))
+        print(f"at most {pc.max(found['subgroup']).as_py():,} in a network")
+    else:
+        whole = graphs.graph(*given)
+        del given
+        found = _spent(lambda: STEPS[name](whole, int(limit)))
+        if name == "betweenness":
+            reasons = np.bincount(found[1], minlength=3)
+            print(f"people: {reasons[0]:,} computed, {reasons[1]:,} too large, {reasons[2]:,} too many paths")
+
+
+def _told(path: str) -> tuple[pa.Array, pa.Array, Integers, Integers, Integers]:
     with np.load(path) as file:
         a, b, strength, network = (file[column] for column in ("a", "b", "strength", "network"))
-    names, ids = columns(len(network), network)
-    if name == "graph":
-        _spent(lambda: graphs.graph(names, ids, a, b, strength))
-        return
-    if name == "sub-groups":
-        found = _spent(lambda: subgroups.subgroups(names, ids, a, b, strength, least_members=SUBGROUPS_FROM))
-        print(f"at most {max(found['subgroup'].to_pylist()):,} in a network")
-        return
-    whole = graphs.graph(names, ids, a, b, strength)
-    del a, b, strength, network, names, ids
-    found = _spent(lambda: STEPS[name](whole, int(limit)))
-    if name == "betweenness":
-        reasons = np.bincount(found[1], minlength=3)
-        print(f"people: {reasons[0]:,} computed, {reasons[1]:,} too large, {reasons[2]:,} too many paths")
+    return *columns(len(network), network), a, b, strength
 
 
 def _spent(work: Callable[[], Any]) -> Any:

@@ -24,7 +24,8 @@ def betweenness(graph: Graph, most_members: int) -> tuple[Integers, Integers]:
 
     The sum, over pairs of other members, of the share of the shortest paths between the two that lead through the
     person (Freeman 1977, A set of measures of centrality based on betweenness). Only in networks of at most
-    `most_members`. The work grows with members times links times the longest distance. Raises Malformed beyond LARGEST_LIMIT.
+    `most_members`. The work grows with members times links times the longest distance. Raises Malformed when that
+    limit is beyond LARGEST_LIMIT.
     """
     if not 0 <= most_members <= LARGEST_LIMIT:
         raise Malformed(f"the limit for betweenness is out of range: found {most_members}, wanted 0 to {LARGEST_LIMIT}")
