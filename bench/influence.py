@@ -74,7 +74,9 @@ def columns(people: int, network: Integers, seed: int = 2) -> tuple[pa.Array, pa
 
 @click.command()
 @click.option("--links", default=10_000_000, show_default=True)
-@click.option("--limit", default=2_000, show_default=True, help="Members up to which betweenness is computed.")
+@click.option(
+    "--limit", default=2_000, show_default=True, help="People in a block up to which betweenness is computed."
+)
 def main(links: int, limit: int) -> None:
     """Print what each measure costs."""
     with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder:
@@ -100,7 +102,7 @@ def main(links: int, limit: int) -> None:
 
 
 def one(name: str, path: str, limit: str) -> None:
-    """Run one step in this process, and print its CPU seconds, the peak of the process in GiB, and a word on the end."""
+    """Run one step in this process, and print its CPU seconds, its peak memory in GiB, and a word on the end."""
     given = _told(path)
     if name == "graph":
         _spent(lambda: graphs.graph(*given))
@@ -134,9 +136,9 @@ STEPS: dict[str, Callable] = {
     "graph": graphs.graph,
     "core": lambda whole, _: influence.cores(whole),
     "two steps": lambda whole, _: influence.two_steps(whole),
-    "severed": lambda whole, _: cuts.severed(whole),
+    "cuts": lambda whole, _: cuts.cuts(whole),
     "pagerank": lambda whole, _: influence.pagerank(whole),
-    "betweenness": betweenness.betweenness,
+    "betweenness": lambda whole, limit: betweenness.betweenness(whole, cuts.cuts(whole), limit),
     "sub-groups": subgroups.subgroups,
 }
 

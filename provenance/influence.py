@@ -23,7 +23,7 @@ INFLUENCE = pa.schema(
         ("reach_two", pa.int64()),  # people within two links
         ("pagerank_billionths", pa.int64()),  # of the whole network's
         ("betweenness_thousandths_rounded", pa.int64()),  # within one thousandth of the true figure; -1 if left out
-        ("betweenness_left_out", pa.int64()),  # 0 it is there, 1 the network is too large, 2 it has too many paths
+        ("betweenness_left_out", pa.int64()),  # 0 it is there, 1 their block is too large, 2 it has too many paths
     ]
 )
 
@@ -39,13 +39,13 @@ def influence(
     """One row per person who is in a network (INFLUENCE), by name.
 
     `a[i]`-`b[i]` are the *supported* links of one theme, with points, as places in `names`; `network` stands beside
-    `names`, as `networks.networks` gives it ("" is in none). Betweenness is computed in networks of at most
-    `betweenness_members`. Raises Malformed as `graphs.graph` does.
+    `names`, as `networks.networks` gives it ("" is in none). Betweenness is left out for those in a block
+    (people on common circles: see `cuts`) of more than `betweenness_members`. Raises Malformed as `graphs.graph` does.
     """
     whole = graph(names, network, a, b, strength)
     triangles, reach = two_steps(whole)
-    severed = cuts.severed(whole)
-    between, left_out = betweenness.betweenness(whole, betweenness_members)
+    cut = cuts.cuts(whole)
+    between, left_out = betweenness.betweenness(whole, cut, betweenness_members)
     place = pa.array(whole.people)
     table = pa.table(
         [
@@ -53,8 +53,8 @@ def influence(
             network.take(place),
             cores(whole),
             triangles,
-            severed,
-            _per_mille(severed, whole.each(whole.members)),
+            cut.severed,
+            _per_mille(cut.severed, whole.each(whole.members)),
             reach,
             pagerank(whole),
             between,
