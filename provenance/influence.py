@@ -6,6 +6,8 @@ are: sums are of integers, and every division says how it rounds. Betweenness al
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 
@@ -27,6 +29,7 @@ INFLUENCE = pa.schema(
     ]
 )
 
+_TAG = b"provenance influence v1\n"
 PAGERANK_STEPS = 100
 _DAMPING = 17, 20  # Brin and Page 1998: 0.85
 _WHOLE = 10**9 << 31  # a network's PageRank: billionths, with 31 bits beneath; three times this still fits 63 bits
@@ -63,6 +66,17 @@ def influence(
         schema=INFLUENCE,
     )
     return table.sort_by("nominal")
+
+
+def digest(token: Integers, measured: pa.Table) -> str:
+    """SHA-256, in hex, over what one network's people came to, each under the `token` beside them and in its order.
+
+    A network's row carries it, so that figures worked out again are seen to be those of the day. Tokens are random and
+    die with a person, so it tells nothing of one who is gone.
+    """
+    order = np.argsort(token)
+    figures = [measured[name].to_numpy() for name in measured.column_names if name not in ("nominal", "network")]
+    return hashlib.sha256(_TAG + np.stack([token, *figures], axis=1)[order].astype("<i8").tobytes()).hexdigest()
 
 
 def cores(whole: Graph) -> Integers:
