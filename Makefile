@@ -32,6 +32,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.million
 	$(BIN)/python -m bench.log
 	$(BIN)/python -m bench.page
+	$(BIN)/python -m bench.influence
 	$(BIN)/python -m bench.peers --docs docs
 
 # Five years of weeks, longer with --edges (see bench/growth.py); a real register over eighteen.

@@ -17,7 +17,7 @@ from provenance.graphs import Graph, Integers
 
 COMPUTED, TOO_LARGE, TOO_MANY_PATHS = 0, 1, 2  # why a person has no betweenness
 LARGEST_LIMIT = 2**15 - 1  # people in a block; distances are kept in 16 bits
-_CELLS = 1_000_000  # pairs of people at a time: a few arrays of 8 MB
+_CELLS = 50_000  # pairs of people at a time: a few arrays that a processor keeps at hand
 
 
 def betweenness(graph: Graph, cuts: Cuts, most_members: int) -> tuple[Integers, Integers]:
