@@ -103,7 +103,7 @@ def test_a_disposal_that_was_cut_off_says_what_had_been_said_when_it_was_logged(
         with pytest.raises(pytest.fail.Exception, match="cut off"):
             gone(force, "N-1")
     id = force.reopened().archive.history.disposals[0].first.disposal
-    said(force, held=True, after=id, on=DAY[2])
+    said(force, held=False, on=DAY[2])
     force.finish(on=DAY[3])
     assert (stated(force, id), since(force, 1)) == ("to be replaced", DAY[2])
 

@@ -85,14 +85,14 @@ def rotate(door: Door, reason: str, under: str, as_json: bool) -> None:
 
 
 @key.command()
-@click.argument("state", type=click.Choice(["none", "held"]))
+@click.argument("state", type=click.Choice(["none", "held"]), metavar="STATE")
 @click.option("--after", default="", metavar="ID", help="Of held: the last disposal before the copy was made.")
 @click.option("--by", required=True, metavar="WHO", help="Who says so.")
 @click.option("--under", required=True, metavar="AUTHORITY", help="Under what authority.")
 @as_json
 @click.pass_obj
 def escrow(door: Door, state: str, after: str, by: str, under: str, as_json: bool) -> None:
-    """Say whether a copy of the master key is held elsewhere.
+    """Say whether a copy of the master key is held elsewhere: STATE is none, or held.
 
     Of one that is held it says too that every older copy is destroyed. It goes into the log, and into the certificates
     of later disposals. The archive cannot look into a safe: it is the word of who says it. Say it at the beginning, and
