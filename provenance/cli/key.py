@@ -92,11 +92,11 @@ def rotate(door: Door, reason: str, under: str, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def escrow(door: Door, state: str, after: str, by: str, under: str, as_json: bool) -> None:
-    """Say whether a copy of the master key is held elsewhere: STATE is none, or held.
+    """Say whether a copy of the master key is held elsewhere.
 
-    Of one that is held it says too that every older copy is destroyed. It goes into the log, and into the certificates
-    of later disposals. The archive cannot look into a safe: it is the word of who says it. Say it at the beginning, and
-    again after each disposal once the copy is replaced.
+    STATE is none, or held. Of one that is held it says too that every older copy is destroyed. It goes into the log,
+    and into the certificates of later disposals. The archive cannot look into a safe: it is the word of who says it.
+    Say it at the beginning, and again after each disposal once the copy is replaced.
     """
     from provenance import entries
     from provenance import escrow as statement
