@@ -34,8 +34,9 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.peers --docs docs
 
-# Five years of weeks; longer with --edges (see bench/growth.py).
+# Forty times the suite's runs of the model of disposals; then five years of weeks, longer with --edges (bench/growth.py).
 soak: $(VENV)/.ready
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_disposal_model.py
 	$(BIN)/python -m bench.growth --docs docs
 
 # Resolving needs uv; what it writes names no package host (docs/decisions/0001-packages.md).

@@ -1,8 +1,8 @@
 """Any weeks at all, with disposals, holds, restarts and questions between them, against a plain model in memory.
 
 The model knows each build as the list of its rows and each row's parents, and what the definitions make of them when
-something goes or is held; it never asks the product how it links. Longer runs, with more steps: `python
-tests/test_disposal_model.py MINUTES [SEED]`.
+something goes or is held; it never asks the product how it links. Many more runs: `make soak`, which sets
+HYPOTHESIS_PROFILE=soak. Longer ones, with more steps: `python tests/test_disposal_model.py MINUTES [SEED]`.
 """
 
 from __future__ import annotations
@@ -825,8 +825,9 @@ def bare(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
     return plain({table: each for table, each in rows.items() if table != "order"})
 
 
+RUNS = {"house": 10, "soak": 400}[os.environ.get("HYPOTHESIS_PROFILE", "house")]
 QUICK = settings(
-    max_examples=5,
+    max_examples=RUNS,
     stateful_step_count=12,
     derandomize=True,
     database=None,
