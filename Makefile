@@ -35,8 +35,10 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.influence
 	$(BIN)/python -m bench.peers --docs docs
 
-# Five years of weeks, longer with --edges (see bench/growth.py); a real register over eighteen.
+# Forty times the suite's runs of the model of disposals; a disposal on a real register, and that register over eighteen
+# years of weeks; then five years of weeks, longer with --edges (bench/growth.py).
 soak: $(VENV)/.ready
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_disposal_model.py
 	$(BIN)/python -m pytest -m soak tests
 	$(BIN)/python -m bench.register --docs docs
 	$(BIN)/python -m bench.growth --docs docs

@@ -1,6 +1,7 @@
 """What an analyst holds in a notebook: one archive, asked about moments.
 
-Tables come as Arrow (`.to_pandas()`, `polars.from_arrow`), graphs as networkx. Nothing here writes.
+Tables come as Arrow (`.to_pandas()`, `polars.from_arrow`), graphs as networkx. Nothing here writes,
+but for the entry by which the log knows that a case was shown what is restricted for it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from provenance import archive, asof, comparing, disposal, durable, verify
+from provenance import archive, asof, comparing, consulting, disposal, durable, verify
 from provenance.asof import Snapshot
 from provenance.errors import Refused
 from provenance.history import Publication
+from provenance.world import now, user
 
 
 class Archive:
@@ -53,14 +55,24 @@ class Archive:
         """What was live when, in order of time."""
         return self._inner.history.publications
 
-    def as_of(self, when: str) -> Snapshot:
+    def as_of(self, when: str, *, case: str = "") -> Snapshot:
         """The build that was live at `when` (London time unless it has an offset; or a date with a single build).
 
-        Raises Missing when nothing was live then, Conflict when several builds were live on a bare date. What is asked
+        With `case`, also what is restricted and held for that case: one entry in the log says so, under the name by
+        which the machine knows who asks, before this returns. Raises Refused when no hold of that case stands,
+        Missing when nothing was live then, Conflict when several builds were live on a bare date. What is asked
         of the Snapshot raises `asof.Overtaken` (a Conflict) when a disposal came meanwhile: ask again.
         """
         self._inner.refresh()
-        return asof.as_of(self._inner, when)
+        if not case:
+            return asof.as_of(self._inner, when)
+
+        def ask() -> Snapshot:
+            snapshot = asof.as_of(self._inner, when, case=case)
+            consulting.consult(self._inner, snapshot, on=now(), by=user())
+            return snapshot
+
+        return asof.whole(ask)
 
     def build(self, label: str) -> Snapshot:
         """A build by its label, such as `2026-W11`, live or not. Raises Missing."""

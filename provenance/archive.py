@@ -42,7 +42,7 @@ _REKEYED = b'{"act":"Rekeyed",'  # how such an entry begins: "act" is the first 
 BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is not finished: neither is opened (R41)
 _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
-    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified",
+    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
 )  # fmt: skip
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 

@@ -15,6 +15,7 @@ from provenance.entries import (
     Code,
     Count,
     Digest,
+    Escrow,
     Id,
     Instant,
     Label,
@@ -91,6 +92,7 @@ class Certificate(Value):
     cache_objects: Count  # removed from DVC's local cache
     remotes: tuple[RemoteCount, ...]
     tags: Count  # of builds, moved to the files as they are now
+    escrow: Escrow  # of a copy of the master key from before, by what the force had said when the disposal was logged
 
 
 def to_bytes(certificate: Certificate) -> bytes:

@@ -440,6 +440,7 @@ def _certify(archive: Archive, number: int, on: str, by: str, report: Report) ->
         cache_objects=copied.cache,
         remotes=tuple(certificates.RemoteCount(remote=name, objects=n) for name, n in copied.remotes.items()),
         tags=len(copied.tags),
+        escrow=disposal.escrow,
     )
     path = certificate_path(archive, first.disposal)
     durable.write(path, certificates.sign(certificate, archive.signing_key()))
@@ -690,6 +691,7 @@ _WORDED = {
     "Restricted": ("by", "under", "approved_by"),
     "Disposed": ("by", "under", "approved_by"),
     "Confirmed": ("by", "under", "reason"),
+    "Escrowed": ("by", "under"),
 }
 
 

@@ -68,6 +68,8 @@ RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*
 Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
 DayOrNone = Annotated[str, _matching("a day, or nothing", r"(\d{4}-\d\d-\d\d)?", lambda t: t and date.fromisoformat(t))]
+ESCROW = (NONE_HELD, TO_BE_REPLACED, NOT_STATED) = ("none held", "to be replaced", "not stated")
+Escrow = Annotated[str, _matching(", ".join(ESCROW[:-1]) + f" or {ESCROW[-1]}", "|".join(ESCROW))]
 Id = Annotated[str, _matching("16 lowercase hexadecimal digits", r"[0-9a-f]{16}")]
 # 63-bit numbers, which JSON's readers would round; as text, four times as many go into one entry as a Value each.
 Tokens = Annotated[
@@ -394,6 +396,14 @@ class Certified(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Escrowed(Act):
+    """Who keeps the master key says whether a copy of it is held elsewhere, and that older copies are destroyed."""
+
+    copies: Count  # 0: none is held; 1: one is
+    disposals: Count  # the copy is of the key that was in use after so many; 0 also where none is held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consulted(Act):
     """Someone was shown restricted material for a case."""
 
@@ -435,7 +445,7 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Consulted, Quarantined, Restored,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Quarantined, Restored,
     )
 }  # fmt: skip
 

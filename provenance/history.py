@@ -30,6 +30,8 @@ class Disposal:
     """One disposal as far as the log has it: ordered, then expunged from the files, then certified."""
 
     after: int  # how many builds there were
+    escrow: str = entries.NOT_STATED  # what had been said of a copy of the master key when it was logged
+    told: int = 0  # how often something had been said of one
     acts: list[entries.Disposed] = field(default_factory=list)
     expunged: entries.Expunged | None = None
     certified: entries.Certified | None = None
@@ -68,6 +70,7 @@ class History:
     restricted: dict[int, entries.Restricted] = field(default_factory=dict)  # by token, until it is disposed of
     known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
+    escrowed: list[entries.Escrowed] = field(default_factory=list)
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -113,6 +116,8 @@ class History:
                     disposal = self.disposals[act.number - 1]
                     before = disposal.expunged.files if disposal.expunged else ()
                     disposal.expunged = replace(act, files=before + act.files)
+                case entries.Escrowed():
+                    self.escrowed.append(act)
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
                     self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1
@@ -126,13 +131,33 @@ class History:
 
     def _dispose(self, act: entries.Disposed) -> None:
         if act.part == 1:
-            self.disposals.append(Disposal(after=len(self.builds)))
+            self.disposals.append(Disposal(len(self.builds), self._escrow(), len(self.escrowed)))
             self.timeline.append(("disposal", act.number))
         self.disposals[-1].acts.append(act)
         for token in entries.unpacked(act.nominals) + entries.unpacked(act.records):
             self.restricted.pop(token, None)
             self.gone.add(token)
             self.known.pop(token, None)
+
+    def _escrow(self) -> str:
+        """What a disposal that comes now means for the copy in escrow, by what was said last."""
+        if not self.escrowed:
+            return entries.NOT_STATED
+        return entries.TO_BE_REPLACED if self.escrowed[-1].copies else entries.NONE_HELD
+
+    def escrow_since(self, number: int) -> entries.Escrowed | None:
+        """The first entry after disposal `number` by which no copy of a master key from before it is held any more."""
+        after = self.escrowed[self.disposals[number - 1].told :]
+        return next((act for act in after if not act.copies or act.disposals >= number), None)
+
+    def outstanding(self) -> list[int]:
+        """Numbers of the disposals since which nobody has said that the copy of the master key is replaced, or that
+        there is none."""
+        return [
+            each.number
+            for each in self.disposals
+            if each.escrow != entries.NONE_HELD and not self.escrow_since(each.number)
+        ]
 
     @property
     def publications(self) -> Sequence[Publication]:

@@ -65,17 +65,15 @@ def place(
         first, later = _parted(events)
         people = _tokens(archive, "nominal", vault.nominal_keys(pa.array(nominals, pa.string())))
         crimes = _tokens(archive, "record", _record_keys(records))
-        unnamed(archive, [*people, *crimes], case, by, under)
-        archive.append(
-            Held(
-                on=on, by=by, under=under, hold=hold, case=case, basis=basis,
-                nominals=packed(people),
-                records=packed(crimes),
-                networks=tuple(NetworkScope(network=network) for network in sorted(set(networks))),
-                first_day=first_day, last_day=last_day, everything=int(everything), review_on=review_on, events=first,
-            ),
-            *_moved_on(hold, later, review_on, on=on, by=by, under=under),
+        act = Held(
+            on=on, by=by, under=under, hold=hold, case=case, basis=basis,
+            nominals=packed(people),
+            records=packed(crimes),
+            networks=tuple(NetworkScope(network=network) for network in sorted(set(networks))),
+            first_day=first_day, last_day=last_day, everything=int(everything), review_on=review_on, events=first,
         )  # fmt: skip
+        unnamed(archive, [*people, *crimes], case, by, under, hold=Hold.placed(act))
+        archive.append(act, *_moved_on(hold, later, review_on, on=on, by=by, under=under))
         return archive.history.holds[hold]
 
 
@@ -103,7 +101,7 @@ def progress(
         if review_on:
             _check_review(params, review_on, on)
         _check_events(params, held.basis, (*held.events, *events), on)
-        unnamed(archive, (*held.nominals, *held.records), by, under)
+        unnamed(archive, (*held.nominals, *held.records), by, under, hold=held)
         first, later = _parted(events)
         moved = [first, *later] if first else [()]
         archive.append(*_moved_on(hold, moved, review_on or held.review_on, on=on, by=by, under=under))
@@ -144,22 +142,24 @@ def release(archive: Archive, params: Params, hold: str, *, reason: str, on: str
                 f"hold {hold} was placed by the person who calls it an error: wanted the word of another, in a name "
                 "with letters of one script"
             )
-        unnamed(archive, (*held.nominals, *held.records), by, under)
+        unnamed(archive, (*held.nominals, *held.records), by, under, hold=held)
         archive.append(
             Released(on=on, by=by, under=under, hold=hold, earliest=earliest.day if earliest else "", reason=reason)
         )
         return archive.history.holds[hold]
 
 
-def unnamed(archive: Archive, tokens: Iterable[int], *texts: str) -> None:
-    """Raises Malformed where one of `texts` has the id of one of these in it as a word, in whatever case.
+def unnamed(archive: Archive, tokens: Iterable[int], *texts: str, hold: Hold | None = None) -> None:
+    """Raises Malformed where one of `texts` has the id of one of these in it as a word, in whatever case; or, with
+    `hold`, of what that names by its networks, by its days, or by everything.
 
     Who does what under which authority for which case stays in the log for good, and would outlive the disposal.
     """
-    known = np.array(sorted(set(tokens)), np.int64)
-    known = known[archive.vault.retained(known)]
-    ids = [key.split("\x1f")[-1] for key in archive.vault.keys(known).to_pylist()]
-    if any(is_word(id, text) for id in ids for text in texts):
+    said = archive.vault.named({word for text in texts for word in _words(text)})
+    about = np.array(sorted(set(tokens)), np.int64)
+    if hold is not None and len(said):
+        about = said if hold.everything else np.union1d(about, _held(archive, [hold], _by_kind(archive, said)).token)
+    if rows.among(said, about).any():
         raise Malformed(
             "text of an act has an id in it that the act is about: the log keeps it for good, wanted others"
         )
@@ -169,6 +169,15 @@ def is_word(id: str, text: str) -> bool:
     """Whether `text` has `id` in it and not merely as a part of a longer word, in whatever case."""
     id, text = id.casefold(), text.casefold()
     return id in text and re.search(rf"(?<!\w){re.escape(id)}(?!\w)", text) is not None
+
+
+def _words(text: str) -> set[str]:
+    """All that `is_word` would find in a text, casefolded: whatever begins and ends where a word may."""
+    text = text.casefold()
+    inner = [False, *(re.match(r"\w", character) is not None for character in text), False]
+    starts = [at for at in range(len(text)) if not inner[at]]
+    ends = [at for at in range(1, len(text) + 1) if not inner[at + 1]]
+    return {text[start:end] for start in starts for end in ends if start < end}
 
 
 def earliest_release(params: Params, hold: Hold, on: str) -> Earliest | None:
@@ -389,8 +398,7 @@ def _reach(archive: Archive, nominals: np.ndarray, records: np.ndarray) -> tuple
         return standing, _Pairs.none()
     near = {table: _Near.of(archive.index(table), asked) for table in _SHARED}
     tokens = np.unique(np.concatenate([asked, *(shared.token for shared in near.values())]))
-    is_record = pc.starts_with(archive.vault.keys(tokens), "r").to_numpy(zero_copy_only=False)
-    of_kind = {"record": tokens[is_record], "nominal": tokens[~is_record]}
+    of_kind = _by_kind(archive, tokens)
     held = _held(archive, standing, of_kind)
 
     inquiry = np.array([place for place, hold in enumerate(standing) if hold.everything], np.int64)
@@ -401,6 +409,11 @@ def _reach(archive: Archive, nominals: np.ndarray, records: np.ndarray) -> tuple
             through = near[table].reached(held.among(of_kind[theirs]), np.intersect1d(asked, of_kind[mine]))
             found = found.joined_by(_Pairs(*through, _WORDS.index(words)))
     return standing, found.nearest()
+
+
+def _by_kind(archive: Archive, tokens: np.ndarray) -> dict[str, np.ndarray]:
+    is_record = pc.starts_with(archive.vault.keys(tokens), "r").to_numpy(zero_copy_only=False)
+    return {"record": tokens[is_record], "nominal": tokens[~is_record]}
 
 
 class _Pairs:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -259,6 +259,17 @@ class Vault:
             kept = [(shard, rows) for shard, rows in left if shard.rows]
             new = _Ring(ring.archive, draw(SECRET), disposals, tuple(shard for shard, _ in kept), forgotten)
             self._replace(new, master, [rows for _, rows in kept])
+
+    def named(self, words: Collection[str]) -> np.ndarray:
+        """Tokens of the nominals and records whose id is one of `words`, which are casefolded; in no order."""
+        found, wanted = [np.zeros(0, np.int64)], pa.array(list(words), pa.string())
+        for run in self._runs:
+            ids = pc.replace_substring_regex(run.rows["key"].chunk(0), f"^.*{_SEPARATOR}", "")
+            said = pc.is_in(pc.utf8_lower(ids), value_set=wanted).to_numpy(zero_copy_only=False)
+            rare = np.flatnonzero(~pc.string_is_ascii(ids).to_numpy(zero_copy_only=False))  # ß is ss where it is folded
+            said[rare] = [id.casefold() in words for id in ids.take(pa.array(rare)).to_pylist()]
+            found.append(run.rows["token"].to_numpy()[said])
+        return np.concatenate(found)
 
     def is_forgotten(self, keys: pa.Array, month: str) -> np.ndarray:
         """True where a name was disposed of and is still to be recognised in `month` (YYYY-MM)."""

@@ -311,7 +311,7 @@ class Story:
                 ],
                 "reduced": len(self.pairs[disposal]), "marked": [], "holes": self.holes[disposal].hash().hex(),
                 "heirs": self.heirs[disposal].hash().hex(), "files": [], "cache_objects": 1, "remotes": [], "tags": 2,
-                "method": "destroyed", "checked": ["all"],
+                "escrow": "none held" if number == 1 else "to be replaced", "method": "destroyed", "checked": ["all"],
             }  # fmt: skip
             payload = self._edit(f"certificate {number}", payload)
             signer = self._edit(f"certifier {number}", self.key)

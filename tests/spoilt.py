@@ -1258,6 +1258,18 @@ spoilt(
     edits={"certificate 1": lambda c: {k: v for k, v in c.items() if k != "holes"}},
 )
 spoilt(
+    "a certificate without a word of the copy in escrow",
+    7,
+    "certificate.escrow: not in the form",
+    edits={"certificate 2": lambda c: {k: v for k, v in c.items() if k != "escrow"}},
+)
+spoilt(
+    "a certificate that says more of the copy in escrow than anybody can know",
+    7,
+    "certificate.escrow: not in the form",
+    edits={"certificate 2": lambda c: c | {"escrow": "replaced"}},
+)
+spoilt(
     "a hole's place changed",
     7,
     "is not among the rows",

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from force import HARM, PARAMS, SYSTEMS, Force, record, write_extract
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, staff, vault
 from provenance.archive import Archive, Overtaken
@@ -196,6 +198,48 @@ def test_no_words_of_an_act_repeat_an_id_that_it_is_about(force, name):
         hold = held(force, "N-2")
         with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
             holding.release(force.archive, PARAMS, hold, reason="decided", **said)
+
+
+@pytest.mark.parametrize(
+    ("scope", "about", "near"),
+    [
+        ({"networks": ["SOC-2026-W07-001"]}, "N-2", "R-1"),
+        ({"first_day": "2026-01-05", "last_day": "2026-01-05"}, "r-2", "N-2"),  # in whatever case
+        ({"everything": True}, "R-3", "R-33"),
+    ],
+    ids=["network", "days", "everything"],
+)
+def test_no_words_of_a_hold_repeat_an_id_that_it_takes_in_without_naming_it(force, scope, about, near):
+    """What a hold merely reaches (`near`), or does not know, is no reason to refuse it."""
+    more = [record("R-4", "N-1", "N-2"), record("R-5", "N-2", "N-3"), record("R-6", "N-1", "N-3")]
+    force.receive(*more, cut_off="2026-02-09T00:00:00Z", mode="delta")
+    force.build("2026-02-09T00:00:00Z")  # the first with a network
+    said = {"basis": DECIDED, "review_on": "2026-04-01", "on": PLANNED, "by": "R. Keeper", **scope}
+    size = force.archive.log.size
+    for words in ({"case": f"re {about}: theft", "under": "CPIA"}, {"case": "24/0113", "under": f"letter ({about})"}):
+        with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+            holding.place(force.archive, PARAMS, **said, **words)
+    assert force.archive.log.size == size
+    hold = holding.place(force.archive, PARAMS, **said, case=f"{near} and X{about}", under="CPIA 1996").id
+    done = {"on": PLANNED, "by": "Another", "under": f"review of {about}"}
+    with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+        holding.progress(force.archive, PARAMS, hold, review_on="2026-04-02", **done)
+    with pytest.raises(Malformed, match="text of an act has an id in it that the act is about"):
+        holding.release(force.archive, PARAMS, hold, reason="decided", **done)
+    holding.release(force.archive, PARAMS, hold, reason="decided", **done | {"under": "CPIA 1996"})
+
+
+@given(st.text("aA-./ ßé9", max_size=9), st.text("aA-./ ßé9", min_size=1, max_size=4))
+def test_an_id_is_found_among_the_words_of_a_text_where_it_is_one_of_them(text, id):
+    assert (id.casefold() in holding._words(text)) == holding.is_word(id, text)
+
+
+def test_the_vault_finds_names_by_words_however_they_are_written(tmp_path):
+    held = vault.Vault.create(tmp_path / "vault", bytes(32))
+    nominals = vault.nominal_keys(pa.array(["N-1", "Straße 7", "n-2"]))
+    tokens = held.admit(pa.concat_arrays([nominals, vault.record_keys(pa.array(["N-1"]), pa.array(["R/ 1"]))]))
+    for words, wanted in (({"n-1"}, [0]), ({"strasse 7", "n-2"}, [1, 2]), ({"r/ 1"}, [3]), ({"n"}, []), (set(), [])):
+        assert sorted(held.named(words).tolist()) == sorted(tokens[wanted].tolist())
 
 
 def test_a_plan_says_that_words_logged_before_repeat_an_id(force):

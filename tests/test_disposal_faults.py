@@ -24,11 +24,11 @@ import numpy as np
 import pytest
 
 import provenance
-from provenance import asof, comparing, disposal, keys, verify
+from provenance import asof, comparing, disposal, holding, keys, verify
 from provenance.archive import Archive
 from provenance.errors import Conflict, ProvenanceError, Refused
 from provenance.vault import Vault
-from tests.force import Force, record, write_extract
+from tests.force import PARAMS, Force, record, write_extract
 from tests.test_receiving_crash import Tree, at, laid_out, tree
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +67,12 @@ STEPS = (
     ("Certified is in the log's bundle and tile", "log/tile/*"),
     ("Certified is logged", "log/checkpoint"),
     ("the catalogue takes it in", "index/catalogue.sha256"),
+)
+# The same when its last hold ends, which it had waited for: what `hold release` does, in this order.
+RELEASED = (
+    ("Released is in the log's bundle and tile", "log/tile/*"),
+    ("Released is logged", "log/checkpoint"),
+    ("the catalogue takes the release in", "index/catalogue.sha256"),
 )
 LOGGED = 2  # the place of the step from which on there is no way back
 FILED = {"fates.parquet", "again.parquet", "gaps.parquet", "left_out.parquet", "link.parquet"}
@@ -159,6 +165,8 @@ class Shot(NamedTuple):
 class Story:
     """Two weeks, one record disposed of between them; then a disposal, undisturbed, with photographs of each step."""
 
+    steps, logged = STEPS, LOGGED
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "story"
         force = Force(self.folder)
@@ -169,7 +177,7 @@ class Story:
         force.dispose("CONNECT R-9", on=BEFORE)
         force.receive(*SECOND, cut_off=WEEK[1], mode="delta")
         force.build(WEEK[1])
-        self.plan = force.plan(*GOING, on=NOW)
+        self.begin(force)
         self.old, self.start = asked(force.archive), tree(self.folder)
         subjects = disposal._tokens(force.archive, [line.request for line in self.plan.lines])
         held, secrets = force.archive.vault.secrets()
@@ -189,11 +197,19 @@ class Story:
                 self.album.append(Shot(step, True, nth, now | {name: torn[: len(torn) // 2]}))
 
         with same_draws(), pytest.MonkeyPatch.context() as patch, watched(patch, self.folder, photograph):
-            force.carry_out(self.plan, on=NOW)
+            self.act(force)
         self.new, self.end = asked(force.archive), tree(self.folder)
         verify.insist(verify.verify(force.archive))
         force.archive.close()
-        assert all(self.old[name] != self.new[name] for name in self.old)
+        assert all(self.old[f"{when} None"] != self.new[f"{when} None"] for when in WEEK[:2])
+
+    def begin(self, force: Force) -> None:
+        """What comes before the photographs."""
+        self.plan = force.plan(*GOING, on=NOW)
+
+    def act(self, force: Force) -> list[disposal.Outcome]:
+        """The disposal of this story; after a crash too, as a person would do it who finds it not yet logged."""
+        return force.carry_out(self.plan, on=NOW)
 
     def at(self, held: Tree, folder: Path) -> Force:
         """A force of which only this is left on the disk."""
@@ -212,7 +228,7 @@ class Story:
         with same_draws():
             if len(force.archive.history.disposals) == 2:
                 return force.finish(on=NOW)
-            return force.carry_out(self.plan, on=NOW)
+            return self.act(force)
 
     def check(self, force: Force, step: str) -> None:
         """It is as the undisturbed run left it, also to whoever opens it anew, and verifies."""
@@ -234,7 +250,7 @@ class Story:
         """
         found = [shot for line, shot in zip(self.lines, self.album, strict=True) if line == place]
         whole = [shot for shot in found if not shot.half]
-        if "staged" in STEPS[place][0] or "filed" in STEPS[place][0]:
+        if "staged" in self.steps[place][0] or "filed" in self.steps[place][0]:
             whole = [whole[0], whole[-1]]
         return [shot for shot in found[:1] if shot.half] + whole
 
@@ -243,8 +259,8 @@ class Story:
         """For each photograph its line of the table, whose lines follow one another as the steps do."""
         found, line = [], 0
         for shot in self.album:
-            line += not fnmatch.fnmatchcase(shot.step, STEPS[line][1])
-            assert fnmatch.fnmatchcase(shot.step, STEPS[line][1]), f"{STEPS[line]}: found {shot.step}"
+            line += not fnmatch.fnmatchcase(shot.step, self.steps[line][1])
+            assert fnmatch.fnmatchcase(shot.step, self.steps[line][1]), f"{self.steps[line]}: found {shot.step}"
             found.append(line)
         return found
 
@@ -253,12 +269,46 @@ class Story:
         return next(shot for shot in self.album if shot.step == step and not shot.half)
 
 
+class Waited(Story):
+    """The same disposal, of what a case held: restricted at first, and carried out when the hold is released."""
+
+    steps, logged = (*RELEASED, *STEPS), len(RELEASED) + LOGGED
+
+    def begin(self, force: Force) -> None:
+        self.hold = holding.place(
+            force.archive, PARAMS, case="24/0113", basis="inquiry", nominals=["N-3"], records=[("CONNECT", "R-2")],
+            review_on="2026-12-01", on=NOW, by="officer", under="a story",
+        ).id  # fmt: skip
+        self.plan = force.plan(*GOING, on=NOW)
+        assert [outcome.restricted for outcome in force.carry_out(self.plan, on=NOW)] == [2]
+
+    def act(self, force: Force) -> list[disposal.Outcome]:
+        if force.archive.history.holds[self.hold].stands:
+            said = {"on": NOW, "by": "another", "under": "a story"}
+            holding.release(force.archive, PARAMS, self.hold, reason="decided", **said)
+        return force.finish(on=NOW)
+
+
+OF_RELEASE = range(Waited.logged + 2)  # from there on it is the other story, step by step
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     return Story(tmp_path_factory.mktemp("story"))
 
 
+@pytest.fixture(scope="module")
+def waited(tmp_path_factory):
+    return Waited(tmp_path_factory.mktemp("waited"))
+
+
 # ---- stopped, and opened again ---------------------------------------------------------------------------------------
+
+
+def test_the_table_of_a_release_lists_every_step_in_order(waited):
+    assert sorted(set(waited.lines)) == list(range(len(waited.steps)))
+    torn = {waited.steps[line][0] for line, shot in zip(waited.lines, waited.album, strict=True) if shot.half}
+    assert torn >= {name for name, _ in RELEASED}
 
 
 def test_the_table_lists_every_step_in_order(story):
@@ -276,10 +326,20 @@ def test_a_crash_at_any_step_leaves_the_old_state_or_the_new_and_is_completed(st
 
     Log, certificate, segments, vault and keys; no part of a file is left.
     """
+    crash(story, tmp_path, place)
+
+
+@pytest.mark.parametrize("place", OF_RELEASE, ids=[Waited.steps[place][0] for place in OF_RELEASE])
+def test_a_crash_at_any_step_of_a_release_leaves_what_waited_in_one_state(waited, tmp_path, place):
+    """Between `Released` and `Disposed` nobody is shown what was restricted, and whoever writes next carries it out."""
+    crash(waited, tmp_path, place)
+
+
+def crash(story: Story, tmp_path: Path, place: int) -> None:
     for step, half, _, held in story.shots(place):
         force = story.at(held, tmp_path / "f")
         done = story.is_done(force.archive)
-        assert done == (place > LOGGED or (place == LOGGED and not half)), step
+        assert done == (place > story.logged or (place == story.logged and not half)), step
         cut_off = disposal.is_unsettled(force.archive)
         refused = pytest.raises(Refused, match="`provenance dispose resume` first") if cut_off else nullcontext()
         with refused, provenance.open(force.root, keys=force.keys) as api:
@@ -350,6 +410,15 @@ def test_a_week_between_a_crash_and_its_completion(story, tmp_path, step):
 @pytest.mark.parametrize("place", range(len(STEPS)), ids=[name for name, _ in STEPS])
 def test_a_full_disk_at_any_step(story, tmp_path, place):
     """Half of a file is written when no room is left; nothing stays of it, and once there is room the work goes on."""
+    fill(story, tmp_path, place)
+
+
+@pytest.mark.parametrize("place", OF_RELEASE, ids=[Waited.steps[place][0] for place in OF_RELEASE])
+def test_a_full_disk_at_any_step_of_a_release(waited, tmp_path, place):
+    fill(waited, tmp_path, place)
+
+
+def fill(story: Story, tmp_path: Path, place: int) -> None:
     force = story.at(story.start, tmp_path / "f")
     step, _, nth, _ = story.shots(place)[-1]
     seen = []
@@ -369,10 +438,10 @@ def test_a_full_disk_at_any_step(story, tmp_path, place):
         same_draws(),
         watched(patch, tmp_path / "f", full),
     ):
-        force.carry_out(story.plan, on=NOW)
+        story.act(force)
     assert not [name for name in tree(tmp_path / "f") if name.endswith(".part")]
     force.archive.refresh()  # as whoever asks the next question does
-    assert story.is_done(force.archive) == (place > LOGGED)
+    assert story.is_done(force.archive) == (place > story.logged)
     story.complete(force)
     story.check(force, step)
     force.archive.close()
@@ -409,6 +478,39 @@ def test_a_process_that_is_killed(story, tmp_path, step):
     assert story.is_done(force.archive)
     story.complete(force)
     story.check(force, step)
+    force.archive.close()
+
+
+KILLED_AT_RELEASE = """
+import os, signal, sys
+from pathlib import Path
+import pytest
+from tests.test_disposal_faults import Waited, at, same_draws, watched
+folder, hold, nth = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+story = object.__new__(Waited)
+story.hold, force, seen = hold, at(folder / "force", folder / "force.keys"), []
+def kill(found, source, done):
+    seen.extend([found] * done)
+    if done and len(seen) > nth:
+        os.kill(os.getpid(), signal.SIGKILL)
+with same_draws(), pytest.MonkeyPatch.context() as patch, watched(patch, folder, kill):
+    story.act(force)
+"""
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 5], ids=[Waited.steps[place][0] for place in (1, 2, 3, 5)])
+def test_a_process_that_is_killed_while_it_releases_a_hold(waited, tmp_path, place):
+    folder, shot = tmp_path / "f", waited.shots(place)[-1]
+    waited.at(waited.start, folder).archive.close()
+    command = [sys.executable, "-c", KILLED_AT_RELEASE, str(folder), waited.hold, str(shot.nth)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert kept(tree(folder)) == kept(shot.held)
+    force = at(folder / "force", folder / "force.keys")
+    assert disposal.is_waiting(force.archive) == (place < waited.logged)
+    assert waited.is_done(force.archive) == (place == waited.logged)
+    waited.complete(force)
+    waited.check(force, shot.step)
     force.archive.close()
 
 

@@ -12,12 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from force import Force, record
 
 import provenance
 from provenance import asof
 from provenance.errors import Missing, ProvenanceError
+from provenance.vault import Vault
 
 READERS = 20
 WEEK = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z")
@@ -117,3 +119,35 @@ def test_twenty_readers_while_a_build_and_a_disposal_go_on(force, tmp_path):
     assert wrong == []
     assert len(asked_in_all) == READERS
     assert {len(fit) for fit in allowed.values()} >= {2, 3}  # both acts changed what is to be seen
+
+
+def test_who_is_disposed_of_is_missing_before_the_secret_is(force, monkeypatch):
+    """Between the entry and the vault: the secret and the rows are still there, and only the log says that they go."""
+    asked = []
+    drop = Vault.drop
+
+    def stopped(vault: Vault, *said: Any, **more: Any) -> None:
+        with provenance.open(force.root) as fresh:
+            for when in WEEK[:2]:
+                snapshot = fresh.as_of(when)
+                assert snapshot.archive.vault.tokens(pa.array([f"n\x1f{GONE}"])).all()  # else there is nothing to show
+                for ask in (
+                    lambda s: s.token(GONE),
+                    lambda s: s.links(nominal=GONE),
+                    lambda s: s.nominals(nominal=GONE),
+                    lambda s: s.explain("N-02", GONE),
+                    lambda s: s.explain(GONE, "N-02"),
+                ):
+                    with pytest.raises(Missing, match=r"^no nominal of that id is shown: it was never received, was"):
+                        ask(snapshot)
+                links = snapshot.links()
+                ends = {*links["a"].to_pylist(), *links["b"].to_pylist()}
+                people = set(snapshot.nominals()["nominal"].to_pylist())
+                assert people == set(PEOPLE) - {GONE}
+                assert ends == people
+                asked.append(when)
+        return drop(vault, *said, **more)
+
+    monkeypatch.setattr(Vault, "drop", stopped)
+    force.dispose(GONE, on=WEEK[1])
+    assert asked == list(WEEK[:2])

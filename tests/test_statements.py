@@ -110,6 +110,7 @@ ACTS = [
     ),
     entries.Expunged(**WHO, number=1, files=(StoredFile(path="store/links/2026-W02.link.parquet", sha256=DIGEST),)),
     entries.Certified(**WHO, number=1, certificate=DIGEST),
+    entries.Escrowed(**WHO, copies=1, disposals=1),
     entries.Consulted(**WHO, case="26/0113", label="2026-W47", rows=12),
     entries.Quarantined(**WHO, extract=3, rows=2),
     entries.Restored(**WHO, backup=DIGEST, replayed=1),

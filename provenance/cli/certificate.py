@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from provenance import entries
 from provenance.cli.doors import Door, as_json, console, emit_json, several
 
 
@@ -18,12 +19,14 @@ def certificate(door: Door, id: str, as_json: bool) -> None:
     """Show the certificate of disposal ID, once its signature and the log agree with it."""
     from rich.panel import Panel
 
-    from provenance import certificates, disposal, entries, moments
+    from provenance import certificates, disposal, moments
 
     with door.archive() as archive:
         held = disposal.certificate(archive, id)
+        since = archive.history.escrow_since(held.number)
     if as_json:
-        emit_json({**entries.as_json(held), "method": certificates.METHOD, "checked": list(certificates.CHECKED)})
+        said = {**entries.as_json(held), "method": certificates.METHOD, "checked": list(certificates.CHECKED)}
+        emit_json(said | {"escrow_since": entries.as_json(since) if since else None})
         return
 
     def london(instant: str) -> str:
@@ -47,6 +50,7 @@ def certificate(door: Door, id: str, as_json: bool) -> None:
         "Figures": f"{sum(each.rows for each in held.marked):,} marked as computed with what was destroyed",
         "Files": f"{len(held.files):,} written again without those rows",
         "Copies": f"{held.cache_objects:,} removed from DVC's cache{copies}",
+        "Escrow": _escrow(held.escrow, since, london),
         "Signed": "with the key of the log, which names this certificate",
     }
     title = f"Certificate of disposal {held.disposal}"
@@ -55,8 +59,26 @@ def certificate(door: Door, id: str, as_json: bool) -> None:
     out.print("\nBefore it was signed, this was checked:")
     out.print(_columns(("-", words) for words in certificates.CHECKED))
     out.print(
-        "\nThat no copy is left outside the archive (on tapes, in escrow, on paper) is the force's word, not the log's."
+        "\nThat no copy is left outside the archive (on tapes, in escrow, on paper) is the force's word: the log "
+        "proves no more than who said what, and when."
     )
+
+
+_ESCROW = {  # by what had been said when the disposal was logged
+    entries.NONE_HELD: "no copy of the old master key was held elsewhere",
+    entries.TO_BE_REPLACED: "a copy of the old master key was held elsewhere, to be replaced",
+    entries.NOT_STATED: "nobody had said whether a copy of the old master key was held elsewhere",
+}
+
+
+def _escrow(stated: str, since: entries.Escrowed | None, london: Callable[[str], str]) -> str:
+    """What the certificate says of the copy in escrow, and what the log has had of it since."""
+    if since is None:
+        return _ESCROW[stated] + (
+            "" if stated == entries.NONE_HELD else "; NOT REPLACED YET, as far as anybody has said"
+        )
+    words = "the copy was replaced and the old one destroyed" if since.copies else "no copy is held"
+    return f"{_ESCROW[stated]}; since then {since.by} has said, on {london(since.on)}: {words}"
 
 
 def _columns(pairs: Iterable[tuple[str, str]], between: int = 1) -> Any:

@@ -131,7 +131,7 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
     if any(outcome.certificate_id for outcome in done):
         page.print(
             "Older backups of the vault no longer open: make a new one now. Replace any copy of the master key that is "
-            "held elsewhere, and destroy the old one."
+            "held elsewhere, and destroy the old one. Then say so: `provenance key escrow`."
         )
 
 
@@ -170,6 +170,7 @@ def list_(door: Door, as_json: bool) -> None:
     with door.archive() as archive:
         disposals, restricted = archive.history.disposals, archive.history.restricted
         doubted = sum(not act.holds for act in restricted.values())
+        outstanding = set(archive.history.outstanding())
         if as_json:
             said = [
                 {
@@ -182,6 +183,8 @@ def list_(door: Door, as_json: bool) -> None:
                     "by": d.first.by,
                     "approved_by": d.first.approved_by,
                     "certified": d.certified is not None,
+                    "escrow": d.escrow,
+                    "escrow_outstanding": d.number in outstanding,
                 }
                 for d in disposals
             ]
@@ -199,6 +202,13 @@ def list_(door: Door, as_json: bool) -> None:
             f"{several(len(disposals), 'disposal')}. Restricted in its place, because a case needs them: "
             f"{len(restricted):,}."
         )
+        if outstanding:
+            last = disposals[max(outstanding) - 1].first.disposal
+            out.print(
+                f"{several(len(outstanding), 'disposal')} since which nobody has said that the copy of the master "
+                "key in escrow was replaced, or that there is none:"
+            )
+            click.echo(f"  provenance key escrow held --after {last} --by WHO --under AUTHORITY")
         if doubted:
             out.print(
                 f"{doubted:,} of them no hold keeps any more, and a person decides about them: `provenance review due` "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -10,7 +9,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ import click
 
 from provenance import __version__
 from provenance.errors import Malformed
+from provenance.world import now, user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,19 +29,6 @@ if TYPE_CHECKING:
     from provenance.publishing import Surroundings
 
 WEEKLY = "weekly build under the force's approved operating principles"
-
-
-def now() -> str:
-    """The clock, UTC to the second. SOURCE_DATE_EPOCH stands in for it, so that a run can be repeated byte for byte."""
-    from provenance import moments
-
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    return moments.utc(datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC))
-
-
-def user() -> str:
-    """Who is at the keyboard, as the machine knows them."""
-    return getpass.getuser()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +113,11 @@ def keep(door: Door) -> None:
 
 
 def consulted(archive: Archive, snapshot: Snapshot) -> None:
-    """Log that restricted rows are about to be shown for a case, before they are (R38).
+    """Log that restricted rows are about to be shown for a case, before they are (R38); see `consulting.consult`."""
+    from provenance import consulting
 
-    Raises Refused when no hold of that case stands.
-    """
-    from provenance import entries
-    from provenance.errors import Refused
-
-    if not snapshot.case:
-        return
-    if not any(hold.stands and hold.case == snapshot.case for hold in archive.history.holds.values()):
-        raise Refused("no hold of that case stands: what is restricted is shown only to a case that holds it")
-    archive.append(
-        entries.Consulted(
-            on=now(), by=user(), under=f"disclosure for case {snapshot.case}", case=snapshot.case,
-            label=snapshot.label, rows=snapshot.restricted_rows,
-        )
-    )  # fmt: skip
+    if snapshot.case:
+        consulting.consult(archive, snapshot, on=now(), by=user())
 
 
 def code_commit() -> str:

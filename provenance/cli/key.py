@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, now, user
+from provenance.cli.doors import Door, as_json, console, emit_json, now, several, user
 from provenance.keys import REASONS
 
 
 @click.group()
 def key() -> None:
-    """The key that signs, and those that signed before it."""
+    """The key that signs, those that signed before it, and what is said of copies of the master key."""
 
 
 @key.command("list")
@@ -82,6 +82,36 @@ def rotate(door: Door, reason: str, under: str, as_json: bool) -> None:
     click.echo("policy file, best by another way than the log itself. log/policy has it already.")
     click.echo("Replace the copy in escrow and destroy the old one; and make a backup: one of")
     click.echo("before comes back only with a log of after.")
+
+
+@key.command()
+@click.argument("state", type=click.Choice(["none", "held"]), metavar="STATE")
+@click.option("--after", default="", metavar="ID", help="Of held: the last disposal before the copy was made.")
+@click.option("--by", required=True, metavar="WHO", help="Who says so.")
+@click.option("--under", required=True, metavar="AUTHORITY", help="Under what authority.")
+@as_json
+@click.pass_obj
+def escrow(door: Door, state: str, after: str, by: str, under: str, as_json: bool) -> None:
+    """Say whether a copy of the master key is held elsewhere.
+
+    STATE is none, or held. Of one that is held it says too that every older copy is destroyed. It goes into the log,
+    and into the certificates of later disposals. The archive cannot look into a safe: it is the word of who says it.
+    Say it at the beginning, and again after each disposal once the copy is replaced.
+    """
+    from provenance import entries
+    from provenance import escrow as statement
+
+    with door.archive() as archive:
+        said = statement.state(archive, held=state == "held", after=after, on=now(), by=by, under=under)
+        waiting = len(archive.history.outstanding())
+    if as_json:
+        emit_json({**entries.as_json(said), "outstanding": waiting})
+        return
+    click.echo(
+        "Logged: a copy of the master key is held." if said.copies else "Logged: no copy of the master key is held."
+    )
+    if waiting:
+        click.echo(f"It was not replaced since {several(waiting, 'disposal')}: `provenance dispose list`.")
 
 
 def _as_json(content: dict[str, Any]) -> dict[str, Any]:

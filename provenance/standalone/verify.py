@@ -109,6 +109,11 @@ MARKED = "counted what has since been disposed of"
 FIGURES = ("nominal", "network")  # tables whose rows have figures that were computed with others' rows
 STATEMENT = "application/vnd.in-toto+json"
 CERTIFICATE = "application/vnd.provenance.certificate+json"
+ESCROW = (  # what a certificate says of a copy of the master key from before the disposal
+    ("none held", "that none was held"),
+    ("to be replaced", "that one was held, to be replaced"),
+    ("not stated", "nothing of it"),
+)
 ENDORSEMENT = "application/vnd.provenance.endorsement+json"  # what an old key signs of a new one; signed as DSSE signs
 
 
@@ -1177,6 +1182,7 @@ class Check:
             "reason": str,
             "authority": str,
             "certified_on": INSTANT,
+            "escrow": re.compile("|".join(word for word, _ in ESCROW)),
         }
         if type(said) is not dict:
             raise Fault(name, "is not a certificate")
@@ -1495,6 +1501,17 @@ class Check:
             said.append(
                 "That what was disposed of is gone from every copy, and had to be disposed of: the certificate is "
                 "the force's word."
+            )
+        if self.certificates:
+            words = [held["escrow"] for held in self.certificates.values()]
+            stated = [
+                f"{number(words.count(word), 'certificate')} {'says' if words.count(word) == 1 else 'say'} {means}"
+                for word, means in ESCROW
+                if word in words
+            ]
+            said.append(
+                "Whether a copy of the old master key was kept outside the archive, by which an old backup would still "
+                f"open: {', '.join(stated)}."
             )
         if counts["reduced"]:
             said.append(
