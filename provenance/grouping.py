@@ -124,7 +124,7 @@ class _Theme:
         was = pc.index_in(now["token"].combine_chunks(), value_set=self.held["token"].combine_chunks())
         previous = pc.fill_null(self.held["network"].combine_chunks().take(was), "")
         result = networks.networks(
-            self.name, a, b, self.links.strength, self.links.records, params.networks, names,
+            self.name, a, b, self.links.strength, self.links.records, index.sole(at), params.networks, names,
             now["harm"].to_numpy(), previous, draft.label,
         )  # fmt: skip
         only_victim = pc.and_(

@@ -101,6 +101,13 @@ class Index:
         """Positions of the rows that have one of `tokens` among their further parents."""
         return np.unique(np.searchsorted(self.ends, np.flatnonzero(among(self.others, tokens)), side="right") - 1)
 
+    def sole(self, at: np.ndarray) -> np.ndarray:
+        """For each row at `at` its one further parent, -1 where it has none or several."""
+        first = self.ends[at]
+        several = self.ends[at + 1] - first != 1
+        found = self.others[np.where(several, 0, first)] if len(self.others) else np.zeros(len(at), np.int64)
+        return np.where(several, -1, found)
+
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""
         if not len(segment):
