@@ -55,9 +55,7 @@ class Snapshot(asof.Snapshot):
         """The single records, grades and source systems that a network hangs on (`whatif.sensitivity`)."""
         return whatif.sensitivity(self, network)
 
-    def key_players(
-        self, *, network: str | None = None, theme: str | None = None, most: int = 5
-    ) -> dict[str, Any]:
+    def key_players(self, *, network: str | None = None, theme: str | None = None, most: int = 5) -> dict[str, Any]:
         """The first people by each of several measures, side by side (`explaining.key_players`)."""
         return explaining.key_players(self, network=network, theme=theme, most=most)
 

@@ -243,7 +243,9 @@ class Snapshot:
     def merged_into(self, nominals: Sequence[str]) -> dict[str, str]:
         """Every id that was judged to be one of `nominals` in this build, the id itself among them, and whose it is."""
         self.keep_up()
-        held = self._identities.filter(pc.is_in(self._identities["canonical"], value_set=pa.array(nominals, pa.string())))
+        held = self._identities.filter(
+            pc.is_in(self._identities["canonical"], value_set=pa.array(nominals, pa.string()))
+        )
         merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
         return {nominal: nominal for nominal in nominals} | merged
 

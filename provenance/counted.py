@@ -23,7 +23,9 @@ from provenance.params import CLASSES, Params, stated
 
 COUNTS = ("records", *CLASSES, "harm", "harm_unknown")
 # Why a record's harm is not in a person's sum, or why it weighs nothing there.
-COUNTED, NOT_THEIRS, NO_CODE, UNKNOWN, EXPIRED = "counted", "not theirs", "no code", "unknown code", "expired code"
+COUNTED, NOT_THEIRS, OTHER_ROLE = "counted", "not theirs", "role bears none"
+NO_CODE, UNKNOWN, EXPIRED = "no code", "unknown code", "expired code"
+UNPRICED = (NO_CODE, UNKNOWN, EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def classes(part: Part, params: Params) -> list[str]:
 def weight(part: Part, params: Params, table: HarmTable) -> tuple[int, str]:
     """The days that the record adds to the person's harm, and why it is these."""
     if not set(part.roles) & set(params.harm.roles):
-        return 0, NOT_THEIRS
+        return 0, OTHER_ROLE if "offending" in classes(part, params) else NOT_THEIRS
     code = part.record["offence_code"]
     price = _prices(table).get(code)
     if price is None:
@@ -140,7 +142,7 @@ def added(parts: Iterable[Part], params: Params, table: HarmTable | None) -> dic
         if table:
             days, why = weight(part, params, table)
             once["harm"] += days
-            once["harm_unknown"] += why not in (COUNTED, NOT_THEIRS)
+            once["harm_unknown"] += why in UNPRICED
         for theme in themes(part, params):
             found.setdefault((theme, part.nominal), Counter()).update(once)
     return found
@@ -155,4 +157,3 @@ def _prices(table: HarmTable) -> dict[str, tuple[int, bool]]:
         columns = (table.rows[name].to_pylist() for name in ("offence_code", "days", "expired"))
         _known[table.sha256] = {code: (days, expired) for code, days, expired in zip(*columns, strict=True)}
     return _known[table.sha256]
-

@@ -100,21 +100,30 @@ WITHIN = "pagerank_billionths"  # a share of one network, so that people of two 
 
 
 def person(
-    snapshot: Snapshot, nominal: str, *, theme: str | None = None, prices: HarmTable | None = None
-) -> list[dict[str, Any]]:
-    """A person's rows, one per theme, each figure with what it comes from. `prices` is the harm table of the build.
+    snapshot: Snapshot, nominal: str, *, theme: str | None = None, figure: str | None = None,
+    prices: HarmTable | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A person's rows, one per theme, each figure (or the one `figure`) with what it comes from.
+
+    `prices` is the harm table of the build; without it, that which the build states is read from the archive's folder.
 
     Raises Missing where the person has no row, and Tampered where a figure that can be worked out again is another.
     """
     if theme is not None and theme not in THEMES:
         raise Malformed(f"theme {theme!r} is not one of {', '.join(THEMES)}")
+    if figure is not None and figure not in MEANS:
+        raise Malformed(f"figure {figure!r} is not one of {', '.join(MEANS)}")
     found = snapshot.nominals(nominal=nominal, theme=theme).to_pylist()
     if not found:
         raise Missing(f"build {snapshot.label} has no figures of that nominal{f' in {theme}' if theme else ''}")
     params = counted.rules(snapshot)
     prices = prices or counted.prices(snapshot)
     parts = counted.of_people(snapshot, [found[0]["nominal"]])
-    return [_Row(snapshot, params, prices, row, parts).explained() for row in found]
+    explained = [_Row(snapshot, params, prices, row, parts).explained() for row in found]
+    if figure is not None:
+        for said in explained:
+            said["figures"] = [held for held in said["figures"] if held["figure"] == figure]
+    return explained
 
 
 def key_players(
@@ -268,7 +277,7 @@ class _Row:
         harm = unknown = None
         if self.prices:
             priced = [s["harm_days"] for s in listed if s["harm"] == counted.COUNTED]
-            harm, unknown = sum(priced), sum(s["harm"] not in (counted.COUNTED, counted.NOT_THEIRS) for s in listed)
+            harm, unknown = sum(priced), sum(s["harm"] in counted.UNPRICED for s in listed)
             terms = f"{_sum(priced)} days, {edition}"
         else:
             terms = edition
@@ -334,12 +343,13 @@ class _Row:
             return
         measured, n = now.measured[self.nominal], len(now.names)
         pieces, near, second = _pieces(now, me), sorted(held), self._second(held)
+        core = measured["core"]
         how = {
             "severed": f"({n - 1}^2 - {_squares(pieces)}) / 2, for {n} members",
             "severed_per_mille": f"1000 x {measured['severed']:,} / {max((n - 1) * (n - 2) // 2, 1):,}, rounded",
             "reach_two": f"{len(near)} associates + {len(second)} of theirs",
             "triangles": f"of {len(near) * (len(near) - 1) // 2:,} pairs of associates",
-            "core": f"of {len(near)} associates, {self._in_core(held, measured['core'])} are in the {measured['core']}-core",
+            "core": f"{self._in_core(held, core)} of {len(near)} associates are in the {core}-core too",
         }
         behind_each: dict[str, dict[str, Any]] = {
             "severed": {"pieces": pieces},
@@ -350,7 +360,7 @@ class _Row:
             self._say(name, measured[name], how.get(name, ""), comparable=comparable, **behind_each.get(name, {}))
 
     def _alone(self, theme: View | None) -> str:
-        """"" as the network of somebody whom no supported link holds, or what it is that holds them."""
+        """ "" as the network of somebody whom no supported link holds, or what it is that holds them."""
         rule = self.params.networks
         if theme is not None:
             me = theme.place(self.nominal)

@@ -8,7 +8,7 @@ left out when a person of the crowd goes. Only the theme concerned is read, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -115,9 +115,8 @@ class View:
         supports, owner = self.supports.filter(pa.array(keep)), self.owner[keep]
         named = pa.array(without.nominals, pa.string())
         before = pc.if_else(pc.is_in(self.names, value_set=named), "", self.before)
-        return View(
-            self.theme, self.rule, self.names, before, self.a, self.b, *_added(supports, owner, len(self.a)), supports, owner
-        )  # fmt: skip
+        added = _added(supports, owner, len(self.a))
+        return View(self.theme, self.rule, self.names, before, self.a, self.b, *added, supports, owner)
 
     @cached_property
     def stands(self) -> np.ndarray:
@@ -208,8 +207,7 @@ def link(snapshot: Snapshot, a: str, b: str, without: Without) -> list[dict[str,
                 "strength_after": strength,
                 "records_before": now["records"],
                 "records_after": len(left),
-                "enough_before": now["records"] >= rule.least_records and now["strength"] >= rule.least_strength,
-                "enough_after": len(left) >= rule.least_records and strength >= rule.least_strength,
+                **_supported(snapshot, now, without, rule, len(left), strength),
                 "supports_gone": [s for s, away in zip(now["supports"], gone.tolist(), strict=True) if away],
                 "supports_left": left,
             }
@@ -283,18 +281,82 @@ def ranking(
         }
     else:
         now = view(snapshot, theme=theme)
-        then = now.without(without)
-        before, after = now.figure(figure), then.figure(figure)
-        withheld = {row["nominal"] for row in people if row["strength"] is None}
-        for name in withheld:
-            before[name] = after[name] = None
-    for nominal in without.nominals:
-        after.pop(nominal, None)
-    before, after = ({n: v.get(n) for n in asked} for v in (before, after))
-    first, second = ranked(before), ranked(after)
-    rows = [(n, before[n], after[n], first.get(n), second.get(n)) for n in asked]
+        before, after = _figures(people, now, now.without(without), figure)
+    return _ranking(asked, before, after, without)
+
+
+def _figures(
+    people: Sequence[Mapping[str, Any]], now: View, then: View, figure: str
+) -> tuple[dict[str, int | None], dict[str, int | None]]:
+    """A figure of everybody who has it, before and after; null where it is withheld."""
+    before, after = dict[str, int | None](now.figure(figure)), dict[str, int | None](then.figure(figure))
+    for row in people:
+        if row["strength"] is None:
+            before[row["nominal"]] = after[row["nominal"]] = None
+    return before, after
+
+
+def _ranking(
+    asked: Sequence[str], before: Mapping[str, int | None], after: Mapping[str, int | None], without: Without
+) -> pa.Table:
+    stay = [nominal for nominal in asked if nominal not in without.nominals]
+    first, second = ranked({n: before.get(n) for n in asked}), ranked({n: after.get(n) for n in stay})
+    kept = set(stay)
+    rows = [(n, before.get(n), after.get(n) if n in kept else None, first.get(n), second.get(n)) for n in asked]
     rows.sort(key=lambda row: (row[3] is None, row[3], row[0]))
     return pa.table([list(column) for column in zip(*rows, strict=True)] or [[]] * len(RANKING), schema=RANKING)
+
+
+def person(
+    snapshot: Snapshot, nominal: str, without: Without, *, theme: str | None = None, by: str = "strength",
+    prices: HarmTable | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What becomes of a person's links, network and figures, per theme; and of their rank in the theme by `by`."""
+    without = known(snapshot, without)
+    rows_of = snapshot.nominals(nominal=nominal, theme=theme).to_pylist()
+    if not rows_of:
+        raise Missing(f"build {snapshot.label} has no figures of that nominal")
+    found = []
+    for row in rows_of:
+        who, theme = row["nominal"], row["theme"]
+        now = view(snapshot, theme=theme)
+        then, me = now.without(without), now.place(who)
+        mine = np.flatnonzero((now.a == me) | (now.b == me))
+        names = now.names.to_pylist()
+        figures = {}
+        people = snapshot.nominals(theme=theme).to_pylist()
+        everybody = [row["nominal"] for row in people]
+        for name in dict.fromkeys(("links", "strength", "severed", "reach_two", "core", by)):
+            if name in counted.COUNTS:
+                table = ranking(snapshot, name, without, theme=theme, prices=prices)
+            else:
+                table = _ranking(everybody, *_figures(people, now, then, name), without)
+            ranked_by = table.to_pylist()
+            figures[name] = next(
+                {k: v for k, v in r.items() if k != "nominal"} for r in ranked_by if r["nominal"] == who
+            )
+        found.append(
+            {
+                "nominal": who,
+                "theme": theme,
+                "links": [
+                    {
+                        "with": names[int(now.a[i] + now.b[i] - me)],
+                        "strength_before": int(now.strength[i]),
+                        "strength_after": int(then.strength[i]),
+                        "change": GONE
+                        if not then.records[i]
+                        else WEAKER
+                        if then.records[i] < now.records[i]
+                        else UNCHANGED,
+                    }
+                    for i in mine.tolist()
+                ],
+                "network": network(snapshot, row["network"], without) if row["network"] else None,
+                "figures": figures,
+            }
+        )
+    return found
 
 
 def known(snapshot: Snapshot, without: Without) -> Without:
@@ -303,7 +365,9 @@ def known(snapshot: Snapshot, without: Without) -> Without:
         raise Malformed("nothing is named to be thought away: wanted a record, grade, source system, nominal or kind")
     if without.records:
         named = pa.table({"system": [s for s, _ in without.records], "id": [r for _, r in without.records]})
-        tokens = snapshot.archive.vault.tokens(vault.record_keys(*(named[n].combine_chunks() for n in named.column_names)))
+        tokens = snapshot.archive.vault.tokens(
+            vault.record_keys(*(named[n].combine_chunks() for n in named.column_names))
+        )
         at = snapshot.standing_of("record", tokens[tokens != 0].tolist()) if tokens.any() else np.zeros(0, np.int64)
         at = at[snapshot.archive.shown("record", at, case=snapshot.case)]
         if not np.isin(tokens, snapshot.archive.index("record").a[at]).all():
@@ -325,6 +389,7 @@ def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
     a record that some supported link cannot do without is tried. `without` says what becomes of it without what is
     graded C in 3x5x2, and without each source system; `alone` which of these it stands on and on nothing else.
     """
+    snapshot.networks(network=network)
     now = view(snapshot, network=network)
     names = now.names.to_pylist()
     of_supported = now.supports.filter(pa.array(now.supported[now.owner]))
@@ -360,6 +425,22 @@ def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
     return {"network": network, "members": len(names), "hinges": hinges, "without": without, "alone": alone}
 
 
+def _supported(
+    snapshot: Snapshot, link: Mapping[str, Any], without: Without, rule: Any, records: int, strength: int
+) -> dict[str, bool]:
+    """Whether a link counts for networks, before and after."""
+    if rule.shared_associate:  # what stands around it counts too
+        now = view(snapshot, theme=link["theme"])
+        at = np.flatnonzero((now.a == now.place(link["a"])) & (now.b == now.place(link["b"])))
+        sides = (now.supported[at], now.without(without).supported[at])
+    else:
+        sides = [
+            (count >= rule.least_records, points >= rule.least_strength)
+            for count, points in ((link["records"], link["strength"]), (records, strength))
+        ]
+    return {f"supported_{when}": all(map(bool, side)) for when, side in zip(("before", "after"), sides, strict=True)}
+
+
 _ASKED = ("system", "record_id", "kind", "grade_scheme", "grade")
 
 
@@ -381,7 +462,11 @@ def _numbered(supports: pa.Table) -> Integers:
 
 
 def _mask(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    return pc.fill_null(column, False).to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+    return (
+        pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+        if isinstance(column, pa.Array)
+        else column.to_numpy()
+    )
 
 
 def _grade(grade: str) -> tuple[str, str]:
@@ -438,7 +523,7 @@ def _fragile(now: View) -> Iterator[tuple[tuple[str, str], list[int]]]:
 
 
 def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
-    """As above where a shared associate supports too: a link also needs what the other sides of its triangle rest on."""
+    """As above where a shared associate supports too: a link needs what the rest of its triangle rests on too."""
     near: dict[int, set[int]] = {}
     for x, y in zip(now.a.tolist(), now.b.tolist(), strict=True):
         near.setdefault(x, set()).add(y)
@@ -512,13 +597,17 @@ def _counted_away(
     if harm and table is None:
         raise Missing(f"the harm table of build {snapshot.label} is not at hand: wanted the edition that it states")
     params: Params = counted.rules(snapshot)
-    index, at = snapshot.archive.index("record"), snapshot.standing("record")
+    if not (without.records or without.grades or without.systems or without.kinds):
+        return {}  # who else was in a record does not change what it counts for
+    at = snapshot.standing("record")
     at = at[snapshot.archive.shown("record", at, case=snapshot.case)]
     content = snapshot.content("record", at)
     content = content.append_column(
         "grade", pc.binary_join_element_wise(content["source_grade"], content["assessment_grade"], "")
     )
-    gone = content.filter(pa.array(Without(without.records, without.grades, without.systems, (), without.kinds).takes(content)))
+    gone = content.filter(
+        pa.array(Without(without.records, without.grades, without.systems, (), without.kinds).takes(content))
+    )
     tokens = snapshot.archive.vault.tokens(
         vault.record_keys(gone["system"].combine_chunks(), gone["record_id"].combine_chunks())
     )
