@@ -196,8 +196,9 @@ class _Row:
     ) -> None:  # fmt: skip
         self.snapshot, self.params, self.row = snapshot, params, row
         self.nominal, self.theme, self.network = row["nominal"], row["theme"], row["network"]
-        of_edition = prices is not None and prices.edition == row["harm_edition"]
-        self.prices = prices if of_edition else None
+        priced = prices is not None and prices.edition == row["harm_edition"]
+        stated = {edition.digest for edition in snapshot.statement.harm_tables}
+        self.prices = prices if priced and prices and prices.sha256 in stated else None
         self.parts = [part for part in parts if self.theme in part.record["themes"].split(";")]
         gone = snapshot.disposed
         lost = sum(gone[state] for state in ("disposed", "reduced", "restricted"))

@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import counted, influence, networks, propagation, vault
+from provenance import counted, cuts, influence, networks, propagation, vault
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
+from provenance.graphs import graph
 from provenance.harm import HarmTable
 from provenance.networks import components
 from provenance.params import Params
@@ -403,13 +404,11 @@ def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
             without.append({"what": what, **_outcome(now.without(away), len(names))})
             if gone.all():
                 alone.append(what)
-    hinges = []
+    hinges, apart = [], _Apart(now)
     for (system, record), lost in _fragile(now):
-        if not _parts_company(now, lost):
+        found = apart.parts(tuple(lost))
+        if found is None:
             continue
-        kept = now.supported.copy()
-        kept[lost] = False
-        found = _pieces(now, kept)
         hinges.append(
             {
                 "system": system,
@@ -551,26 +550,74 @@ def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
     return lost
 
 
-def _parts_company(now: View, lost: list[int]) -> bool:
-    """Whether, without these links, two people whom one of them joins are no longer in reach of each other."""
-    away = {(int(now.a[i]), int(now.b[i])) for i in lost}
-    near = _neighbours(now)
+class _Apart:
+    """What a network comes to without some of its supported links, found without looking at all of it each time."""
 
-    def around(person: int) -> Iterator[int]:
-        return (other for other in near[person] if (min(person, other), max(person, other)) not in away)
+    def __init__(self, now: View) -> None:
+        self.now, self._found = now, dict[tuple[int, ...], list[int] | None]()
+        self._near: dict[int, list[int]] = {}
+        at = np.flatnonzero(now.supported)
+        for x, y in zip(now.a[at].tolist(), now.b[at].tolist(), strict=True):
+            self._near.setdefault(x, []).append(y)
+            self._near.setdefault(y, []).append(x)
+        self.whole = _pieces(now, now.supported)
+        self._beyond = self._bridges(at) if len(self.whole) == 1 else {}
 
-    return any(not _meet(x, y, around) for x, y in sorted(away))
+    def parts(self, lost: tuple[int, ...]) -> list[int] | None:
+        """How many people each part has without these links; None where everybody stays in reach of everybody."""
+        if lost not in self._found:
+            self._found[lost] = self._parts(lost)
+        return self._found[lost]
 
+    def _parts(self, lost: tuple[int, ...]) -> list[int] | None:
+        now = self.now
+        if len(self.whole) == 1 and len(lost) == 1:
+            if lost[0] not in self._beyond:
+                return None
+            beyond = self._beyond[lost[0]]
+            return [size for size in sorted((beyond, self.whole[0] - beyond), reverse=True) if size > 1]
+        away = {(int(now.a[i]), int(now.b[i])) for i in lost}
 
-def _neighbours(now: View) -> dict[int, list[int]]:
-    held = now.__dict__.get("neighbours")
-    if held is None:
-        held = {}
-        for x, y in zip(now.a[now.supported].tolist(), now.b[now.supported].tolist(), strict=True):
-            held.setdefault(x, []).append(y)
-            held.setdefault(y, []).append(x)
-        now.__dict__["neighbours"] = held
-    return held
+        def around(person: int) -> Iterator[int]:
+            return (other for other in self._near[person] if (min(person, other), max(person, other)) not in away)
+
+        if not any(i in self._beyond for i in lost) and all(_meet(x, y, around) for x, y in sorted(away)):
+            return None
+        kept = now.supported.copy()
+        kept[list(lost)] = False
+        return _pieces(now, kept)
+
+    def _bridges(self, at: Integers) -> dict[int, int]:
+        """The links that are on no circle, each with how many people are on one side of it."""
+        now = self.now
+        whole = graph(now.names, now.network, now.a[at], now.b[at], now.strength[at])
+        cut = cuts.cuts(whole)
+        place, steps = whole.people[cut.people], cut.steps.tocoo()
+        size = len(now.names)
+        circled = np.unique(place[steps.row] * size + place[steps.col])  # both ways
+        bridge = at[~np.isin(now.a[at] * size + now.b[at], circled)]
+        ring = np.setdiff1d(at, bridge)
+        root = components(now.a[ring], now.b[ring], size)  # what circles hold together is one knot of a tree
+        people = np.bincount(root, minlength=size).tolist()
+        near: dict[int, list[tuple[int, int]]] = {}
+        for link, x, y in zip(bridge.tolist(), root[now.a[bridge]].tolist(), root[now.b[bridge]].tolist(), strict=True):
+            near.setdefault(x, []).append((y, link))
+            near.setdefault(y, []).append((x, link))
+        if not near:
+            return {}
+        first = min(near)
+        order, above = [first], {first: (-1, -1)}
+        for knot in order:
+            for other, link in near[knot]:
+                if other not in above:
+                    above[other] = (knot, link)
+                    order.append(other)
+        beyond = {}
+        for knot in reversed(order[1:]):
+            parent, link = above[knot]
+            beyond[link] = people[knot]
+            people[parent] += people[knot]
+        return beyond
 
 
 def _meet(x: int, y: int, around: Any) -> bool:

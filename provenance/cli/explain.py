@@ -114,7 +114,7 @@ def _print(out: Console, answer: dict[str, Any], figure: str | None) -> None:
     for row in answer.get("figures_of", ()):
         _person(out, row, whole=figure is None)
     if "without" in answer:
-        out.print(f"Without {answer['without']}:\n", markup=False, style="bold", soft_wrap=True)
+        out.print(f"Without {answer['without']}:\n", markup=False, style="bold")
     for link in answer.get("links_without", ()):
         _link_without(out, link)
     for network in answer.get("networks_without", ()):
@@ -197,9 +197,8 @@ def _figure(out: Console, said: dict[str, Any]) -> None:
 def _link_without(out: Console, link: dict[str, Any]) -> None:
     from provenance.cli.asof import table
 
-    out.print(
-        f"{link['a']} and {link['b']}, theme {link['theme']}: {_link_becomes(link)}", markup=False, soft_wrap=True
-    )
+    out.print(f"{link['a']} and {link['b']}, theme {link['theme']}", markup=False, style="bold", soft_wrap=True)
+    out.print(_link_becomes(link))
     if link["supported_before"] and not link["supported_after"]:
         out.print("It would no longer be supported, so that it would hold no network together.")
     out.print()
@@ -209,20 +208,22 @@ def _link_without(out: Console, link: dict[str, Any]) -> None:
 
 
 def _link_becomes(link: dict[str, Any]) -> str:
-    before = f"{link['strength_before']:,} points from {several(link['records_before'], 'record')}"
+    before = f"It has {link['strength_before']:,} points from {several(link['records_before'], 'record')}."
     if link["change"] == "gone":
-        return f"the link would be gone ({before})"
+        return f"The link would be gone. {before}"
     if link["change"] == "unchanged":
-        return f"nothing would change ({before})"
-    return f"weaker, {link['strength_after']:,} points from {several(link['records_after'], 'record')} (now {before})"
+        return f"Nothing would change. {before}"
+    after = f"{link['strength_after']:,} points from {several(link['records_after'], 'record')}"
+    return f"It would be weaker: {after}. {before}"
 
 
 def _network_without(out: Console, said: dict[str, Any]) -> None:
     from provenance.cli.asof import becomes, table
 
     parts = [len(part["members"]) for part in said["parts"]]
-    words = becomes(said["change"], parts, len(said["loose"]))
-    out.print(f"Network {said['network']}, {several(said['members'], 'member')}: {words}", markup=False, soft_wrap=True)
+    words, who = becomes(said["change"], parts, len(said["loose"])), several(said["members"], "member")
+    out.print(f"Network {said['network']}, {who}", markup=False, style="bold", soft_wrap=True)
+    out.print(f"{words[0].upper()}{words[1:]}.")
     out.print(
         f"{several(said['links_gone'], 'link')} gone, {said['links_weaker']:,} weaker; of {said['links']:,} supported, "
         f"{len(said['links_lost']):,} no longer supported.\n"
