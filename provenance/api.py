@@ -9,14 +9,57 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from provenance import archive, asof, comparing, consulting, disposal, durable, verify
-from provenance.asof import Snapshot
-from provenance.errors import Refused
+from provenance import archive, asof, comparing, consulting, disposal, durable, explaining, verify, whatif
+from provenance.errors import Malformed, Refused
+from provenance.harm import HarmTable
 from provenance.history import Publication
+from provenance.whatif import Without
 from provenance.world import now, user
+
+
+class Snapshot(asof.Snapshot):
+    """One build, with what can be asked about its figures."""
+
+    def explain_person(
+        self, nominal: str, *, theme: str | None = None, prices: HarmTable | None = None
+    ) -> list[dict[str, Any]]:
+        """Each figure of a person, by theme, with the records, links or formula behind it (`explaining.person`).
+
+        Without `prices` the harm table that the build states is read from the archive's folder.
+        """
+        return explaining.person(self, nominal, theme=theme, prices=prices)
+
+    def what_if(
+        self,
+        *,
+        without: Without,
+        between: tuple[str, str] | None = None,
+        network: str | None = None,
+        theme: str | None = None,
+        by: str | None = None,
+        prices: HarmTable | None = None,
+    ) -> list[dict[str, Any]] | dict[str, Any] | pa.Table:
+        """What would be said without something: of the links `between` two people, of a `network`; or, with `by`, who
+        would rank where by a figure within a theme or a network (`whatif.RANKING`)."""
+        if between:
+            return whatif.link(self, *between, without)
+        if by:
+            return whatif.ranking(self, by, without, theme=theme or "", network=network or "", prices=prices)
+        if network:
+            return whatif.network(self, network, without)
+        raise Malformed("what is asked is not said: wanted `between`, `network`, or `by` within a theme or network")
+
+    def hangs_on(self, network: str) -> dict[str, Any]:
+        """The single records, grades and source systems that a network hangs on (`whatif.sensitivity`)."""
+        return whatif.sensitivity(self, network)
+
+    def key_players(self, *, network: str | None = None, theme: str | None = None, most: int = 5) -> dict[str, Any]:
+        """The first people by each of several measures, side by side (`explaining.key_players`)."""
+        return explaining.key_players(self, network=network, theme=theme, most=most)
 
 
 class Archive:
@@ -64,13 +107,12 @@ class Archive:
         of the Snapshot raises `asof.Overtaken` (a Conflict) when a disposal came meanwhile: ask again.
         """
         self._inner.refresh()
-        if not case:
-            return asof.as_of(self._inner, when)
 
         def ask() -> Snapshot:
-            snapshot = asof.as_of(self._inner, when, case=case)
-            consulting.consult(self._inner, snapshot, on=now(), by=user())
-            return snapshot
+            found = asof.as_of(self._inner, when, case=case)
+            if case:
+                consulting.consult(self._inner, found, on=now(), by=user())
+            return Snapshot(found.archive, found.built, found.publication, case)
 
         return asof.whole(ask)
 

@@ -131,7 +131,7 @@ class Snapshot:
         """
         index = self.archive.index("link")
         if nominal is not None:
-            at = self._standing_of("link", [self.token(nominal)], theme)
+            at = self.standing_of("link", [self.token(nominal)], theme)
         else:
             at = self.standing("link", theme)
         if network is not None:
@@ -175,7 +175,7 @@ class Snapshot:
         """
         theme = theme or (_theme_of(network) if network else None)
         if nominal is not None:
-            at = self._standing_of("nominal", [self.token(nominal)], theme)
+            at = self.standing_of("nominal", [self.token(nominal)], theme)
         else:
             at = self.standing("nominal", theme)
         content = self.content("nominal", at)
@@ -198,12 +198,12 @@ class Snapshot:
     def people(self, nominals: Sequence[str]) -> pa.Table:
         """What the sources said about these nominals themselves, as this build had it."""
         tokens = self.archive.vault.tokens(vault.nominal_keys(pa.array(nominals, pa.string())))
-        return self.content("person", self._standing_of("person", tokens[tokens != 0].tolist()))
+        return self.content("person", self.standing_of("person", tokens[tokens != 0].tolist()))
 
     def explain(self, a: str, b: str) -> list[dict[str, Any]]:
         """The links between two people, one per theme, each with every record behind it. Raises Missing without any."""
         one, other = self.token(a), self.token(b)
-        index, at = self.archive.index("link"), self._standing_of("link", [one])
+        index, at = self.archive.index("link"), self.standing_of("link", [one])
         pair = ((index.a[at] == one) & (index.b[at] == other)) | ((index.a[at] == other) & (index.b[at] == one))
         found = self.content("link", at[pair]).to_pylist()
         if not found:
@@ -218,7 +218,7 @@ class Snapshot:
         index = self.archive.index("record")
         named = pa.table({name: [s[name] for s in supports] for name in ("system", "record_id")})
         tokens = self.archive.vault.tokens(vault.record_keys(named["system"], named["record_id"]))
-        at = self._standing_of("record", tokens[tokens != 0].tolist())
+        at = self.standing_of("record", tokens[tokens != 0].tolist())
         at = at[self.archive.shown("record", at, case=self.case)]
         leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in at}
         for support, token in zip(supports, tokens.tolist(), strict=True):
@@ -231,6 +231,23 @@ class Snapshot:
         self.keep_up()
         at = pc.index(self._identities["nominal"], nominal).as_py()
         return nominal if at < 0 else self._identities["canonical"][at].as_py()
+
+    def stands_for(self, nominals: Sequence[str]) -> dict[str, str]:
+        """Who each of `nominals` was judged to be in this build."""
+        self.keep_up()
+        names = pa.array(nominals, pa.string())
+        at = pc.index_in(names, value_set=self._identities["nominal"].combine_chunks())
+        judged = pc.coalesce(self._identities["canonical"].combine_chunks().take(at), names)
+        return dict(zip(nominals, judged.to_pylist(), strict=True))
+
+    def merged_into(self, nominals: Sequence[str]) -> dict[str, str]:
+        """Every id that was judged to be one of `nominals` in this build, the id itself among them, and whose it is."""
+        self.keep_up()
+        held = self._identities.filter(
+            pc.is_in(self._identities["canonical"], value_set=pa.array(nominals, pa.string()))
+        )
+        merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
+        return {nominal: nominal for nominal in nominals} | merged
 
     def graph(self, theme: str | None = None) -> networkx.MultiGraph | networkx.Graph:
         """The links as networkx: a Graph of one theme, or a MultiGraph with the theme as key of each edge."""
@@ -349,8 +366,8 @@ class Snapshot:
         at = index.living(self.positions(table))
         return at if theme is None else at[index.theme[at] == _code(theme)]
 
-    def _standing_of(self, table: str, tokens: Sequence[int], theme: str | None = None) -> np.ndarray:
-        """As `_standing`, of the rows that speak of one of `tokens`: found from either end, not by looking at all."""
+    def standing_of(self, table: str, tokens: Sequence[int], theme: str | None = None) -> np.ndarray:
+        """As `standing`, of the rows that speak of one of `tokens`: found from either end, not by looking at all."""
         index = self.archive.index(table)
         near = np.unique(np.concatenate([index.bequests, *(index.of(token) for token in tokens)]))
         at = np.unique(index.living(index.stood(near, self._number)))

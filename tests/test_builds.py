@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from reference import Handed
 
-from provenance import asof, comparing, crew, entries, merkle, publishing, verify
+from provenance import asof, comparing, crew, entries, influence, merkle, publishing, verify, whatif
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed, Missing, Refused
 from provenance.params import Params
@@ -49,6 +49,8 @@ def said(snapshot: Snapshot) -> dict[str, list[str]]:
             people.setdefault(row["network"], set()).add(row["nominal"])
         assert row.pop("harm_edition") == HARM.edition
         del row["links_root"]
+    for row in rows["network"]:
+        del row["influence"]
     for row in rows["nominal"] + rows["network"]:
         row["network"] = frozenset(people[row["network"]])
     del rows["order"]
@@ -77,6 +79,17 @@ def links_proved(snapshot: Snapshot) -> None:
     for row in tables(snapshot)["nominal"].to_pylist():
         own = [e for e, link in ordered if link["theme"] == row["theme"] and row["nominal"] in (link["a"], link["b"])]
         assert row["links_root"] == reference.tree_hash(own).hex()
+
+
+def influence_proved(snapshot: Snapshot) -> None:
+    """Each network's row has the digest of what its people come to when it is worked out again, from opened links."""
+    stated = {row["network"]: row["influence"] for row in tables(snapshot)["network"].to_pylist()}
+    for network, digest in stated.items():
+        seen = whatif.view(snapshot, network=network)
+        named = pa.array([network] * len(seen.names))
+        links = (side[seen.supported] for side in (seen.a, seen.b, seen.strength))
+        found = influence.measured(seen.names, named, *links, seen.rule)
+        assert influence.digests(seen.token, found) == {network: digest}
 
 
 # ---- any weeks at all ------------------------------------------------------------------------------------------------
@@ -203,6 +216,7 @@ def test_week_by_week_as_at_once_and_as_the_slow_twin(tmp_path_factory, chance):
         snapshot = force.as_of(cut_off)
         assert said(snapshot) == plain(reference.build_tables(weeks.handed, cut_off, PARAMS, DAYS))
         links_proved(snapshot)
+        influence_proved(snapshot)
         shown.append((cut_off, tables(snapshot)))
         if chance.random() < 0.5:
             force.reopened()

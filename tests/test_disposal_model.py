@@ -30,7 +30,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from reference import Handed, Thing
-from test_builds import DAYS, PEOPLE, Weeks, links_proved, plain, ruled, utc
+from test_builds import DAYS, PEOPLE, Weeks, influence_proved, links_proved, plain, ruled, utc
 
 from provenance import backups, comparing, disposal, engine, extracts, holding, receiving, vault, verify
 from provenance.archive import Archive
@@ -451,10 +451,14 @@ class Machine(RuleBasedStateMachine):
         for row in found["nominal"]:
             members.setdefault((row["theme"], row["network"]), set()).add(row["nominal"])
         ids = {(theme, frozenset(people)): name for (theme, name), people in members.items() if name}
+        stated = {row["network"]: row["influence"] for row in found["network"]}
+        digests = {key: stated[name] for key, name in ids.items()}
         proofs = {(row["theme"], row["nominal"]): row["links_root"] for row in found["nominal"]}
         for row in wanted["nominal"]:
             row["links_root"] = proofs.get((row["theme"], row["nominal"]))
             row["harm_edition"] = HARM.edition
+        for row in wanted["network"]:
+            row["influence"] = digests.get((row["theme"], row["network"]))
         for row in wanted["nominal"] + wanted["network"]:
             row["network"] = ids.get((row["theme"], row["network"]), "") if row["network"] else ""
         for table, rows in found.items():
@@ -462,6 +466,7 @@ class Machine(RuleBasedStateMachine):
             assert by_key(table, fresh) == by_key(table, wanted[table]), table
             assert not any(row.get("reduced") or row.get("computed_with_erased") for row in rows)
         links_proved(snapshot)
+        influence_proved(snapshot)
         counted = {count.what: (count.records, count.people) for count in snapshot.built.left_out}
         assert counted == reference.left_out(wanted, rules)
         assert not any(snapshot.disposed[name] for name in ("disposed", "reduced", "restricted", "reasons"))

@@ -32,6 +32,7 @@ from provenance.cli import COMMANDS, main
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w[\w ]*)\n(.*?)^```$", re.M | re.S)
+LESS = ("explain", "--as-of", "2026-03-14T10:00", "--without-grade", "C")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
 
 
@@ -305,6 +306,12 @@ def test_the_reference_has_every_act_with_its_fields(name):
     [
         ("provenance asof", ["asof", "2026-03-14T10:00"]),
         ("provenance explain", ["explain", "N0280559044", "N0370728968", "--as-of", "2026-03-14T10:00"]),
+        ("provenance explain", ["explain", "N0280559044", "--as-of", "2026-03-14T10:00"]),
+        ("provenance explain", [*LESS, "N0280559044"]),
+        ("provenance explain", [*LESS, "N0280559044", "N0370728968"]),
+        ("provenance explain", [*LESS, "--network", "SOC-2025-W47-002"]),
+        ("provenance asof", ["asof", "2026-03-14T10:00", "--network", "SOC-2025-W47-002"]),
+        ("provenance asof", ["asof", "2026-03-14T10:00", "--network", "SOC-2025-W47-002", "--key-players"]),
         ("provenance diff", ["diff", "2026-03-07T10:00", "2026-03-14T10:00"]),
         ("provenance verify", ["verify", "--build", "2026-W10"]),
     ],

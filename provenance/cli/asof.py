@@ -20,6 +20,9 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.option("--nominal", metavar="N", help="One person and their links.")
 @click.option("--network", metavar="ID", help="One network, its members and the links between them.")
 @click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
+@click.option(
+    "--key-players", is_flag=True, help="Who comes first by each of several measures, in --network or --theme."
+)
 @click.option("--proof", metavar="FOLDER", help="Write the answer with its proof, for an outsider, to a new FOLDER.")
 @case
 @as_json
@@ -30,6 +33,7 @@ def asof(
     nominal: str | None,
     network: str | None,
     theme: str | None,
+    key_players: bool,
     proof: str | None,
     case: str,
     as_json: bool,
@@ -39,8 +43,10 @@ def asof(
     WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that
     was live on that day, and answers when there was only one.
     """
-    from provenance import asof, moments
+    from provenance import asof, explaining, moments, whatif
 
+    if key_players and (nominal or proof or not (network or theme)):
+        raise click.UsageError("--key-players goes with --network or --theme, and not with --nominal or --proof")
     with door.archive() as archive:
         live = asof.live_on(archive, when) if moments.is_date(when) else []
         if len(live) > 1:
@@ -53,7 +59,15 @@ def asof(
 
         def ask() -> tuple[Any, dict[str, Any]]:
             snapshot = asof.as_of(archive, when, case=case)
-            return snapshot, snapshot.answer(nominal=nominal, network=network, theme=theme)
+            if key_players:
+                return snapshot, {
+                    **snapshot.heading(),
+                    "key_players": explaining.key_players(snapshot, network=network, theme=theme),
+                }
+            answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
+            if network is not None:
+                answer["hangs_on"] = whatif.sensitivity(snapshot, network)
+            return snapshot, answer
 
         with waiting("Reading the build and checking its roots"):
             snapshot, answer = asof.whole(ask)
@@ -67,10 +81,16 @@ def asof(
         else:
             out = console()
             heading(out, answer)
+            if key_players:
+                _key_players(out, answer["key_players"])
+                insist(answer)
+                return
             _people(out, answer["nominals"], whole=nominal is None and network is None)
             _links(out, answer["links"])
             if nominal is None:
                 _networks(out, answer["networks"])
+            if network is not None:
+                hangs_on(out, answer["hangs_on"])
             if proof:
                 _proved(out, Path(proof), answer["proof"])
             out.print("[dim]--json lists everything; `provenance explain A B --as-of WHEN` shows the records.[/dim]")
@@ -174,7 +194,7 @@ def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
 
 
 # Columns of words. All others are copied from here into the next question, and stay whole.
-_WRAPPED = ("shown as", "roles")
+_WRAPPED = ("shown as", "roles", "what becomes of it", "by kind", "by grade", "who")
 
 
 def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], total: int) -> None:
@@ -237,3 +257,85 @@ def _links(out: Console, links: list[dict[str, Any]]) -> None:
 def _networks(out: Console, networks: list[dict[str, Any]]) -> None:
     rows = [[n["network"], n["members"], n["links"], n["strength"], n["harm"]] for n in networks[:_ROWS]]
     table(out, "Networks", ["network", "members", "links", "strength", "harm days"], rows, len(networks))
+
+
+def becomes(change: str, parts: list[int], loose: int) -> str:
+    """What a network comes to, in words."""
+    fall = f"{loose:,} {'falls' if loose == 1 else 'fall'} out of it"
+    if change == "ends":
+        return "it would end: no supported link is left"
+    if change == "splits":
+        sizes = ", ".join(f"{part:,}" for part in parts[:6]) + (", ..." if len(parts) > 6 else "")
+        return f"it would fall apart into {len(parts):,} networks of {sizes}" + (f"; {fall}" if loose else "")
+    if change == "smaller":
+        return f"it would be smaller: {fall}, {parts[0]:,} stay"
+    return "it would stay whole"
+
+
+def hangs_on(out: Console, note: dict[str, Any]) -> None:
+    """The note on a network: what it would not stand without."""
+    out.print(f"What network {note['network']} hangs on", style="bold", markup=False, soft_wrap=True)
+    for what in note["alone"]:
+        out.print(f"It stands on {what} alone.", markup=False)
+    for said in note["without"]:
+        if said["what"] not in note["alone"]:
+            out.print(f"Without {said['what']}, {becomes(said['change'], said['parts'], said['loose'])}.", markup=False)
+    worst = [x for x in note["hinges"] if x["change"] != "smaller"]
+    fewer = len(note["hinges"]) - len(worst)
+    if not note["hinges"]:
+        out.print("No single record holds it together.\n")
+        return
+    if not worst:
+        out.print("No single record splits or ends it.")
+    if fewer:
+        out.print(
+            f"{fewer:,} single {'record holds' if fewer == 1 else 'records each hold'} somebody at its edge in it."
+        )
+    out.print()
+    if worst:
+        rows = [
+            [f"{x['system']} {x['record_id']}", becomes(x["change"], x["parts"], x["loose"])] for x in worst[:_ROWS]
+        ]
+        table(
+            out,
+            "Single records without which it ends or falls apart",
+            ["record", "what becomes of it"],
+            rows,
+            len(worst),
+        )
+
+
+_SHORT = {
+    "strength": "strength", "harm": "harm", "core": "core", "severed": "severed", "reach_two": "reach",
+    "betweenness_thousandths_rounded": "between", "pagerank_billionths": "rank flow",
+}  # fmt: skip
+
+
+def _key_players(out: Console, said: dict[str, Any]) -> None:
+    where = f"network {said['network']}" if said["network"] else f"theme {said['theme']}"
+    out.print(
+        f"Key players of {where}, {said['people']:,} people. Each measure stands for itself: they are not added up.\n",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    for measure in said["measures"]:
+        out.print(f"{_SHORT[measure['measure']]}: {measure['means']}", markup=False)
+    out.print()
+    for measure in said["measures"]:
+        first = measure["first"]
+        rows = [[x["rank"], x["nominal"], x["figure"], "VICTIM" if x["victim_only"] else ""] for x in first]
+        table(
+            out,
+            f"By {_SHORT[measure['measure']]}",
+            ["rank", "nominal", measure["measure"], "shown as"],
+            rows,
+            len(rows),
+        )
+    names = [measure["measure"] for measure in said["measures"]]
+    rows = [
+        [x["nominal"] + (" VICTIM" if x["victim_only"] else ""), *(x["ranks"][name] for name in names)]
+        for x in said["side_by_side"]
+    ]
+    table(out, "Side by side, by rank", ["nominal", *(_SHORT[name] for name in names)], rows, len(rows))
+    withheld = max((measure["withheld"] for measure in said["measures"]), default=0)
+    if withheld:
+        out.print(f"{withheld:,} people have figures that counted what is gone or out of view: they are not shown.\n")

@@ -1,0 +1,687 @@
+"""What a build would have said without a record, a grade, a source system, a person or a kind of record.
+
+Answered from the supports that are stored in the links' rows, by the params that the build itself states, without a
+rebuild: contributions are added up again, the rule for supported links is asked again, and so are the networks and
+whatever is measured in them. Taking something away never makes a link: a record that was left out for its crowd stays
+left out when a person of the crowd goes. Only the theme concerned is read, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from provenance import counted, cuts, influence, networks, propagation, vault
+from provenance import supported as support
+from provenance.asof import Snapshot
+from provenance.errors import Malformed, Missing, Tampered
+from provenance.graphs import graph
+from provenance.harm import HarmTable
+from provenance.networks import components
+from provenance.params import Params
+from provenance.records import KINDS, SCHEMES
+from provenance.supported import SEVERAL, Integers
+
+MEASURES = tuple(name for name in influence.MEASURED.names if name not in ("nominal", "network"))
+FIGURES = ("links", "strength", *counted.COUNTS, *MEASURES)  # by which people can be ranked
+RANKING = pa.schema(
+    [
+        ("nominal", pa.string()),
+        ("before", pa.int64()),  # null where the figure is withheld, or the person is in no network
+        ("after", pa.int64()),
+        ("rank_before", pa.int64()),  # 1 is the most; people of one figure share a rank
+        ("rank_after", pa.int64()),
+    ]
+)
+UNCHANGED, WEAKER, GONE = "unchanged", "weaker", "gone"  # of a link
+SMALLER, SPLITS, ENDS = "smaller", "splits", "ends"  # of a network
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """What is to be thought away; everything that any of these names."""
+
+    records: tuple[tuple[str, str], ...] = ()  # system and record id
+    grades: tuple[str, ...] = ()  # `1C`, `C` (an assessment), `1` (a source) of 3x5x2; or `5x5x5:B2`; `ungraded`
+    systems: tuple[str, ...] = ()
+    nominals: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for grade in self.grades:
+            _grade(grade)
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise Malformed(f"kind of record is not one of {', '.join(KINDS)}: found {kind!r}")
+
+    def __bool__(self) -> bool:
+        return any((self.records, self.grades, self.systems, self.nominals, self.kinds))
+
+    def __str__(self) -> str:
+        said = [f"record {system} {record}" for system, record in self.records]
+        said += [f"anything graded {grade}" if grade != "ungraded" else "anything ungraded" for grade in self.grades]
+        said += [f"source system {system}" for system in self.systems]
+        said += [f"nominal {nominal}" for nominal in self.nominals]
+        said += [f"any {kind.replace('_', ' ')} record" for kind in self.kinds]
+        return " or ".join(said)
+
+    def takes(self, supports: pa.Table) -> np.ndarray:
+        """Which rows of a table with a support's columns (and `a`, `b`, if there are nominals) go."""
+        gone = np.zeros(supports.num_rows, bool)
+        for system, record in self.records:
+            gone |= _mask(pc.and_(pc.equal(supports["system"], system), pc.equal(supports["record_id"], record)))
+        for grade in self.grades:
+            scheme, pattern = _grade(grade)
+            if not scheme:
+                gone |= _mask(pc.equal(supports["grade_scheme"], ""))
+                continue
+            named = pc.match_substring_regex(supports["grade"], pattern)
+            gone |= _mask(pc.and_(pc.equal(supports["grade_scheme"], scheme), named))
+        for name, values in (("system", self.systems), ("kind", self.kinds)):
+            gone |= _mask(pc.is_in(supports[name], value_set=pa.array(values, pa.string())))
+        for side in "ab" if self.nominals else "":
+            gone |= _mask(pc.is_in(supports[side], value_set=pa.array(self.nominals, pa.string())))
+        return gone
+
+
+NOTHING = Without()
+
+
+@dataclass(frozen=True)
+class View:
+    """One theme, or one network, of a build: as it is, or as it would be without something."""
+
+    theme: str
+    rule: Any  # params.Networks
+    names: pa.Array  # of its people, sorted
+    before: pa.Array  # the network that each was shown in
+    a: Integers  # places in `names`, one a link
+    b: Integers
+    strength: Integers
+    records: Integers
+    sole: Integers
+    supports: pa.Table  # tables.SUPPORTS, of these links, a record a row
+    owner: Integers  # for each support, its link
+    token: Integers  # of each of `names`
+    published: Mapping[str, str]  # the digest of each network's measures as the build has it; of none, if it is changed
+
+    def without(self, without: Without) -> View:
+        """The same with less; links that nothing is left of stay in it, with no record and no strength."""
+        keep = ~without.takes(self.supports)
+        supports, owner = self.supports.filter(pa.array(keep)), self.owner[keep]
+        named = pa.array(without.nominals, pa.string())
+        before = pc.if_else(pc.is_in(self.names, value_set=named), "", self.before)
+        added = _added(supports, owner, len(self.a))
+        return View(
+            self.theme, self.rule, self.names, before, self.a, self.b, *added, supports, owner, self.token, {}
+        )  # fmt: skip
+
+    @cached_property
+    def stands(self) -> np.ndarray:
+        """Which links rest on anything."""
+        return self.records > 0
+
+    @cached_property
+    def supported(self) -> np.ndarray:
+        """Which links make networks."""
+        found = np.zeros(len(self.a), bool)
+        at = np.flatnonzero(self.stands)
+        found[at] = support.supported(
+            self.a[at], self.b[at], self.strength[at], self.records[at], self.sole[at], self.rule
+        )
+        return found
+
+    @cached_property
+    def grouped(self) -> networks.Result:
+        """The networks, under the ids that they were shown by; a part that has none is `THEME-without-NNN`."""
+        at = np.flatnonzero(self.stands)
+        return networks.networks(
+            self.theme, self.a[at], self.b[at], self.strength[at], self.records[at], self.sole[at], self.rule,
+            self.names, np.zeros(len(self.names), np.int64), self.before, "without",
+        )  # fmt: skip
+
+    @cached_property
+    def network(self) -> pa.Array:
+        """The network of each of `names`, "" for none."""
+        return self.grouped.nodes["network"].combine_chunks()
+
+    @cached_property
+    def measured(self) -> Mapping[str, Mapping[str, int]]:
+        """MEASURES of everybody who is in a network. Raises Tampered where a network's are not those of the build."""
+        at = self.supported
+        found = influence.measured(
+            self.names, self.network, self.a[at], self.b[at], self.strength[at], self.rule
+        )  # fmt: skip
+        place = pc.index_in(found["nominal"].combine_chunks(), value_set=self.names).to_numpy()
+        for network, digest in influence.digests(self.token[place], found).items():
+            if self.published.get(network, digest) != digest:
+                raise Tampered(
+                    f"measures of influence in network {network} come to {digest}, the build has "
+                    f"{self.published[network]}: the links or the method are not those of the day"
+                )
+        return {row["nominal"]: row for row in found.to_pylist()}
+
+    def figure(self, name: str) -> dict[str, int]:
+        """`links`, `strength` or one of MEASURES, of everybody who has it."""
+        if name in ("links", "strength"):
+            return dict(zip(self.names.to_pylist(), self.grouped.nodes[name].to_pylist(), strict=True))
+        return {nominal: row[name] for nominal, row in self.measured.items()}
+
+    def place(self, nominal: str) -> int:
+        """Where a person is among `names`; -1 where they are not."""
+        return int(pc.index(self.names, nominal).as_py())
+
+
+def view(snapshot: Snapshot, *, theme: str = "", network: str = "") -> View:
+    """A theme of a build; with `network`, that network's people and the links between them."""
+    params = counted.rules(snapshot)
+    links = snapshot.links(network=network or None, theme=theme or None).combine_chunks()
+    people = snapshot.nominals(network=network or None, theme=theme or None)
+    ends = pa.concat_arrays([links["a"].combine_chunks(), links["b"].combine_chunks()])
+    shown = people["nominal"].combine_chunks()
+    names = pc.unique(pa.concat_arrays([shown, ends])).sort()
+    at = pc.index_in(names, value_set=shown)
+    before = pc.fill_null(people["network"].combine_chunks().take(at), "")
+    a, b = (pc.index_in(links[side].combine_chunks(), value_set=names).to_numpy().astype(np.int64) for side in "ab")
+    supports, owner = propagation.unfolded(links)
+    added = _added(supports, owner, links.num_rows)
+    groups = snapshot.networks(network=network or None, theme=theme or None).to_pylist()
+    return View(
+        theme or network.split("-")[0], params.networks, names, before, a, b, *added, supports, owner,
+        snapshot.archive.vault.tokens(vault.nominal_keys(names)),
+        {row["network"]: row["influence"] for row in groups if not row["computed_with_erased"]},
+    )  # fmt: skip
+
+
+def link(snapshot: Snapshot, a: str, b: str, without: Without) -> list[dict[str, Any]]:
+    """What becomes of the links between two people, one per theme: gone, weaker or unchanged."""
+    without = known(snapshot, without)
+    rule = counted.rules(snapshot).networks
+    found = []
+    for now in snapshot.explain(a, b):
+        one, other = now["a"], now["b"]
+        pair = pa.Table.from_pylist(
+            [{**{k: v for k, v in s.items() if k in _ASKED}, "a": one, "b": other} for s in now["supports"]]
+        )
+        gone = without.takes(pair)
+        left = [s for s, away in zip(now["supports"], gone.tolist(), strict=True) if not away]
+        strength = sum(s["contribution"] for s in left)
+        change = GONE if not left else WEAKER if len(left) < len(now["supports"]) else UNCHANGED
+        found.append(
+            {
+                "theme": now["theme"],
+                "a": one,
+                "b": other,
+                "change": change,
+                "strength_before": now["strength"],
+                "strength_after": strength,
+                "records_before": now["records"],
+                "records_after": len(left),
+                **_supported(snapshot, now, without, rule, len(left), strength),
+                "supports_gone": [s for s, away in zip(now["supports"], gone.tolist(), strict=True) if away],
+                "supports_left": left,
+            }
+        )
+    return found
+
+
+def network(snapshot: Snapshot, network: str, without: Without) -> dict[str, Any]:
+    """What becomes of a network: which parts it falls into, who is in none any more, and each member's measures."""
+    snapshot.networks(network=network)
+    now = view(snapshot, network=network)
+    then = now.without(known(snapshot, without))
+    names = now.names.to_pylist()
+    ids, inside = then.network.to_pylist(), now.network.to_pylist()
+    parts: dict[str, list[str]] = {}
+    for name, part in zip(names, ids, strict=True):
+        parts.setdefault(part, []).append(name)
+    loose = [name for name in parts.pop("", []) if inside[now.place(name)]]
+    figures = {row["network"]: row for row in then.grouped.networks.to_pylist()}
+    lost = np.flatnonzero(now.supported & ~then.supported)
+    weaker = int((then.stands & (then.records < now.records)).sum())
+    return {
+        "network": network,
+        "theme": now.theme,
+        "without": str(without),
+        "change": _becomes(len(names), [len(part) for part in parts.values()], len(lost)),
+        "members": len(names),
+        "links": int(now.supported.sum()),
+        "strength": int(now.strength[now.supported].sum()),
+        "parts": [
+            {"network": id, "members": part, "links": figures[id]["links"], "strength": figures[id]["strength"]}
+            for id, part in sorted(parts.items(), key=lambda item: (-len(item[1]), item[1]))
+        ],
+        "loose": loose,
+        "links_gone": int((now.stands & ~then.stands).sum()),
+        "links_weaker": weaker,
+        "links_lost": [{"a": names[now.a[i]], "b": names[now.b[i]]} for i in lost.tolist()],
+        "measures": [
+            {
+                "nominal": name,
+                "before": {m: now.measured[name][m] for m in MEASURES} if name in now.measured else None,
+                "after": {m: then.measured[name][m] for m in MEASURES} if name in then.measured else None,
+            }
+            for name in names
+        ],
+    }
+
+
+def ranking(
+    snapshot: Snapshot, figure: str, without: Without, *, theme: str = "", network: str = "",
+    prices: HarmTable | None = None,
+) -> pa.Table:  # fmt: skip
+    """RANKING of the people of a theme or a network by one of FIGURES, as it is and as it would be; by rank before.
+
+    Harm without `prices` (the build's table) is Missing. Raises Malformed for a figure that there is not.
+    """
+    if figure not in FIGURES:
+        raise Malformed(f"figure is not one of {', '.join(FIGURES)}: found {figure!r}")
+    theme = theme or network.split("-")[0]
+    without = known(snapshot, without)
+    people = snapshot.nominals(theme=theme).to_pylist()
+    asked = [row["nominal"] for row in people if not network or row["network"] == network]
+    if figure in counted.COUNTS:
+        before = {row["nominal"]: row[figure] for row in people}
+        away = _counted_away(snapshot, theme, without, prices, harm=figure.startswith("harm"))
+        left = {row["nominal"]: (row["records"], away.get(row["nominal"], {})) for row in people}
+        after = {
+            name: None if before[name] is None else before[name] - gone.get(figure, 0)
+            for name, (records, gone) in left.items()
+            if records is None or records > gone.get("records", 0)
+        }
+    else:
+        now = view(snapshot, theme=theme)
+        before, after = _figures(people, now, now.without(without), figure)
+    return _ranking(asked, before, after, without)
+
+
+def _figures(
+    people: Sequence[Mapping[str, Any]], now: View, then: View, figure: str
+) -> tuple[dict[str, int | None], dict[str, int | None]]:
+    """A figure of everybody who has it, before and after; null where it is withheld."""
+    before, after = dict[str, int | None](now.figure(figure)), dict[str, int | None](then.figure(figure))
+    for row in people:
+        if row["strength"] is None:
+            before[row["nominal"]] = after[row["nominal"]] = None
+    return before, after
+
+
+def _ranking(
+    asked: Sequence[str], before: Mapping[str, int | None], after: Mapping[str, int | None], without: Without
+) -> pa.Table:
+    stay = [nominal for nominal in asked if nominal not in without.nominals]
+    first, second = ranked({n: before.get(n) for n in asked}), ranked({n: after.get(n) for n in stay})
+    kept = set(stay)
+    rows = [(n, before.get(n), after.get(n) if n in kept else None, first.get(n), second.get(n)) for n in asked]
+    rows.sort(key=lambda row: (row[3] is None, row[3], row[0]))
+    return pa.table([list(column) for column in zip(*rows, strict=True)] or [[]] * len(RANKING), schema=RANKING)
+
+
+def person(
+    snapshot: Snapshot, nominal: str, without: Without, *, theme: str | None = None, by: str = "strength",
+    prices: HarmTable | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What becomes of a person's links, network and figures, per theme; and of their rank in the theme by `by`."""
+    without = known(snapshot, without)
+    rows_of = snapshot.nominals(nominal=nominal, theme=theme).to_pylist()
+    if not rows_of:
+        raise Missing(f"build {snapshot.label} has no figures of that nominal")
+    found = []
+    for row in rows_of:
+        who, theme = row["nominal"], row["theme"]
+        now = view(snapshot, theme=theme)
+        then, me = now.without(without), now.place(who)
+        mine = np.flatnonzero((now.a == me) | (now.b == me))
+        names = now.names.to_pylist()
+        figures = {}
+        people = snapshot.nominals(theme=theme).to_pylist()
+        everybody = [row["nominal"] for row in people]
+        for name in dict.fromkeys(("links", "strength", "severed", "reach_two", "core", by)):
+            if name in counted.COUNTS:
+                table = ranking(snapshot, name, without, theme=theme, prices=prices)
+            else:
+                table = _ranking(everybody, *_figures(people, now, then, name), without)
+            ranked_by = table.to_pylist()
+            figures[name] = next(
+                {k: v for k, v in r.items() if k != "nominal"} for r in ranked_by if r["nominal"] == who
+            )
+        found.append(
+            {
+                "nominal": who,
+                "theme": theme,
+                "links": [
+                    {
+                        "with": names[int(now.a[i] + now.b[i] - me)],
+                        "strength_before": int(now.strength[i]),
+                        "strength_after": int(then.strength[i]),
+                        "change": GONE
+                        if not then.records[i]
+                        else WEAKER
+                        if then.records[i] < now.records[i]
+                        else UNCHANGED,
+                    }
+                    for i in mine.tolist()
+                ],
+                "network": network(snapshot, row["network"], without) if row["network"] else None,
+                "figures": figures,
+            }
+        )
+    return found
+
+
+def known(snapshot: Snapshot, without: Without) -> Without:
+    """`without` with everybody's own id. Raises Malformed when it names nothing, Missing for what the build has not."""
+    if not without:
+        raise Malformed("nothing is named to be thought away: wanted a record, grade, source system, nominal or kind")
+    if without.records:
+        named = pa.table({"system": [s for s, _ in without.records], "id": [r for _, r in without.records]})
+        tokens = snapshot.archive.vault.tokens(
+            vault.record_keys(*(named[n].combine_chunks() for n in named.column_names))
+        )
+        at = snapshot.standing_of("record", tokens[tokens != 0].tolist()) if tokens.any() else np.zeros(0, np.int64)
+        at = at[snapshot.archive.shown("record", at, case=snapshot.case)]
+        if not np.isin(tokens, snapshot.archive.index("record").a[at]).all():
+            raise Missing(f"build {snapshot.label} has no record of that system and id")
+    feeds = {feed.system for feed in snapshot.statement.feeds}
+    for system in without.systems:
+        if system not in feeds:
+            raise Malformed(f"source system is not one of this build's: wanted {', '.join(sorted(feeds))}")
+    for nominal in without.nominals:
+        snapshot.token(nominal)
+    nominals = tuple(snapshot.canonical(nominal) for nominal in without.nominals)
+    return Without(without.records, without.grades, without.systems, nominals, without.kinds)
+
+
+def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
+    """What a network hangs on: single records, one grade, one source system.
+
+    `hinges` are the records whose removal alone ends the network, splits it, or drops people from it, worst first. Only
+    a record that some supported link cannot do without is tried. `without` says what becomes of it without what is
+    graded C in 3x5x2, and without each source system; `alone` which of these it stands on and on nothing else.
+    """
+    snapshot.networks(network=network)
+    now = view(snapshot, network=network)
+    names = now.names.to_pylist()
+    of_supported = now.supports.filter(pa.array(now.supported[now.owner]))
+    systems = pc.unique(of_supported["system"]).to_pylist()
+    tried = [("grade C of 3x5x2", Without(grades=("C",)))]
+    tried += [(f"source system {system}", Without(systems=(system,))) for system in sorted(systems)]
+    without, alone = [], []
+    for what, away in tried:
+        gone = away.takes(of_supported)
+        if gone.any():
+            without.append({"what": what, **_outcome(now.without(away), len(names))})
+            if gone.all():
+                alone.append(what)
+    hinges, apart = [], _Apart(now)
+    for (system, record), lost in _fragile(now):
+        found = apart.parts(tuple(lost))
+        if found is None:
+            continue
+        hinges.append(
+            {
+                "system": system,
+                "record_id": record,
+                "change": _becomes(len(names), found, 1),
+                "parts": found,
+                "loose": len(names) - sum(found),
+                "links_lost": [{"a": names[now.a[i]], "b": names[now.b[i]]} for i in lost],
+            }
+        )
+    order = (ENDS, SPLITS, SMALLER)
+    hinges.sort(key=lambda x: (order.index(x["change"]), max(x["parts"], default=0), x["system"], x["record_id"]))
+    return {"network": network, "members": len(names), "hinges": hinges, "without": without, "alone": alone}
+
+
+def _supported(
+    snapshot: Snapshot, link: Mapping[str, Any], without: Without, rule: Any, records: int, strength: int
+) -> dict[str, bool]:
+    """Whether a link counts for networks, before and after."""
+    if rule.shared_associate:  # what stands around it counts too
+        now = view(snapshot, theme=link["theme"])
+        at = np.flatnonzero((now.a == now.place(link["a"])) & (now.b == now.place(link["b"])))
+        sides = (now.supported[at], now.without(without).supported[at])
+    else:
+        sides = [
+            (count >= rule.least_records, points >= rule.least_strength)
+            for count, points in ((link["records"], link["strength"]), (records, strength))
+        ]
+    return {f"supported_{when}": all(map(bool, side)) for when, side in zip(("before", "after"), sides, strict=True)}
+
+
+_ASKED = ("system", "record_id", "kind", "grade_scheme", "grade")
+
+
+def _added(supports: pa.Table, owner: Integers, links: int) -> tuple[Integers, Integers, Integers]:
+    """Strength, distinct records and the sole record of each link."""
+    strength, records, sole = np.zeros(links, np.int64), np.zeros(links, np.int64), np.full(links, SEVERAL, np.int64)
+    np.add.at(strength, owner, supports["contribution"].to_numpy())
+    np.add.at(records, owner, 1)  # a record is in a link's supports once
+    number = _numbered(supports)
+    alone = records[owner] == 1
+    sole[owner[alone]] = number[alone]
+    return strength, records, sole
+
+
+def _numbered(supports: pa.Table) -> Integers:
+    """A number for each support's record."""
+    key = pc.binary_join_element_wise(supports["system"], supports["record_id"], "\x1f")
+    return key.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+
+
+def _mask(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    return (
+        pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+        if isinstance(column, pa.Array)
+        else column.to_numpy()
+    )
+
+
+def _grade(grade: str) -> tuple[str, str]:
+    """The scheme that a grade is of, and a pattern for the codes it means; no scheme for `ungraded`."""
+    if grade == "ungraded":
+        return "", ""
+    scheme, _, code = grade.rpartition(":")
+    scheme = scheme or "3x5x2"
+    codes = SCHEMES.get(scheme)
+    if codes and code in codes.source:
+        return scheme, f"^{code}.$"
+    if codes and code in codes.assessment:
+        return scheme, f"^.{code}$"
+    if codes and len(code) == 2 and code[0] in codes.source and code[1] in codes.assessment:
+        return scheme, f"^{code}$"
+    raise Malformed("grade is none of its scheme: wanted such as 1C, C or 1 (of 3x5x2), 5x5x5:B2, or ungraded")
+
+
+def _becomes(members: int, parts: list[int], lost: int) -> str:
+    if not parts:
+        return ENDS
+    if len(parts) > 1:
+        return SPLITS
+    return SMALLER if parts[0] < members else UNCHANGED if not lost else WEAKER
+
+
+def _outcome(then: View, members: int) -> dict[str, Any]:
+    parts = sorted((row["members"] for row in then.grouped.networks.to_pylist()), reverse=True)
+    return {"change": _becomes(members, parts, 1), "parts": parts, "loose": members - sum(parts)}
+
+
+def _pieces(now: View, kept: np.ndarray) -> list[int]:
+    """How many people the networks have that these links make, largest first."""
+    root = components(now.a[kept], now.b[kept], len(now.names))
+    return sorted((count for count in np.bincount(root).tolist() if count > 1), reverse=True)
+
+
+def _fragile(now: View) -> Iterator[tuple[tuple[str, str], list[int]]]:
+    """Each record that some supported link cannot do without, and those links."""
+    number, points = _numbered(now.supports), now.supports["contribution"].to_numpy()
+    owner, rule = now.owner, now.rule
+    if rule.shared_associate:
+        lost = _lost_by_triangle(now, number)
+    else:
+        short = (now.records[owner] - 1 < rule.least_records) | (now.strength[owner] - points < rule.least_strength)
+        at = np.flatnonzero(now.supported[owner] & short)
+        lost = {}
+        for record, link in zip(number[at].tolist(), owner[at].tolist(), strict=True):
+            lost.setdefault(record, []).append(link)
+    _, first = np.unique(number, return_index=True)  # numbers begin at 0 and leave none out
+    named = now.supports.select(["system", "record_id"]).take(pa.array(first)).to_pylist()
+    for record in sorted(lost):
+        yield (named[record]["system"], named[record]["record_id"]), sorted(lost[record])
+
+
+def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
+    """As above where a shared associate supports too: a link needs what the rest of its triangle rests on too."""
+    near: dict[int, set[int]] = {}
+    for x, y in zip(now.a.tolist(), now.b.tolist(), strict=True):
+        near.setdefault(x, set()).add(y)
+        near.setdefault(y, set()).add(x)
+    lost: dict[int, list[int]] = {}
+    order = np.argsort(number, kind="stable")
+    for place in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []:
+        touched = np.unique(now.owner[place])
+        ends = set(now.a[touched].tolist()) | set(now.b[touched].tolist())
+        around = np.array(sorted(ends.union(*(near[x] for x in ends))), np.int64)
+        at = np.flatnonzero(np.isin(now.a, around) & np.isin(now.b, around))
+        mine = np.isin(now.owner, at)
+        mine[place] = False
+        whole = _added(now.supports.filter(pa.array(mine)), now.owner[mine], len(now.a))
+        strength, records, sole = (part[at] for part in whole)
+        held = np.flatnonzero(records)
+        still = np.zeros(len(at), bool)
+        still[held] = support.supported(
+            now.a[at][held], now.b[at][held], strength[held], records[held], sole[held], now.rule
+        )
+        # What lies further off rests on triangles that are not all in sight here, and on nothing of this record.
+        concerned = np.isin(now.a[at], list(ends)) | np.isin(now.b[at], list(ends))
+        if len(gone := at[now.supported[at] & ~still & concerned]):
+            lost[int(number[place[0]])] = gone.tolist()
+    return lost
+
+
+class _Apart:
+    """What a network comes to without some of its supported links, found without looking at all of it each time."""
+
+    def __init__(self, now: View) -> None:
+        self.now, self._found = now, dict[tuple[int, ...], list[int] | None]()
+        self._near: dict[int, list[int]] = {}
+        at = np.flatnonzero(now.supported)
+        for x, y in zip(now.a[at].tolist(), now.b[at].tolist(), strict=True):
+            self._near.setdefault(x, []).append(y)
+            self._near.setdefault(y, []).append(x)
+        self.whole = _pieces(now, now.supported)
+        self._beyond = self._bridges(at) if len(self.whole) == 1 else {}
+
+    def parts(self, lost: tuple[int, ...]) -> list[int] | None:
+        """How many people each part has without these links; None where everybody stays in reach of everybody."""
+        if lost not in self._found:
+            self._found[lost] = self._parts(lost)
+        return self._found[lost]
+
+    def _parts(self, lost: tuple[int, ...]) -> list[int] | None:
+        now = self.now
+        if len(self.whole) == 1 and len(lost) == 1:
+            if lost[0] not in self._beyond:
+                return None
+            beyond = self._beyond[lost[0]]
+            return [size for size in sorted((beyond, self.whole[0] - beyond), reverse=True) if size > 1]
+        away = {(int(now.a[i]), int(now.b[i])) for i in lost}
+
+        def around(person: int) -> Iterator[int]:
+            return (other for other in self._near[person] if (min(person, other), max(person, other)) not in away)
+
+        if not any(i in self._beyond for i in lost) and all(_meet(x, y, around) for x, y in sorted(away)):
+            return None
+        kept = now.supported.copy()
+        kept[list(lost)] = False
+        return _pieces(now, kept)
+
+    def _bridges(self, at: Integers) -> dict[int, int]:
+        """The links that are on no circle, each with how many people are on one side of it."""
+        now = self.now
+        whole = graph(now.names, now.network, now.a[at], now.b[at], now.strength[at])
+        cut = cuts.cuts(whole)
+        place, steps = whole.people[cut.people], cut.steps.tocoo()
+        size = len(now.names)
+        circled = np.unique(place[steps.row] * size + place[steps.col])  # both ways
+        bridge = at[~np.isin(now.a[at] * size + now.b[at], circled)]
+        ring = np.setdiff1d(at, bridge)
+        root = components(now.a[ring], now.b[ring], size)  # what circles hold together is one knot of a tree
+        people = np.bincount(root, minlength=size).tolist()
+        near: dict[int, list[tuple[int, int]]] = {}
+        for link, x, y in zip(bridge.tolist(), root[now.a[bridge]].tolist(), root[now.b[bridge]].tolist(), strict=True):
+            near.setdefault(x, []).append((y, link))
+            near.setdefault(y, []).append((x, link))
+        if not near:
+            return {}
+        first = min(near)
+        order, above = [first], {first: (-1, -1)}
+        for knot in order:
+            for other, link in near[knot]:
+                if other not in above:
+                    above[other] = (knot, link)
+                    order.append(other)
+        beyond = {}
+        for knot in reversed(order[1:]):
+            parent, link = above[knot]
+            beyond[link] = people[knot]
+            people[parent] += people[knot]
+        return beyond
+
+
+def _meet(x: int, y: int, around: Any) -> bool:
+    """Whether a walk leads from x to y: from both ends at once, the smaller side first."""
+    sides, edges = [{x}, {y}], [[x], [y]]
+    while edges[0] and edges[1]:
+        mine = 0 if len(sides[0]) <= len(sides[1]) else 1
+        step = []
+        for person in edges[mine]:
+            for other in around(person):
+                if other in sides[1 - mine]:
+                    return True
+                if other not in sides[mine]:
+                    sides[mine].add(other)
+                    step.append(other)
+        edges[mine] = step
+    return False
+
+
+def _counted_away(
+    snapshot: Snapshot, theme: str, without: Without, table: HarmTable | None, *, harm: bool
+) -> dict[str, Mapping[str, int]]:
+    """By how much each person's counts fall."""
+    if harm and table is None:
+        raise Missing(f"the harm table of build {snapshot.label} is not at hand: wanted the edition that it states")
+    params: Params = counted.rules(snapshot)
+    if not (without.records or without.grades or without.systems or without.kinds):
+        return {}  # who else was in a record does not change what it counts for
+    at = snapshot.standing("record")
+    at = at[snapshot.archive.shown("record", at, case=snapshot.case)]
+    content = snapshot.content("record", at)
+    content = content.append_column(
+        "grade", pc.binary_join_element_wise(content["source_grade"], content["assessment_grade"], "")
+    )
+    gone = content.filter(
+        pa.array(Without(without.records, without.grades, without.systems, (), without.kinds).takes(content))
+    )
+    tokens = snapshot.archive.vault.tokens(
+        vault.record_keys(gone["system"].combine_chunks(), gone["record_id"].combine_chunks())
+    )
+    parts = counted.of_records(snapshot, tokens) if len(tokens) else []
+    added = counted.added(parts, params, table)
+    return {nominal: count for (held, nominal), count in added.items() if held == theme}
+
+
+def ranked(figures: Mapping[str, int | None]) -> dict[str, int]:
+    """Ranks of those who have the figure: 1 for the most, and one more than there are people with more."""
+    ordered = sorted((value for value in figures.values() if value is not None), reverse=True)
+    first: dict[int, int] = {}
+    for place, value in enumerate(ordered, start=1):
+        first.setdefault(value, place)
+    return {nominal: first[value] for nominal, value in figures.items() if value is not None}
