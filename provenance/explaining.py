@@ -297,18 +297,21 @@ class _Row:
                     f"link in theme {self.theme} of build {self.snapshot.label} has {len(supports)} records of "
                     f"{sum(points)} points, stored as {link['records']} of {link['strength']}"
                 )
-            kinds, grades = Counter[str](), Counter[str]()
+            kinds, grades = Counter[str](), Counter[tuple[str, str]]()
             for support in supports:
                 kinds[support["kind"]] += support["contribution"]
-                grades[f"{support['grade_scheme']} {support['grade']}".strip() or "ungraded"] += support["contribution"]
+                grades[support["grade_scheme"], support["grade"]] += support["contribution"]
             other = link["b"] if link["a"] == self.nominal else link["a"]
             listed.append(
                 {
                     "with": other,
                     "strength": link["strength"],
                     "records": link["records"],
-                    "by_kind": dict(sorted(kinds.items())),
-                    "by_grade": dict(sorted(grades.items())),
+                    "by_kind": [{"kind": kind, "points": count} for kind, count in sorted(kinds.items())],
+                    "by_grade": [
+                        {"grade_scheme": scheme, "grade": grade, "points": count}
+                        for (scheme, grade), count in sorted(grades.items())
+                    ],
                     "supported": int(other in held),
                     "reduced": link["reduced"],
                 }
