@@ -2,19 +2,21 @@
 
 Everyone with an admitted record in a theme has a row there: counts of records by role, harm, links, strength, network.
 A row also carries the root over the leaves of the person's own links, so that an answer about one person can be proved
-complete. Only rows whose figures changed are sealed anew.
+complete. A network's row carries a digest of what its people came to by each measure of influence: those are worked out
+again when somebody asks, and seen to be the same. Only rows whose figures changed are sealed anew.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, figures, merkle, networks, rows, vault
+from provenance import canonical, durable, figures, influence, merkle, networks, rows, vault
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -46,6 +48,12 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     disposals = [disposal.number for disposal in archive.history.since(draft.number - 1)]
     held = held.append_column("lost", pa.array(np.isin(people.marked[before], disposals)))
     now = _counts(held, tallies)
+    groups = archive.index("network")
+    last = groups.living(groups.standing(draft.number - 1))
+    # A network that nothing touched was measured before, if by the same rule.
+    measured = archive.opened("network", last[~np.isin(groups.marked[last], disposals)]).select(_MEASURED)
+    if not _same_rule(archive, params):
+        measured = measured.slice(0, 0)
 
     parts, found = [], []
     for code, theme in enumerate(THEMES, start=1):
@@ -55,6 +63,7 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
             now.filter(pc.equal(now["theme"], theme)).combine_chunks(),
             held.filter(pc.equal(held["theme"], theme)).combine_chunks(),
             _Links(link, standing[here], strength[here], records[here]),
+            measured,
         )
         if part.now.num_rows:
             content, networks_here = part.grouped(archive, draft, params, table)
@@ -114,6 +123,7 @@ class _Theme:
     now: pa.Table
     held: pa.Table
     links: _Links
+    measured: pa.Table  # _MEASURED of all themes: the networks of the build before that were measured by this rule
 
     def grouped(self, archive: Archive, draft: Draft, params: Params, table: HarmTable) -> tuple[pa.Table, pa.Table]:
         """The people's rows and the networks' rows."""
@@ -127,6 +137,7 @@ class _Theme:
             self.name, a, b, self.links.strength, self.links.records, index.sole(at), params.networks, names,
             now["harm"].to_numpy(), previous, draft.label,
         )  # fmt: skip
+        moved = self._moved(draft, was)
         only_victim = pc.and_(
             pc.equal(now["victim"], now["records"]),
             pc.equal(pc.add(pc.add(now["offending"], now["witness"]), now["other"]), 0),
@@ -139,25 +150,54 @@ class _Theme:
                 **{name: result.nodes[name] for name in ("network", "links", "strength")},
                 "victim_only": only_victim.cast(pa.int64()),
                 "harm_edition": pa.array([table.edition] * count, pa.string()),
-                "links_root": self._roots(draft, a, b, was),
+                "links_root": self._roots(a, b, was, moved),
             }
         )
         theme = pa.array([self.name] * result.networks.num_rows, pa.string())
-        return _of("nominal", content), _of("network", result.networks.append_column("theme", theme))
+        groups = result.networks.append_column("theme", theme)
+        influence = self._influence(result, a, b, previous, moved, params)
+        return _of("nominal", content), _of("network", groups.append_column("influence", influence))
 
-    def _roots(self, draft: Draft, a: np.ndarray, b: np.ndarray, was: pa.Array) -> pa.Array:
-        """For each person the root over the sorted leaves of their links, hex; worked out again where one moved."""
-        index, at, count = self.links.index, self.links.at, self.now.num_rows
-        roots = pc.fill_null(self.held["links_root"].combine_chunks().take(was), merkle.EMPTY_ROOT.hex())
-        tokens = self.now["token"].to_numpy()
+    def _influence(
+        self, result: networks.Result, a: np.ndarray, b: np.ndarray, previous: pa.Array, moved: np.ndarray, rule: Params
+    ) -> pa.Array:
+        """For each network of `result` the digest of its people's measures; one that stands as it was keeps it."""
+        network, table = result.nodes["network"].combine_chunks(), result.networks
+        stirred = pc.or_(pc.not_equal(network, previous), pa.array(moved))
+        before = pc.index_in(table["network"].combine_chunks(), value_set=self.measured["network"].combine_chunks())
+        same = pc.equal(table["members"], self.measured["members"].combine_chunks().take(before)).combine_chunks()
+        stands = pc.and_(
+            pc.fill_null(same, False),
+            pc.invert(pc.is_in(table["network"], value_set=pc.unique(network.filter(stirred)))),
+        ).combine_chunks()
+        fresh = table["network"].filter(pc.invert(stands)).combine_chunks()
+        measured_now = pc.is_in(network, value_set=fresh)
+        links = result.supported & measured_now.to_numpy(zero_copy_only=False)[a]
+        names = result.nodes["nominal"].combine_chunks()
+        found = influence.measured(
+            names, pc.if_else(measured_now, network, ""), a[links], b[links], self.links.strength[links], rule.networks
+        )
+        token = self.now["token"].to_numpy()[pc.index_in(found["nominal"].combine_chunks(), value_set=names).to_numpy()]
+        digests = influence.digests(token, found)
+        kept = self.measured["influence"].combine_chunks().take(before)
+        said = pa.array([digests.get(name) for name in table["network"].to_pylist()], pa.string())
+        return pc.if_else(stands, kept, said)
+
+    def _moved(self, draft: Draft, was: pa.Array) -> np.ndarray:
+        """For each person, whether one of their links came, went or changed."""
+        index, tokens = self.links.index, self.now["token"].to_numpy()
         touched = np.flatnonzero(
             ((index.since == draft.number) | (index.until == draft.number))
             & (index.theme == THEMES.index(self.name) + 1)
         )
         moved = np.isin(tokens, np.concatenate([index.a[touched], index.b[touched]]))
         # A link that a disposal ended names nobody any more: whose it was, the marks on their figures tell.
-        moved |= pc.fill_null(self.held["lost"].combine_chunks().take(was), False).to_numpy(zero_copy_only=False)
+        return moved | pc.fill_null(self.held["lost"].combine_chunks().take(was), False).to_numpy(zero_copy_only=False)
 
+    def _roots(self, a: np.ndarray, b: np.ndarray, was: pa.Array, moved: np.ndarray) -> pa.Array:
+        """For each person the root over the sorted leaves of their links, hex; worked out again where one moved."""
+        index, at, count = self.links.index, self.links.at, self.now.num_rows
+        roots = pc.fill_null(self.held["links_root"].combine_chunks().take(was), merkle.EMPTY_ROOT.hex())
         owner, place = np.concatenate([a, b]), np.concatenate([np.arange(len(at))] * 2)
         mine = moved[owner]
         owner, place = owner[mine], place[mine]
@@ -170,6 +210,17 @@ class _Theme:
         bounds = np.concatenate([[0], np.cumsum(counts)]) * 32
         fresh = [merkle.root(data[x:y]).hex() for x, y in itertools.pairwise(bounds.tolist())]
         return pc.replace_with_mask(roots, pa.array(moved), pa.array(fresh, pa.string()))
+
+
+_MEASURED = ["network", "members", "influence"]
+
+
+def _same_rule(archive: Archive, params: Params) -> bool:
+    """Whether the last build made and measured its networks by these params."""
+    builds = archive.history.builds
+    return bool(builds) and json.loads(archive.stated(builds[-1]).params).get("networks") == params.networks.model_dump(
+        mode="json"
+    )
 
 
 def _of(name: str, content: pa.Table) -> pa.Table:

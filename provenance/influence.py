@@ -6,11 +6,15 @@ are: sums are of integers, and every division says how it rounds. Betweenness al
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+
 import numpy as np
 import pyarrow as pa
 
-from provenance import betweenness, cuts
+from provenance import betweenness, cuts, params
 from provenance.graphs import Graph, Integers, graph
+from provenance.subgroups import subgroups
 
 INFLUENCE = pa.schema(
     [
@@ -27,6 +31,8 @@ INFLUENCE = pa.schema(
     ]
 )
 
+MEASURED = INFLUENCE.append(pa.field("subgroup", pa.int64()))  # a view, never a fact: see `subgroups`
+_TAG = b"provenance influence v1\n"
 PAGERANK_STEPS = 100
 _DAMPING = 17, 20  # Brin and Page 1998: 0.85
 _WHOLE = 10**9 << 31  # a network's PageRank: billionths, with 31 bits beneath; three times this still fits 63 bits
@@ -63,6 +69,33 @@ def influence(
         schema=INFLUENCE,
     )
     return table.sort_by("nominal")
+
+
+def measured(
+    names: pa.Array, network: pa.Array, a: Integers, b: Integers, strength: Integers, rule: params.Networks
+) -> pa.Table:
+    """What a build measures (MEASURED): influence, and the closer group within the network; arguments as beneath."""
+    found = influence(names, network, a, b, strength, betweenness_members=rule.betweenness_members)
+    groups = subgroups(names, network, a, b, strength, least_members=rule.subgroup_members)
+    return found.append_column(MEASURED.field("subgroup"), groups["subgroup"])
+
+
+def digests(token: Integers, table: pa.Table) -> dict[str, str]:
+    """For each network in a table (MEASURED), SHA-256 in hex over what its people came to, by `token`.
+
+    A network's row carries it, so that figures worked out again are seen to be those of the day. Tokens are random and
+    die with a person, so it tells nothing of one who is gone.
+    """
+    network = table["network"].combine_chunks().dictionary_encode()
+    code = network.indices.to_numpy()
+    order = np.lexsort((token, code))
+    figures = [table[name].to_numpy() for name in MEASURED.names if name not in ("nominal", "network")]
+    rows = np.stack([token, *figures], axis=1)[order].astype("<i8")
+    bounds = np.searchsorted(code[order], np.arange(len(network.dictionary) + 1))
+    return {
+        name: hashlib.sha256(_TAG + rows[start:stop].tobytes()).hexdigest()
+        for name, (start, stop) in zip(network.dictionary.to_pylist(), itertools.pairwise(bounds), strict=True)
+    }
 
 
 def cores(whole: Graph) -> Integers:

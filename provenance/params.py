@@ -124,6 +124,8 @@ class Networks(_Section):
     least_strength: Points
     shared_associate: bool  # whether a link of fewer records counts where both people share an associate by others
     alarm_share_percent: Percent
+    betweenness_members: Annotated[int, Field(ge=0, le=32_767)]  # in one block; `betweenness.LARGEST_LIMIT`
+    subgroup_members: Annotated[int, Field(ge=2)]  # a network of fewer is not looked at for closer groups
 
 
 class HarmEdition(_Section):

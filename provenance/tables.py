@@ -114,6 +114,7 @@ _LIST = [
             ("strength", pa.int64()),
             ("harm", pa.int64()),
             ("alarm", pa.int64()),  # 1 when it outgrew the share that params allow
+            ("influence", pa.string()),  # digest of its people's measures (`influence.digest`), which are not stored
         ],
         key=("network",),
     ),

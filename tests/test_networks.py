@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from provenance import networks, params
 from provenance.errors import Conflict, Malformed
 
-RULE = params.Networks(least_records=2, least_strength=50, alarm_share_percent=50)
+RULE = params.Networks(
+    least_records=2, least_strength=50, shared_associate=False, alarm_share_percent=50, betweenness_members=100,
+    subgroup_members=4,
+)  # fmt: skip
 LABEL = "2026-W47"
 
 
@@ -27,6 +30,7 @@ class Link:
     b: str
     strength: int = 100
     records: int = 2
+    sole: int = networks.support.SEVERAL
 
 
 def run(links: list[Link], names: list[str], previous=None, harm=None, rule=RULE, label=LABEL) -> networks.Result:
@@ -37,6 +41,7 @@ def run(links: list[Link], names: list[str], previous=None, harm=None, rule=RULE
         np.array([at[link.b] for link in links], np.int64),
         np.array([link.strength for link in links], np.int64),
         np.array([link.records for link in links], np.int64),
+        np.array([link.sole for link in links], np.int64),
         rule,
         pa.array(names, pa.string()),
         np.array([(harm or {}).get(name, 0) for name in names], np.int64),
@@ -145,7 +150,7 @@ def test_strength_beyond_what_a_double_holds_is_exact():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"a": [0, 1]}, "link columns differ in length: found (2, 1, 1, 1)"),
+        ({"a": [0, 1]}, "link columns differ in length: found (2, 1, 1, 1, 1)"),
         ({"b": [2]}, "link ends are beyond the people: found 0 to 2, wanted 0 to 1"),
         ({"a": [-1]}, "link ends are beyond the people: found -1 to 1, wanted 0 to 1"),
         ({"b": [0]}, "links join a person to themselves: found 1, wanted none"),
@@ -160,6 +165,7 @@ def test_what_does_not_fit_is_named(change, says):
         "b": [1],
         "strength": [1],
         "records": [1],
+        "sole": [7],
         "names": ["A", "B"],
         "harm": [0, 0],
         "previous": ["", ""],
