@@ -28,7 +28,6 @@ from provenance.params import Params
 from provenance.records import KINDS, SCHEMES
 from provenance.supported import SEVERAL, Integers
 
-BETWEENNESS_MEMBERS = 2000  # of a block; larger ones go without betweenness
 MEASURES = tuple(name for name in influence.INFLUENCE.names if name not in ("nominal", "network"))
 FIGURES = ("links", "strength", *counted.COUNTS, *MEASURES)  # by which people can be ranked
 RANKING = pa.schema(
@@ -149,13 +148,15 @@ class View:
         return self.grouped.nodes["network"].combine_chunks()
 
     @cached_property
+    def measures(self) -> pa.Table:
+        """What a build measures (influence.MEASURED), of everybody who is in a network."""
+        at = self.supported
+        return influence.measured(self.names, self.network, self.a[at], self.b[at], self.strength[at], self.rule)
+
+    @cached_property
     def measured(self) -> Mapping[str, Mapping[str, int]]:
         """MEASURES of everybody who is in a network."""
-        at = self.supported
-        found = influence.influence(
-            self.names, self.network, self.a[at], self.b[at], self.strength[at], betweenness_members=BETWEENNESS_MEMBERS
-        )
-        return {row["nominal"]: row for row in found.to_pylist()}
+        return {row["nominal"]: row for row in self.measures.to_pylist()}
 
     def figure(self, name: str) -> dict[str, int]:
         """`links`, `strength` or one of MEASURES, of everybody who has it."""

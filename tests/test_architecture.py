@@ -24,7 +24,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                reviewing expunging disposal backups rekeying witnessing publicising stamping""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
     "rules": """merkle tokens notes policies proofs sealing params harm tables grading identity retention links engine
-                supported networks graphs cuts betweenness influence subgroups entries holds statements certificates
+                supported networks graphs cuts betweenness subgroups influence entries holds statements certificates
                 history extracts notices stamps steps packs checking""",
     "words": "errors canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
