@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import counted, merkle, rows, whatif
+from provenance import counted, influence, merkle, rows, vault, whatif
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.harm import HarmTable
@@ -87,12 +87,7 @@ MEANS: Mapping[str, tuple[str, str]] = {
     ),
     "betweenness_left_out": (
         "Why there is no such figure: 0 there is one, 1 too many people hang together, 2 too many paths.",
-        "1 where more people are on common circles than networks.betweenness_members in the build's params",
-    ),
-    "subgroup": (
-        "Which closer group of the network the person falls into. A way of looking at it, drawn by a computer: not a "
-        "fact, and not evidence that these people belong together.",
-        "Leiden by strength, seeded from the network's own links; groups numbered from the largest",
+        "1 where more people are on common circles than the build's `networks.betweenness_members`",
     ),
     "links_root": (
         "One digest over all of the person's links, by which an outsider can see that none was left out.",
@@ -245,7 +240,7 @@ class _Row:
         if not comparable:
             said["status"] = self.since
         elif name not in self.row:
-            said["status"] = WORKED_OUT  # rows do not carry it: it follows from links that they do carry
+            said["status"] = WORKED_OUT  # held against the digest in the network's row, which has no figure of a person
         elif value is None:
             said["status"] = f"{CANNOT}: the harm table of edition {self.row['harm_edition']} is not at hand"
         elif stored != value:
@@ -302,18 +297,21 @@ class _Row:
                     f"link in theme {self.theme} of build {self.snapshot.label} has {len(supports)} records of "
                     f"{sum(points)} points, stored as {link['records']} of {link['strength']}"
                 )
-            kinds, grades = Counter[str](), Counter[str]()
+            kinds, grades = Counter[str](), Counter[tuple[str, str]]()
             for support in supports:
                 kinds[support["kind"]] += support["contribution"]
-                grades[f"{support['grade_scheme']} {support['grade']}".strip() or "ungraded"] += support["contribution"]
+                grades[support["grade_scheme"], support["grade"]] += support["contribution"]
             other = link["b"] if link["a"] == self.nominal else link["a"]
             listed.append(
                 {
                     "with": other,
                     "strength": link["strength"],
                     "records": link["records"],
-                    "by_kind": dict(sorted(kinds.items())),
-                    "by_grade": dict(sorted(grades.items())),
+                    "by_kind": [{"kind": kind, "points": count} for kind, count in sorted(kinds.items())],
+                    "by_grade": [
+                        {"grade_scheme": scheme, "grade": grade, "points": count}
+                        for (scheme, grade), count in sorted(grades.items())
+                    ],
                     "supported": int(other in held),
                     "reduced": link["reduced"],
                 }
@@ -362,8 +360,21 @@ class _Row:
             "reach_two": {"associates": near, "associates_of_associates": second},
             "pagerank_billionths": {"passed_on_by": near},
         }
+        if comparable:
+            self._insist_on(shown["influence"])
         for name in MEASURES:
             self._say(name, measured[name], how.get(name, ""), comparable=comparable, **behind_each.get(name, {}))
+
+    def _insist_on(self, digest: str) -> None:
+        """What the network's people came to is what its row was sealed with. Raises Tampered."""
+        measures = self.view.measures
+        tokens = self.snapshot.archive.vault.tokens(vault.nominal_keys(measures["nominal"].combine_chunks()))
+        computed = influence.digests(tokens, measures).get(self.network, "")
+        if computed != digest:
+            raise Tampered(
+                f"measures in a network of theme {self.theme} of build {self.snapshot.label} have the digest "
+                f"{computed} when they are worked out again, stored as {digest}: see `provenance verify`"
+            )
 
     def _alone(self, theme: View | None) -> str:
         """ "" as the network of somebody whom no supported link holds, or what it is that holds them."""

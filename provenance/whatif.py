@@ -28,7 +28,7 @@ from provenance.params import Params
 from provenance.records import KINDS, SCHEMES
 from provenance.supported import SEVERAL, Integers
 
-MEASURES = tuple(name for name in influence.MEASURED.names if name not in ("nominal", "network"))
+MEASURES = tuple(name for name in influence.INFLUENCE.names if name not in ("nominal", "network"))
 FIGURES = ("links", "strength", *counted.COUNTS, *MEASURES)  # by which people can be ranked
 RANKING = pa.schema(
     [
@@ -152,20 +152,15 @@ class View:
         return self.grouped.nodes["network"].combine_chunks()
 
     @cached_property
-    def measured(self) -> Mapping[str, Mapping[str, int]]:
-        """MEASURES of everybody who is in a network. Raises Tampered where a network's are not those of the build."""
+    def measures(self) -> pa.Table:
+        """What a build measures (influence.MEASURED), of everybody who is in a network."""
         at = self.supported
-        found = influence.measured(
-            self.names, self.network, self.a[at], self.b[at], self.strength[at], self.rule
-        )  # fmt: skip
-        place = pc.index_in(found["nominal"].combine_chunks(), value_set=self.names).to_numpy()
-        for network, digest in influence.digests(self.token[place], found).items():
-            if self.published.get(network, digest) != digest:
-                raise Tampered(
-                    f"measures of influence in network {network} come to {digest}, the build has "
-                    f"{self.published[network]}: the links or the method are not those of the day"
-                )
-        return {row["nominal"]: row for row in found.to_pylist()}
+        return influence.measured(self.names, self.network, self.a[at], self.b[at], self.strength[at], self.rule)
+
+    @cached_property
+    def measured(self) -> Mapping[str, Mapping[str, int]]:
+        """MEASURES of everybody who is in a network."""
+        return {row["nominal"]: row for row in self.measures.to_pylist()}
 
     def figure(self, name: str) -> dict[str, int]:
         """`links`, `strength` or one of MEASURES, of everybody who has it."""

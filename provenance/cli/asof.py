@@ -313,10 +313,8 @@ _SHORT = {
 
 def _key_players(out: Console, said: dict[str, Any]) -> None:
     where = f"network {said['network']}" if said["network"] else f"theme {said['theme']}"
-    out.print(
-        f"Key players of {where}, {said['people']:,} people. Each measure stands for itself: they are not added up.\n",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+    out.print(f"Key players of {where}, {said['people']:,} people", style="bold", markup=False, soft_wrap=True)
+    out.print("Each measure stands for itself: they are not added up.\n")
     for measure in said["measures"]:
         out.print(f"{_SHORT[measure['measure']]}: {measure['means']}", markup=False)
     out.print()

@@ -167,8 +167,8 @@ def _person(out: Console, row: dict[str, Any], *, whole: bool) -> None:
             x["strength"],
             x["records"],
             "yes" if x["supported"] else "no",
-            ", ".join(f"{kind.replace('_', ' ')} {points:,}" for kind, points in x["by_kind"].items()),
-            ", ".join(f"{grade.removeprefix('3x5x2 ')} {points:,}" for grade, points in x["by_grade"].items()),
+            ", ".join(f"{part['kind'].replace('_', ' ')} {part['points']:,}" for part in x["by_kind"]),
+            ", ".join(f"{_scheme(part)} {part['points']:,}" for part in x["by_grade"]),
         ]
         for x in row["links"]
     ]
@@ -258,6 +258,11 @@ def _person_without(out: Console, said: dict[str, Any]) -> None:
 
 def _graded(support: dict[str, Any]) -> str:
     return f"{support['grade']}{support['handling']} ({support['grade_scheme']})" if support["grade_scheme"] else "-"
+
+
+def _scheme(part: dict[str, Any]) -> str:
+    """A grade; the scheme is said where it is not the current one."""
+    return f"{part['grade_scheme']} {part['grade']}".removeprefix("3x5x2 ").strip() or "ungraded"
 
 
 def _named(people: list[str], most: int = 3) -> str:
