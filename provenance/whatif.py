@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from provenance import counted, cuts, influence, networks, propagation, vault
 from provenance import supported as support
 from provenance.asof import Snapshot
-from provenance.errors import Malformed, Missing, Tampered
+from provenance.errors import Malformed, Missing
 from provenance.graphs import graph
 from provenance.harm import HarmTable
 from provenance.networks import components
@@ -108,8 +108,6 @@ class View:
     sole: Integers
     supports: pa.Table  # tables.SUPPORTS, of these links, a record a row
     owner: Integers  # for each support, its link
-    token: Integers  # of each of `names`
-    published: Mapping[str, str]  # the digest of each network's measures as the build has it; of none, if it is changed
 
     def without(self, without: Without) -> View:
         """The same with less; links that nothing is left of stay in it, with no record and no strength."""
@@ -118,9 +116,7 @@ class View:
         named = pa.array(without.nominals, pa.string())
         before = pc.if_else(pc.is_in(self.names, value_set=named), "", self.before)
         added = _added(supports, owner, len(self.a))
-        return View(
-            self.theme, self.rule, self.names, before, self.a, self.b, *added, supports, owner, self.token, {}
-        )  # fmt: skip
+        return View(self.theme, self.rule, self.names, before, self.a, self.b, *added, supports, owner)
 
     @cached_property
     def stands(self) -> np.ndarray:
@@ -186,12 +182,7 @@ def view(snapshot: Snapshot, *, theme: str = "", network: str = "") -> View:
     a, b = (pc.index_in(links[side].combine_chunks(), value_set=names).to_numpy().astype(np.int64) for side in "ab")
     supports, owner = propagation.unfolded(links)
     added = _added(supports, owner, links.num_rows)
-    groups = snapshot.networks(network=network or None, theme=theme or None).to_pylist()
-    return View(
-        theme or network.split("-")[0], params.networks, names, before, a, b, *added, supports, owner,
-        snapshot.archive.vault.tokens(vault.nominal_keys(names)),
-        {row["network"]: row["influence"] for row in groups if not row["computed_with_erased"]},
-    )  # fmt: skip
+    return View(theme or network.split("-")[0], params.networks, names, before, a, b, *added, supports, owner)
 
 
 def link(snapshot: Snapshot, a: str, b: str, without: Without) -> list[dict[str, Any]]:
