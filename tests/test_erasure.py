@@ -204,7 +204,7 @@ def layers(path: Path) -> Iterator[tuple[str, bytes]]:
             flat = column.combine_chunks()
             values = (flat.flatten() if pa.types.is_list(field.type) else flat).to_pylist()
             if pa.types.is_int64(field.type) or pa.types.is_list(field.type):
-                yield f"column {field.name}", b"".join(value.to_bytes(8, "little") for value in values)
+                yield f"column {field.name}", b"".join(value.to_bytes(8, "little", signed=True) for value in values)
             else:
                 yield f"column {field.name}", b"\n".join(v if isinstance(v, bytes) else str(v).encode() for v in values)
     for unpack in (zlib.decompress, gzip.decompress, zstandard.ZstdDecompressor().decompress):
