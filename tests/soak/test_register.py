@@ -319,7 +319,7 @@ def test_a_backup_from_before_answers_only_after_the_disposals_are_replayed(regi
     assert refused.returncode == 3, refused.stderr  # its vault is one that the disposal closed
     assert "--vault" in refused.stderr + refused.stdout
     shutil.rmtree(into, ignore_errors=True)
-    command += ["--vault", str(register.root / "vault")]
+    command += ["--vault", str(register.root / "vault"), "--files", str(register.root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with Archive(into, tmp_path / "restored.keys") as again:
