@@ -140,7 +140,9 @@ def between(
     if people:
         focus, ids = _about(archive, people, who)
         part = archive.index("involvement")
-        mine = np.concatenate([side["involvement"][rows.among(part.b[side["involvement"]], ids)] for side in (old, new)])
+        mine = np.concatenate(
+            [side["involvement"][rows.among(part.b[side["involvement"]], ids)] for side in (old, new)]
+        )
         moved = np.intersect1d(moved, part.a[mine])
     for side in (old, new):
         for name in ("record", "involvement"):
@@ -224,7 +226,9 @@ def _left_out_now(held: Between, state: State, new: np.ndarray) -> np.ndarray:
     """Tokens of the records whose later status the params leave out, and whose earlier one they did not."""
     index, out = held.archive.index("record"), pa.array(sorted(state.params.links.statuses_left_out), pa.string())
     was, now = (
-        index.a[at][pc.is_in(_flat(held._content("record", at)["status"]), value_set=out).to_numpy(zero_copy_only=False)]
+        index.a[at][
+            pc.is_in(_flat(held._content("record", at)["status"]), value_set=out).to_numpy(zero_copy_only=False)
+        ]
         for at in (state.record, new)
     )
     return np.setdiff1d(np.intersect1d(now, index.a[state.record]), was)

@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from provenance import figures, networks, propagation, rows, vault
-from provenance.archive import Archive
 from provenance.asof import Snapshot
-from provenance.between import STEPS, Between, Figures, State, between
+from provenance.between import STEPS, Between, Figures, between
 from provenance.draft import COUNTS
 from provenance.errors import Malformed, Tampered
 from provenance.harm import HarmTable
@@ -33,7 +32,7 @@ NETWORK = ("members", "links", "strength", "harm", "alarm")
 MEMBER = "member"  # figure of a person: 1 while in network `b`
 
 # `a` is a nominal or a network; `b` the other nominal of a link, the network of a membership, else "". `before` and
-# `after` are 0 where the build has no such thing. Null: withheld, since it counted what is gone, and `disposal` with it.
+# `after` are 0 where the build has no such thing. Null: withheld, since it counted what is gone; `disposal` then too.
 CAUSES = pa.schema(
     [
         *((name, pa.string()) for name in ("theme", "kind", "a", "b", "figure")),
@@ -70,9 +69,7 @@ class Split:
     disposals: tuple[str, ...]  # ids of the disposals since the earlier build
 
 
-def causes(
-    before: Snapshot, after: Snapshot, tables: Iterable[HarmTable] = (), *, people: Sequence[str] = ()
-) -> Split:
+def causes(before: Snapshot, after: Snapshot, tables: Iterable[HarmTable] = (), *, people: Sequence[str] = ()) -> Split:
     """Every change from one build to the other, by cause. With `people`, of these nominals and their links alone, and
     of no network.
 
@@ -156,8 +153,8 @@ class _Theme:
     # ---- links -------------------------------------------------------------------------------------------------------
 
     def _links(self, before: Snapshot, after: Snapshot, code: int, links: Sequence[Mapping[str, np.ndarray]]) -> None:
-        """`self.stood` (2, n, 2) and `self.link` (states, n, 2): points and records of each link, as the two builds show
-        it and as each state gives it."""
+        """`self.stood` (2, n, 2) and `self.link` (states, n, 2): points and records of each link, as shown by the two
+        builds, and as each state gives them."""
         self.stood = np.zeros((2, len(self.keys), 2), np.int64)
         for side, (part, pair) in enumerate(zip(links, self.pairs, strict=True)):
             self.stood[side, np.searchsorted(self.keys, pair)] = np.stack([part["strength"], part["records"]], axis=1)
@@ -207,9 +204,7 @@ class _Theme:
         supports, _ = propagation.unfolded(snapshot.content("link", at))
         names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
         mine = rows.among(self.archive.vault.tokens(names), disturbed)
-        part = {
-            side: self.archive.vault.tokens(vault.nominal_keys(_flat(supports[side])))[mine] for side in "ab"
-        }
+        part = {side: self.archive.vault.tokens(vault.nominal_keys(_flat(supports[side])))[mine] for side in "ab"}
         if mine.any():
             key = self._pair(part)
             place = np.minimum(np.searchsorted(self.moved, key), max(len(self.moved) - 1, 0))
@@ -290,7 +285,7 @@ class _Theme:
         asked: np.ndarray,
         what: str,
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The causes, the remainder under `disposal` where both sides are `known`; it has to be 0 but where `touched`."""
+        """The causes, with the remainder under `disposal` where both sides are `known`: 0, but where `touched`."""
         steps, both = self._steps(states), known[0] & known[1]
         rest = shown[1] - shown[0] - sum(steps.values())
         odd = both & asked & ~touched & (rest != 0)
@@ -336,9 +331,7 @@ class _Theme:
         self.network = np.stack(stats)
         self.member = of_state
         self.member_ends = was, now
-        self.net_shown = [
-            self._stated(snapshot, is_before) for snapshot, is_before in ((before, True), (after, False))
-        ]
+        self.net_shown = [self._stated(snapshot, is_before) for snapshot, is_before in ((before, True), (after, False))]
         # A network is touched with any of its members, and with it those into which it passes.
         marked = self.net_shown[0].marked | self.net_shown[1].marked
         for _ in range(2):
@@ -366,9 +359,7 @@ class _Theme:
         self, result: networks.Result, ids: np.ndarray, was: np.ndarray, now: np.ndarray, *, is_last: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Each person's network by number (-1: none, or one that neither build has), and figures by number."""
-        own, of = np.unique(
-            result.nodes["network"].to_numpy(zero_copy_only=False).astype(object), return_inverse=True
-        )
+        own, of = np.unique(result.nodes["network"].to_numpy(zero_copy_only=False).astype(object), return_inverse=True)
         count = len(ids)
         kept = np.searchsorted(ids, own) if count else np.zeros(len(own), np.int64)
         number = np.where((kept < count) & (ids[np.minimum(kept, count - 1)] == own), kept, -1) if count else kept - 1
@@ -403,7 +394,11 @@ class _Theme:
         count = len(self.network_ids)
         names = _flat(held["network"]).to_numpy(zero_copy_only=False).astype(object)
         at = np.searchsorted(self.network_ids, names) if count else np.zeros(0, np.int64)
-        found = (at < count) & (self.network_ids[np.minimum(at, count - 1)] == names) if count else np.zeros(len(names), bool)
+        found = (
+            (at < count) & (self.network_ids[np.minimum(at, count - 1)] == names)
+            if count
+            else np.zeros(len(names), bool)
+        )
         held, at = held.filter(pa.array(found)), at[found]  # of one whose members are all gone, nothing is told
         if is_before:
             at = self.renamed[at]
@@ -651,9 +646,7 @@ def _same_members(of: np.ndarray, other: np.ndarray, size: int, count: int) -> n
     return np.where(fit, low, -1)
 
 
-def _netted(
-    keys: np.ndarray, records: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _netted(keys: np.ndarray, records: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums by key and record, without those that are 0."""
     order = np.lexsort((records, keys))
     keys, records, values = keys[order], records[order], values[order]
@@ -697,15 +690,24 @@ def series(
         if place:
             split = causes(snapshots[place - 1], snapshot, tables, people=[nominal] if nominal else [])
         for theme in themes:
-            value = _value(snapshot, theme, nominal, network, figure)
+            who = snapshot.canonical(nominal) if nominal else ""
+            value = _value(snapshot, theme, who, network, figure)
             row = {"theme": theme, "build": snapshot.label, "cut_off": snapshot.built.cut_off, "value": value}
             if split is not None:
-                row |= _step(split, snapshots[place - 1], snapshot, theme, nominal, network, figure)
-                row["change"] = None if None in (value, before[theme]) else value - before[theme]
-                rest = row["change"] - sum(row[c] for c in STEPS) if row["change"] is not None else None
-                # The later build's row of a person who was judged another took over what that other's row had been.
-                row["disposal"] = None if rest is None else row["disposal"]
-                row["identity"] += rest or 0
+                last = snapshots[place - 1]
+                row |= _step(split, last, snapshot, theme, nominal, network, figure)
+                # Judged another since, the person goes on from what that other came to.
+                held = _value(last, theme, who, network, figure)
+                if None in (value, before[theme], held):
+                    row["disposal"] = None
+                else:
+                    row["change"] = value - before[theme]
+                    row["identity"] += held - before[theme]
+                    if row["change"] != sum(row[cause] for cause in STEPS):
+                        raise Tampered(
+                            f"series of theme {theme} does not add up: build {snapshot.label} changed it by "
+                            f"{row['change']}, its causes by {sum(row[cause] for cause in STEPS)}"
+                        )
             before[theme] = value
             found.append(row)
     table = pa.Table.from_pylist(found, schema=SERIES)
@@ -714,18 +716,17 @@ def series(
     return pa.concat_tables([kept.filter(pc.equal(kept["theme"], theme)) for theme in themes]).combine_chunks()
 
 
-def _value(snapshot: Snapshot, theme: str, nominal: str, network: str, figure: str) -> int | None:
+def _value(snapshot: Snapshot, theme: str, who: str, network: str, figure: str) -> int | None:
     """The figure as the build shows it: 0 where it has no such thing, None where it is withheld."""
-    if nominal:
-        who = snapshot.canonical(nominal)
-        held = snapshot.nominals(theme=theme)
-        held = held.filter(pc.equal(held["nominal"], who))[figure].to_pylist()
+    if who:
+        held = snapshot.nominals(nominal=who, theme=theme)
+        found = held.filter(pc.equal(held["nominal"], who))[figure].to_pylist()
     elif network:
         held = snapshot.networks(theme=theme)
-        held = held.filter(pc.equal(held["network"], network))[figure].to_pylist()
+        found = held.filter(pc.equal(held["network"], network))[figure].to_pylist()
     else:
         return int(_Links.of(snapshot, THEMES.index(theme) + 1, None)["strength"].sum())
-    return held[0] if held else 0
+    return found[0] if found else 0
 
 
 def _step(
@@ -750,6 +751,8 @@ def _step(
     new = links.filter(pc.and_(near[1], pc.equal(links["before"], 0)))
     held = links
     if thing[1]:
-        held = mine.filter((pc.field("kind") == thing[0]) & (pc.field("a") == thing[1]) & (pc.field("figure") == figure))
+        held = mine.filter(
+            (pc.field("kind") == thing[0]) & (pc.field("a") == thing[1]) & (pc.field("figure") == figure)
+        )
     told = {cause: pc.sum(held[cause]).as_py() or 0 for cause in STEPS}
     return told | {"links_new": new.num_rows, "links_gone": gone.num_rows}

@@ -53,7 +53,7 @@ def diff(door: Door, before: str, after: str, by_cause: bool, nominal: str, as_j
         elif as_json:
             emit_json({"before": heads[0], "after": heads[1], "links": changes, "networks": events})
         elif split is not None:
-            _show_causes(_headed(heads), split)
+            _show_causes(_headed(heads), split, by_network=not nominal)
         else:
             _show(_headed(heads), changes, events)
         insist(*heads)
@@ -109,7 +109,7 @@ def _as_json(split: Split) -> dict[str, Any]:
     }
 
 
-def _show_causes(out: Console, split: Split) -> None:
+def _show_causes(out: Console, split: Split, *, by_network: bool) -> None:
     import pyarrow.compute as pc
 
     from provenance.cli.asof import table
@@ -132,6 +132,8 @@ def _show_causes(out: Console, split: Split) -> None:
         ("person", "People", ["nominal", "network"]),
         ("network", "Networks", ["network"]),
     ):
+        if kind == "network" and not by_network:
+            continue
         mine = split.changes.filter(pc.equal(split.changes["kind"], kind)).to_pylist()
         mine.sort(key=lambda c: (-abs((c["after"] or 0) - (c["before"] or 0)), c["theme"], c["a"], c["b"], c["figure"]))
         shown = mine[:_ROWS]
