@@ -393,7 +393,7 @@ class _Theme:
         held = snapshot.networks(theme=self.theme)
         count = len(self.network_ids)
         names = _flat(held["network"]).to_numpy(zero_copy_only=False).astype(object)
-        at = np.searchsorted(self.network_ids, names) if count else np.zeros(0, np.int64)
+        at = np.searchsorted(self.network_ids, names) if count else np.zeros(len(names), np.int64)
         found = (
             (at < count) & (self.network_ids[np.minimum(at, count - 1)] == names)
             if count

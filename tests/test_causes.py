@@ -303,6 +303,13 @@ def test_disposal_of_the_nominal_into_whom_another_was_merged_brings_that_other_
     assert "ANN" not in found.changes["a"].to_pylist()
 
 
+def test_a_network_of_which_nobody_is_left_is_not_told_of(force):
+    week(force, 0, MET, record("R-2", "CAT:victim"))
+    force.dispose("ANN", "BOB", on="2026-01-13T10:00:00Z")
+    week(force, 1, record("R-2", "CAT:victim"))
+    assert split(force).changes.num_rows == 0
+
+
 def test_a_restriction_shows_to_its_case_as_a_disposal_and_to_nobody_else(force):
     standing = [MET, record("R-2", "ANN", "BOB")]
     week(force, 0, *standing)
