@@ -292,6 +292,15 @@ def test_disposal_of_a_crowd_member_links_the_rest_and_is_the_cause(force):
     }
 
 
+def test_disposal_after_both_builds_is_no_change_between_them(force):
+    rules = ruled(thresholds=LOOSE, networks={"least_records": 1}, links={"people_per_record": 3})
+    crowd = record("R-1", "ANN", "BOB", "CAT", "DAN")
+    for place in (0, 1):
+        week(force, place, crowd, MET | {"record_id": "R-2"}, rules=rules)
+    force.dispose("DAN", on="2026-01-20T10:00:00Z")
+    assert told(split(force), "link") == {}
+
+
 def test_disposal_of_the_nominal_into_whom_another_was_merged_brings_that_other_back(force):
     standing = [record("R-1", "ANN-2", "BOB"), record("R-2", "ANN", "CAT")]
     week(force, 0, *standing, merges=[judged("ANN-2", "ANN", "2026-01-06T10:00:00Z")])
