@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from provenance import archive, asof, comparing, consulting, disposal, durable, explaining, verify, whatif
+from provenance import archive, asof, causes, comparing, consulting, disposal, durable, explaining, verify, whatif
+from provenance.causes import Split
 from provenance.errors import Malformed, Refused
 from provenance.harm import HarmTable
 from provenance.history import Publication
@@ -134,6 +135,26 @@ class Archive:
     def changes(self, before: str, after: str) -> pa.Table:
         """Which links changed between two moments, and by how much, without the records behind it: no row is opened."""
         return comparing.changes(self.as_of(before), self.as_of(after))
+
+    def causes(self, before: str, after: str, *, nominal: str | None = None) -> Split:
+        """Why figures changed between two moments: `.changes` (`causes.CAUSES`), and `.behind`, the records; of one
+        nominal and their links alone, or of everything. Harm tables of past editions are to lie in `harm/`."""
+        people = [nominal] if nominal is not None else []
+        return causes.causes(self.as_of(before), self.as_of(after), people=people)
+
+    def series(
+        self, *, nominal: str = "", network: str = "", figure: str = "strength", last: int | None = None
+    ) -> pa.Table:
+        """One figure in each published build, or the `last` so many, with the causes of each step (`causes.SERIES`)."""
+        self._inner.refresh()
+        labels = list(dict.fromkeys(publication.label for publication in self.publications))
+        builds = sorted(map(self.build, labels), key=lambda snapshot: snapshot.built.number)
+        builds = builds[-last:] if last else builds
+        return causes.series(builds, nominal=nominal, network=network, figure=figure)
+
+    def passages(self, before: str, after: str) -> pa.Table:
+        """Who passed from which network to which between two moments (`comparing.PASSAGES`)."""
+        return comparing.passages(self.as_of(before), self.as_of(after))
 
     def verify(self) -> None:
         """Check everything that is stored against the log. Raises Tampered naming every fault."""

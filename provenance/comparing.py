@@ -1,7 +1,8 @@
-"""What changed in the links from one build to another, and which records are behind each change.
+"""What changed in links and networks from one build to another, and which records and people are behind each change.
 
 `changes` opens nothing: what two builds have and have not in common says which links, and what those came to was put
-away. `difference` opens the rows that differ, and says which records came, went, or say something else.
+away. `difference` opens the rows that differ, and says which records came, went, or say something else. `passages`
+says who went from which network to which, and `events` what that made of the networks. Why is told by `causes`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from provenance import figures, vault
 from provenance.asof import Snapshot
@@ -114,3 +116,87 @@ def _changed(key: tuple[str, str, str], old: Mapping[str, Any] | None, new: Mapp
         "records_gone": sorted(behind[0].keys() - behind[1].keys()),
         "records_changed": sorted(k for k in behind[0].keys() & behind[1].keys() if behind[0][k] != behind[1][k]),
     }
+
+
+PASSAGES = pa.schema(
+    [
+        ("theme", pa.string()),
+        ("before", pa.string()),  # network; "" is being in none
+        ("after", pa.string()),
+        ("members", pa.list_(pa.string())),  # who passed, in order
+    ]
+)
+EVENTS = pa.schema(
+    [
+        ("theme", pa.string()),
+        ("event", pa.string()),
+        ("before", pa.list_(pa.string())),  # networks
+        ("after", pa.list_(pa.string())),
+        ("members_before", pa.list_(pa.string())),
+        ("members_after", pa.list_(pa.string())),
+    ]
+)
+
+
+def passages(before: Snapshot, after: Snapshot) -> pa.Table:
+    """Who passed from which network to which, by theme, before and after; only people whom both may be told of.
+
+    Somebody who was judged another in the later build passes as two: out of the one network, into the other.
+    """
+    sides = []
+    for snapshot, name in ((before, "before"), (after, "after")):
+        held = snapshot.nominals().select(["theme", "nominal", "network"])
+        sides.append(held.rename_columns(["theme", "nominal", name]))
+    whole = sides[0].join(sides[1], ["theme", "nominal"], join_type="full outer")
+    for name in ("before", "after"):
+        whole = whole.set_column(whole.column_names.index(name), name, pc.fill_null(whole[name], ""))
+    whole = whole.filter((pc.field("before") != "") | (pc.field("after") != ""))
+    whole = whole.sort_by([(name, "ascending") for name in ("theme", "before", "after", "nominal")])
+    found = whole.group_by(["theme", "before", "after"], use_threads=False).aggregate([("nominal", "list")])
+    found = found.rename_columns({"nominal_list": "members"}).select(PASSAGES.names).cast(PASSAGES)
+    return found.sort_by([(name, "ascending") for name in ("theme", "before", "after")]).combine_chunks()
+
+
+def events(passed: pa.Table) -> pa.Table:
+    """What became of each network, from the passages between two builds; by theme, then the networks before and after.
+
+    `born`: none of its members was in a network before. `died`: none is in one after. `merged`: one network after with
+    members of several before; `split`: one before with members in several after. `continued`: everything else, with or
+    without people who came or left. A network may both merge and split, and then stands in both.
+    """
+    inner: list[dict[str, Any]] = []
+    # A walk over networks and not over people: thousands, where there are millions.
+    for theme in pc.unique(passed["theme"]).to_pylist():
+        mine = passed.filter(pc.equal(passed["theme"], theme)).to_pylist()
+        into: dict[str, set[str]] = {}
+        out: dict[str, set[str]] = {}
+        people: tuple[dict[str, list[str]], dict[str, list[str]]] = {}, {}
+        for row in mine:
+            for side, network in enumerate((row["before"], row["after"])):
+                if network:
+                    people[side].setdefault(network, []).extend(row["members"])
+            if row["before"] and row["after"]:
+                out.setdefault(row["before"], set()).add(row["after"])
+                into.setdefault(row["after"], set()).add(row["before"])
+        told = [("died", {name}, set()) for name in people[0].keys() - out.keys()]
+        told += [("born", set(), {name}) for name in people[1].keys() - into.keys()]
+        told += [("merged", froms, {name}) for name, froms in into.items() if len(froms) > 1]
+        told += [("split", {name}, tos) for name, tos in out.items() if len(tos) > 1]
+        told += [
+            ("continued", froms, {name})
+            for name, froms in into.items()
+            if len(froms) == 1 and len(out[next(iter(froms))]) == 1
+        ]
+        inner += [
+            {
+                "theme": theme,
+                "event": event,
+                "before": sorted(froms),
+                "after": sorted(tos),
+                "members_before": sorted(p for name in froms for p in people[0][name]),
+                "members_after": sorted(p for name in tos for p in people[1][name]),
+            }
+            for event, froms, tos in told
+        ]
+    inner.sort(key=lambda row: (row["theme"], row["before"], row["after"], row["event"]))
+    return pa.Table.from_pylist(inner, schema=EVENTS)

@@ -117,7 +117,7 @@ def _moved(
         for table, index in (("record", record), ("involvement", part))
         for side in (chosen.opened, chosen.closed)
     ]
-    judged = _rejudged(before.identities, after.identities)
+    judged = rejudged(before.identities, after.identities)
     people = np.union1d(afresh, archive.vault.tokens(vault.nominal_keys(judged)))
     if len(people):
         for side in (before, after):
@@ -126,7 +126,7 @@ def _moved(
     return np.unique(np.concatenate(tokens))
 
 
-def _rejudged(before: pa.Table, after: pa.Table) -> pa.Array:
+def rejudged(before: pa.Table, after: pa.Table) -> pa.Array:
     """Nominals who stand for someone else now than they did."""
     said = [pc.binary_join_element_wise(t["nominal"], t["canonical"], "\x1f") for t in (before, after)]
     changed = [

@@ -78,6 +78,17 @@ def to_work_out_again(archive: Archive, disposals: Sequence[Disposal]) -> tuple[
     return np.unique(tokens[person]), np.unique(tokens[~person])
 
 
+def touched(archive: Archive, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, of what going without `tokens` would take from: they are out of view here, and not destroyed."""
+    dying = {name: archive.index(name).reached(tokens) for name in ("involvement", "identity")}
+    return _again(archive, dying, tokens, _Groups(archive))
+
+
+def same_people(archive: Archive, tokens: np.ndarray) -> np.ndarray:
+    """`tokens` of nominals and of all who were ever judged to be the same person as one of them; each once."""
+    return _Groups(archive).whole(tokens)
+
+
 def gaps(archive: Archive, token: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of the links of a nominal that died by a disposal, whatever build had them; the theme of each; and the
     themes in which one ended that cannot be told of.

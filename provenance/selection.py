@@ -177,6 +177,11 @@ class Side:
             contents(self._archive, t, of_records(self._archive.index(t), self.taken[t], moved))
             for t in ("record", "involvement")
         )
-        at = pc.index_in(parts["nominal_id"], value_set=self.identities["nominal"].combine_chunks())
-        stands = self.identities["canonical"].combine_chunks().take(at.combine_chunks())
-        return records, parts.append_column("nominal", pc.coalesce(stands, parts["nominal_id"].combine_chunks()))
+        return records, judged(parts, self.identities)
+
+
+def judged(parts: pa.Table, identities: pa.Table) -> pa.Table:
+    """Involvements with `nominal`: who each `nominal_id` stands for by `identities` (identity.CANONICAL)."""
+    at = pc.index_in(parts["nominal_id"], value_set=identities["nominal"].combine_chunks())
+    stands = identities["canonical"].combine_chunks().take(at.combine_chunks())
+    return parts.append_column("nominal", pc.coalesce(stands, parts["nominal_id"].combine_chunks()))

@@ -268,7 +268,7 @@ def test_a_correction_shows_only_from_its_build_on(force):
 
 def test_diff_names_the_records_behind_each_change(force):
     changes = answer(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00")
-    assert set(changes) == {"before", "after", "links"}
+    assert set(changes) == {"before", "after", "links", "networks"}
     assert (changes["before"]["build"], changes["after"]["build"]) == ("2026-W02", "2026-W03")
     found = {(x["a"], x["b"]): (x["change"], x["strength_before"], x["strength_after"]) for x in changes["links"]}
     assert found == {
@@ -281,6 +281,24 @@ def test_diff_names_the_records_behind_each_change(force):
     shown = done(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00")
     assert re.search(r"2 links new", shown)
     assert re.search(r"1 links changed", shown)
+    # R-2 was corrected away under the two who had two records in common, and so their network is no more.
+    assert re.search(r"1 networks died", shown)
+    assert [(x["event"], x["members_before"]) for x in changes["networks"]] == [("died", ["N-1", "N-2"])]
+
+
+def test_diff_by_cause_adds_up_and_names_the_records(force):
+    split = answer(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00", "--causes")
+    links = {(x["a"], x["b"]): x for x in split["causes"] if x["kind"] == "link"}
+    assert {pair: (x["corrected"], x["new_record"]) for pair, x in links.items()} == {
+        ("N-1", "N-2"): (-50, 0), ("N-1", "N-3"): (100, 0), ("N-2", "N-3"): (0, 100),
+    }  # fmt: skip
+    behind = {(x["a"], x["b"]): (x["cause"], x["record_id"]) for x in split["behind"] if x["kind"] == "link"}
+    assert behind["N-2", "N-3"] == ("new_record", "R-5")
+    shown = done(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00", "--causes", "--nominal", "N-3")
+    assert re.search(r"^ +\+100 +0  another version of a record$", shown, re.M)
+    assert "Networks" not in shown
+    refused = run(force, "diff", "2026-01-12T09:00", "2026-01-19T09:00", "--nominal", "N-3")
+    assert (refused.exit_code, "--nominal goes with --causes" in refused.stderr) == (2, True)
 
 
 def test_verify_numbers_its_steps_and_says_so(force):

@@ -313,6 +313,7 @@ def test_the_reference_has_every_act_with_its_fields(name):
         ("provenance asof", ["asof", "2026-03-14T10:00", "--network", "SOC-2025-W47-002"]),
         ("provenance asof", ["asof", "2026-03-14T10:00", "--network", "SOC-2025-W47-002", "--key-players"]),
         ("provenance diff", ["diff", "2026-03-07T10:00", "2026-03-14T10:00"]),
+        ("provenance diff", ["diff", "2026-03-07T10:00", "2026-03-14T10:00", "--causes"]),
         ("provenance verify", ["verify", "--build", "2026-W10"]),
     ],
 )

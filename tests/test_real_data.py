@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from force import HARM, PARAMS, Force, record, surroundings, tables
 from pipeline.sample import weeks
 from pipeline.sample.plan import Plan
 from pipeline.sources import cpd_police_records, custody_registers, harm_weights, infinito_summits, stlouis_crime
-from provenance import builds, disposal, entries, extracts, harm, moments, params, publishing, verify
+from provenance import builds, causes, disposal, entries, extracts, harm, moments, params, publishing, verify
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.errors import Missing, Refused, Tampered
@@ -615,6 +615,35 @@ def behind(snapshot: Snapshot, a: str, b: str) -> dict[str, dict]:
     """The supports of the one link between two people, by record id."""
     (link,) = snapshot.explain(a, b)
     return {support["record_id"]: support for support in link["supports"]}
+
+
+@pytest.mark.parametrize("pair", list(pairwise(RELEASES)), ids="-".join)
+def test_the_causes_between_two_releases_are_the_whole_change(chicago, pair):
+    """Each link's change against the second count: by who was in which record then, and who came to be whom."""
+    before, after = map(chicago.then, pair)
+    split = causes.causes(before, after, [HARM])
+    change, rows = np.zeros(split.changes.num_rows, np.int64), split.changes
+    for cause in causes.STEPS:
+        change += rows[cause].to_numpy()
+    assert (change == rows["after"].to_numpy() - rows["before"].to_numpy()).all()
+    links = rows.filter(pc.equal(rows["kind"], "link"))
+    assert not pc.any(pc.greater(pc.abs(links["disposal"]), 0)).as_py()
+    listed = {(a, b) for a, b in zip(links["a"].to_pylist(), links["b"].to_pylist(), strict=True)}
+    parts = [chicago.parts(release) for release in pair]
+    gone, come = pairs_in(parts[0]) - pairs_in(parts[1]), pairs_in(parts[1]) - pairs_in(parts[0])
+    assert gone | come <= listed
+    # Every record that one release alone tells of between two people is behind a cause, and what it gave is its amount.
+    behind = split.behind.filter(pc.equal(split.behind["kind"], "link"))
+    named = set(zip(*(behind[name].to_pylist() for name in ("a", "b", "record_id")), strict=True))
+    assert parts[0] ^ parts[1] <= named
+    told = [chicago.told[release].keys() for release in pair]
+    by_cause = defaultdict(set)
+    for cause, record_id in zip(behind["cause"].to_pylist(), behind["record_id"].to_pylist(), strict=True):
+        by_cause[cause].add(record_id)
+    assert by_cause["new_record"].isdisjoint(told[0])
+    assert by_cause["expired"].isdisjoint(told[1])
+    assert by_cause["corrected"] <= told[0] & told[1]
+    assert ("identity" in by_cause) == (pair[1] == "2018-06-identity")
 
 
 def test_an_accused_whom_2018_drops_is_linked_until_then_and_not_from_then_on(chicago):
