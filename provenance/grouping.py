@@ -131,7 +131,7 @@ class _Theme:
             pc.equal(now["victim"], now["records"]),
             pc.equal(pc.add(pc.add(now["offending"], now["witness"]), now["other"]), 0),
         )
-        count = now.num_rows
+        count, second = now.num_rows, table.severity
         content = pa.table(
             {
                 **{name: now[name] for name in ("theme", *COUNTS)},
@@ -139,11 +139,14 @@ class _Theme:
                 **{name: result.nodes[name] for name in ("network", "links", "strength")},
                 "victim_only": only_victim.cast(pa.int64()),
                 "harm_edition": pa.array([table.edition] * count, pa.string()),
+                "severity_edition": pa.array([second.edition if second else ""] * count, pa.string()),
                 "links_root": self._roots(draft, a, b, was),
             }
         )
         theme = pa.array([self.name] * result.networks.num_rows, pa.string())
-        return _of("nominal", content), _of("network", result.networks.append_column("theme", theme))
+        groups = result.networks.append_column("theme", theme)
+        groups = groups.append_column("severity", _over(groups["network"], result.nodes["network"], now["severity"]))
+        return _of("nominal", content), _of("network", groups)
 
     def _roots(self, draft: Draft, a: np.ndarray, b: np.ndarray, was: pa.Array) -> pa.Array:
         """For each person the root over the sorted leaves of their links, hex; worked out again where one moved."""
@@ -170,6 +173,13 @@ class _Theme:
         bounds = np.concatenate([[0], np.cumsum(counts)]) * 32
         fresh = [merkle.root(data[x:y]).hex() for x, y in itertools.pairwise(bounds.tolist())]
         return pc.replace_with_mask(roots, pa.array(moved), pa.array(fresh, pa.string()))
+
+
+def _over(networks: pa.ChunkedArray, network: pa.ChunkedArray, figure: pa.ChunkedArray) -> pa.Array:
+    """For each of `networks` the sum of a figure of its members."""
+    summed = pa.table({"network": network, "figure": figure}).group_by("network").aggregate([("figure", "sum")])
+    at = pc.index_in(networks, value_set=summed["network"].combine_chunks())
+    return summed["figure_sum"].combine_chunks().take(at.combine_chunks())
 
 
 def _of(name: str, content: pa.Table) -> pa.Table:

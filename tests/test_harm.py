@@ -24,9 +24,9 @@ def test_a_table_is_read_in_the_order_of_its_codes(tmp_path):
     path = table(tmp_path, '49,"Theft, other",3,\n19C,Rape,2400,\n62,Old offence,9,yes\n')
     read = harm.read(path, "trial")
     assert read.rows.to_pylist() == [
-        {"offence_code": "19C", "offence": "Rape", "days": 2400, "expired": False},
-        {"offence_code": "49", "offence": "Theft, other", "days": 3, "expired": False},
-        {"offence_code": "62", "offence": "Old offence", "days": 9, "expired": True},
+        {"offence_code": "19C", "offence": "Rape", "weight": 2400, "expired": False},
+        {"offence_code": "49", "offence": "Theft, other", "weight": 3, "expired": False},
+        {"offence_code": "62", "offence": "Old offence", "weight": 9, "expired": True},
     ]
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert harm.read(path, "trial", read.sha256) == read

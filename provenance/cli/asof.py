@@ -20,6 +20,7 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.option("--nominal", metavar="N", help="One person and their links.")
 @click.option("--network", metavar="ID", help="One network, its members and the links between them.")
 @click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
+@click.option("--harm", is_flag=True, help="With --nominal: each record's harm, by each table.")
 @click.option("--proof", metavar="FOLDER", help="Write the answer with its proof, for an outsider, to a new FOLDER.")
 @case
 @as_json
@@ -30,6 +31,7 @@ def asof(
     nominal: str | None,
     network: str | None,
     theme: str | None,
+    harm: bool,
     proof: str | None,
     case: str,
     as_json: bool,
@@ -41,6 +43,8 @@ def asof(
     """
     from provenance import asof, moments
 
+    if harm and nominal is None:
+        raise click.UsageError("--harm is asked of one person: name them with --nominal")
     with door.archive() as archive:
         live = asof.live_on(archive, when) if moments.is_date(when) else []
         if len(live) > 1:
@@ -53,7 +57,11 @@ def asof(
 
         def ask() -> tuple[Any, dict[str, Any]]:
             snapshot = asof.as_of(archive, when, case=case)
-            return snapshot, snapshot.answer(nominal=nominal, network=network, theme=theme)
+            answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
+            if harm and nominal is not None:
+                found = snapshot.harm(nominal, theme)
+                answer["harm"] = {"totals": found.totals.to_pylist(), "records": found.records.to_pylist()}
+            return snapshot, answer
 
         with waiting("Reading the build and checking its roots"):
             snapshot, answer = asof.whole(ask)
@@ -68,6 +76,8 @@ def asof(
             out = console()
             heading(out, answer)
             _people(out, answer["nominals"], whole=nominal is None and network is None)
+            if harm:
+                _harm(out, answer["harm"])
             _links(out, answer["links"])
             if nominal is None:
                 _networks(out, answer["networks"])
@@ -174,7 +184,7 @@ def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
 
 
 # Columns of words. All others are copied from here into the next question, and stay whole.
-_WRAPPED = ("shown as", "roles")
+_WRAPPED = ("shown as", "roles", "name")
 
 
 def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], total: int) -> None:
@@ -210,7 +220,43 @@ def _people(out: Console, people: list[dict[str, Any]], *, whole: bool) -> None:
         [p["nominal"], p["theme"], p["network"] or "-", p["links"], p["strength"], p["harm"], _role(p)] for p in best
     ]
     title = "Nominals, strongest first" if whole else "Nominals"
-    table(out, title, ["nominal", "theme", "network", "links", "strength", "harm days", "shown as"], rows, len(people))
+    columns = ["nominal", "theme", "network", "links", "strength", "harm days", "shown as"]
+    if any(p["severity_edition"] for p in best):  # a second table is counted beside the first, in a column of its own
+        columns.insert(6, "severity")
+        rows = [[*row[:6], p["severity"], row[6]] for row, p in zip(rows, best, strict=True)]
+    table(out, title, columns, rows, len(people))
+
+
+def _harm(out: Console, harm: dict[str, Any]) -> None:
+    """A table per edition, and never a sum over two."""
+    editions = {(total["edition"], total["unit"]): None for total in harm["totals"]}
+    for edition, unit in editions:
+        rows = [
+            [
+                f"{r['system']} {r['record_id']}", r["theme"], r["occurred_at"][:10], r["offence_code"] or "-",
+                r["roles"].replace("+", " "), _flag(r) or r["weight"], r["counted"],
+            ]
+            for r in harm["records"]
+            if r["edition"] == edition
+        ]  # fmt: skip
+        columns = ["record", "theme", "date", "offence", "roles", "weight", "counted"]
+        table(out, f"Harm by {edition}, in {unit}", columns, rows, len(rows))
+        for total in harm["totals"]:
+            if total["edition"] == edition:
+                out.print(f"{total['theme']}: {_said(total)}", markup=False)
+        out.print()
+
+
+def _flag(row: dict[str, Any]) -> str:
+    return "unknown" if row["unknown"] else "expired" if row["expired"] else ""
+
+
+def _said(total: dict[str, Any]) -> str:
+    said = f"{total['harm']:,} {total['unit']}; {total['unknown']:,} unknown, {total['expired']:,} expired"
+    if total["computed_with_erased"]:
+        gone = "" if total["gone"] is None else f": {total['gone']:,} records are gone"
+        return f"{said}; what the build stored counted what is out of view{gone}"
+    return f"{said}; {'as stored' if total['stored'] is not None else 'shown beside, not stored'}"
 
 
 def _role(person: dict[str, Any]) -> str:
