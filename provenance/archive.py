@@ -449,15 +449,16 @@ class Archive:
         return self.root / "builds" / "harm" / f"{digest}.csv"
 
     def harm_tables(self, stated: statements.Statement) -> tuple[harm.HarmTable, ...]:
-        """The editions that a build was counted by, in the order of its statement.
+        """The editions that a build was counted by, in the order of its params, which says which of them counted.
 
         Raises Missing for a file that is not kept, Tampered for one that is not the one that was stated.
         """
         said = canonical.loads(stated.params).get("harm", {}).get("editions", [])
-        units = {edition["name"]: edition["unit"] for edition in said}
+        digests = {edition.name: edition.digest for edition in stated.harm_tables}
         return tuple(
-            harm.read(self.harm_file(edition.digest), edition.name, edition.digest, units.get(edition.name, harm.DAYS))
-            for edition in stated.harm_tables
+            harm.read(self.harm_file(digests[name]), name, digests[name], edition["unit"])
+            for edition in said
+            if (name := edition["name"]) in digests
         )
 
     def _opened_vault(self) -> Vault:

@@ -111,11 +111,11 @@ class HarmTable:
 
 def side_by_side(tables: Sequence[HarmTable]) -> HarmTable:
     """The first edition in days, which counts as `harm`, with all others beside it. Raises Malformed without one."""
-    first = next((table for table in tables if table.unit == DAYS), None)
-    if first is None:
+    place = next((place for place, table in enumerate(tables) if table.unit == DAYS), None)
+    if place is None:
         found = ", ".join(f"{table.edition} in {table.unit}" for table in tables) or "no edition"
         raise Malformed(f"harm needs an edition in days: found {found}, wanted at least one under harm.editions")
-    return replace(first, beside=tuple(table for table in tables if table is not first))
+    return replace(tables[place], beside=(*tables[:place], *tables[place + 1 :]))
 
 
 # One record of one person, as `links.charged` gives it.
