@@ -2,7 +2,7 @@
 
     archive.json  what it is called, and the key that its log is signed with (two, while one takes over)
     log/          every act, in order, under a signed head
-    builds/       a signed statement per build
+    builds/       a signed statement per build, and in builds/harm each harm table that one was counted by
     store/        sealed rows; DVC carries them
     vault/        secrets; never in git, never in DVC
     index/        derived; may be deleted at any time
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, durable, entries, merkle, rows, statements
+from provenance import canonical, durable, entries, harm, merkle, rows, statements
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
@@ -443,6 +443,23 @@ class Archive:
     def statement(self, label: str) -> Path:
         """A build's signed statement."""
         return self.root / "builds" / f"{label}.json"
+
+    def harm_file(self, digest: str) -> Path:
+        """Where the file of a harm table is kept that a build was counted by, under its SHA-256. No personal data."""
+        return self.root / "builds" / "harm" / f"{digest}.csv"
+
+    def harm_tables(self, stated: statements.Statement) -> tuple[harm.HarmTable, ...]:
+        """The editions that a build was counted by, in the order of its params, which says which of them counted.
+
+        Raises Missing for a file that is not kept, Tampered for one that is not the one that was stated.
+        """
+        said = canonical.loads(stated.params).get("harm", {}).get("editions", [])
+        digests = {edition.name: edition.digest for edition in stated.harm_tables}
+        return tuple(
+            harm.read(self.harm_file(digests[name]), name, digests[name], edition["unit"])
+            for edition in said
+            if (name := edition["name"]) in digests
+        )
 
     def _opened_vault(self) -> Vault:
         folder, opens = self.root / "vault", lambda secret: Vault.opens(self.root / "vault", secret)

@@ -19,9 +19,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, entries, identity, merkle, moments, propagation, rows, statements, vault
+from provenance import (
+    canonical,
+    engine,
+    entries,
+    geography,
+    harm,
+    identity,
+    merkle,
+    moments,
+    params,
+    propagation,
+    rows,
+    statements,
+    vault,
+)
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Missing, Tampered
+from provenance.harm import Breakdown
 from provenance.history import Publication
 from provenance.records import THEMES
 from provenance.tables import TABLES, chosen
@@ -211,6 +226,73 @@ class Snapshot:
         answers = [answered(link) for link in found]
         self._cite(support for answer in answers for support in answer["supports"])
         return answers
+
+    def harm(self, nominal: str, theme: str | None = None) -> Breakdown:
+        """How a person's harm comes about: every record that counts, by each edition that this build was counted by.
+
+        The editions are those of the build's own statement, read from the files that the archive kept. What was stored
+        is worked out again from the records and compared: raises Tampered where they differ. Where something that was
+        counted has since been disposed of or restricted, the stored figures are withheld and nothing is compared; for a
+        case they are shown, with how many of the records are `gone`. Missing for a nominal, or a table file, that is
+        not there.
+        """
+        stored = self.nominals(nominal=nominal, theme=theme)
+        tables = self.archive.harm_tables(self.statement)
+        charged = self._charged(nominal, tables)
+        charged = charged.filter(pc.is_in(charged["theme"], value_set=stored["theme"].combine_chunks()))
+        return harm.compared(self.label, charged, tables, stored)
+
+    def _charged(self, nominal: str, tables: Sequence[harm.HarmTable]) -> pa.Table:
+        """The records of one person, under all their ids, that may be shown (`harm.CHARGED`)."""
+        who = self.canonical(nominal)
+        ids = self._identities.filter(pc.equal(self._identities["canonical"], who))["nominal"].combine_chunks()
+        ids = pc.unique(pa.concat_arrays([pa.array([who], pa.string()), ids]))
+        tokens = self.archive.vault.tokens(vault.nominal_keys(ids))
+        parts = self.content("involvement", self._standing_of("involvement", tokens[tokens != 0].tolist()))
+        parts = parts.filter(pc.is_in(parts["nominal_id"], value_set=ids))
+        parts = parts.append_column("nominal", pa.array([who] * parts.num_rows, pa.string()))
+        records = self._records_of(parts)
+        rules = params.stated(self.statement.params.decode())
+        return engine.engine(rules, harm.side_by_side(tables), self.archive.crew.size).charged(records, parts)
+
+    def _records_of(self, named: pa.Table) -> pa.Table:
+        """The records that rows name by `system` and `record_id`, in the version that this build holds."""
+        pairs = named.group_by(["system", "record_id"]).aggregate([])
+        tokens = self.archive.vault.tokens(vault.record_keys(pairs["system"], pairs["record_id"]))
+        tokens = np.sort(tokens[tokens != 0])
+        at = self.standing("record")
+        return self.content("record", at[rows.among(self.archive.index("record").a[at], tokens)])
+
+    def places(
+        self,
+        network: str | None = None,
+        theme: str | None = None,
+        nominal: str | None = None,
+        *,
+        by: Sequence[str] = geography.NETWORKS,
+    ) -> pa.Table:
+        """Where the records behind links happened, by area code, for each theme and network (`geography.PLACES`).
+
+        Of all links, of those between one network's members, of one theme, of one person. With `by` empty the counts
+        are of each area as a whole, in which no record is counted twice. Raises Missing for a network or a nominal that
+        this build has not.
+        """
+        if network is not None:
+            self.networks(network=network)
+        if nominal is not None or network is not None:
+            batches = iter([self.links(nominal=nominal, network=network, theme=theme)])
+        else:
+            batches = self.link_batches(_PLACED, theme=theme)
+        supports = pa.concat_tables([geography.SUPPORTS.empty_table(), *map(geography.supports, batches)])
+        rules = params.stated(self.statement.params.decode())
+        return geography.places(
+            supports,
+            self._records_of(supports),
+            self.nominals(theme=theme).select(["theme", "nominal", "network"]),
+            harm.side_by_side(self.archive.harm_tables(self.statement)),
+            rules.harm.roles,
+            by,
+        )
 
     def _cite(self, supports: Iterable[dict[str, Any]]) -> None:
         """Add to each support the leaf of the version of its record that this build holds (R10)."""
@@ -486,13 +568,15 @@ class Snapshot:
         return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
 
 
+_PLACED = ("theme", "a", "b", *(f"supports.{name}" for name in geography.SUPPORTED))
 _STATES = {1: "disposed", 2: "reduced", 3: "restricted"}
 # What would tell, by a difference, how much of what is gone there was.
 _FIGURES = {
     "nominal": (
-        "links", "strength", "records", "offending", "victim", "witness", "other", "harm", "harm_unknown",
+        "links", "strength", "records", "offending", "victim", "witness", "other", "harm", "harm_unknown", "severity",
+        "severity_unknown",
     ),
-    "network": ("members", "links", "strength", "harm"),
+    "network": ("members", "links", "strength", "harm", "severity"),
 }  # fmt: skip
 
 

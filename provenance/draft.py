@@ -20,7 +20,8 @@ from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.sealing import opened_blob, sealed_blob
 
-COUNTS = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
+COUNTS = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown", "severity",
+          "severity_unknown")  # fmt: skip
 TALLIES = pa.schema([("theme", pa.string()), ("token", pa.int64()), *((name, pa.int64()) for name in COUNTS)])
 
 AFRESH = pa.schema([("token", pa.int64())])
@@ -58,7 +59,7 @@ class Draft:
     @staticmethod
     def rules(params: Params, table: HarmTable) -> str:
         """A digest of what decides links and counts; while it stands, a build may stand on the one before."""
-        return hashlib.sha256(f"{params.tallying_digest()} {table.edition} {table.sha256}".encode()).hexdigest()
+        return hashlib.sha256(f"{params.tallying_digest()} {table.identity}".encode()).hexdigest()
 
     def relinks(self, archive: Archive, params: Params, table: HarmTable) -> bool:
         """Whether everything is worked out again: the first build, and a build under other rules than the last."""

@@ -1,7 +1,7 @@
 """The rules of `links.py` as the engine's own SQL, turned into it once per set of params.
 
 To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory, with nowhere to
-spill to: plaintext stays in memory or the query fails. Another engine is another class with the same four methods.
+spill to: plaintext stays in memory or the query fails. Another engine is another class with the same methods.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SUPPORTS = ibis.Schema.from_pyarrow(SUPPORTS)
 
 
 class Engine:
-    """DuckDB with the rules of one set of params and one harm table; each rule is turned into SQL when first asked."""
+    """DuckDB with the rules of one set of params and its harm tables; each rule is turned into SQL when first asked."""
 
     def __init__(self, params: Params, table: HarmTable, threads: int) -> None:
         taken = ibis.table(RECORDS, name="records"), ibis.table(INVOLVEMENTS, name="involvements")
@@ -35,6 +35,7 @@ class Engine:
             "supports": lambda: links.supports(*taken, params),
             "left_out": lambda: links.left_out(*taken, params),
             "tallies": lambda: links.tallies(*taken, params, table),
+            "charged": lambda: links.charged(*taken, params),
         }
         self._order = tuple(params.grading.handling_order)
         self._threads = threads
@@ -51,6 +52,10 @@ class Engine:
     def tallies(self, records: pa.Table, involvements: pa.Table) -> pa.Table:
         """See `links.tallies`; rows in no order."""
         return self._run("tallies", records=records, involvements=involvements)
+
+    def charged(self, records: pa.Table, involvements: pa.Table) -> pa.Table:
+        """See `links.charged`; rows in no order."""
+        return self._run("charged", records=records, involvements=involvements)
 
     def links(self, supports: pa.Table) -> pa.Table:
         """See `links.links`; rows in no order."""
@@ -103,7 +108,7 @@ _kept: dict[tuple[str, str, int], Engine] = {}
 
 def engine(params: Params, table: HarmTable, threads: int) -> Engine:
     """The engine for these rules. The last one is kept: builds in a row follow the same rules."""
-    key = (params.tallying_digest(), table.sha256, threads)
+    key = (params.tallying_digest(), table.identity, threads)
     if key not in _kept:
         _kept.clear()
         _kept[key] = Engine(params, table, threads)

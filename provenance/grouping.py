@@ -142,7 +142,7 @@ class _Theme:
             pc.equal(now["victim"], now["records"]),
             pc.equal(pc.add(pc.add(now["offending"], now["witness"]), now["other"]), 0),
         )
-        count = now.num_rows
+        count, second = now.num_rows, table.severity
         content = pa.table(
             {
                 **{name: now[name] for name in ("theme", *COUNTS)},
@@ -150,12 +150,14 @@ class _Theme:
                 **{name: result.nodes[name] for name in ("network", "links", "strength")},
                 "victim_only": only_victim.cast(pa.int64()),
                 "harm_edition": pa.array([table.edition] * count, pa.string()),
+                "severity_edition": pa.array([second.edition if second else ""] * count, pa.string()),
                 "links_root": self._roots(a, b, was, moved),
             }
         )
         theme = pa.array([self.name] * result.networks.num_rows, pa.string())
         groups = result.networks.append_column("theme", theme)
         influence = self._influence(result, a, b, previous, moved, params)
+        groups = groups.append_column("severity", _over(groups["network"], result.nodes["network"], now["severity"]))
         return _of("nominal", content), _of("network", groups.append_column("influence", influence))
 
     def _influence(
@@ -221,6 +223,13 @@ def _same_rule(archive: Archive, params: Params) -> bool:
     return bool(builds) and json.loads(archive.stated(builds[-1]).params).get("networks") == params.networks.model_dump(
         mode="json"
     )
+
+
+def _over(networks: pa.ChunkedArray, network: pa.ChunkedArray, figure: pa.ChunkedArray) -> pa.Array:
+    """For each of `networks` the sum of a figure of its members."""
+    summed = pa.table({"network": network, "figure": figure}).group_by("network").aggregate([("figure", "sum")])
+    at = pc.index_in(networks, value_set=summed["network"].combine_chunks())
+    return summed["figure_sum"].combine_chunks().take(at.combine_chunks())
 
 
 def _of(name: str, content: pa.Table) -> pa.Table:

@@ -28,6 +28,7 @@ RECORD = ("system", "record_id")
 _UNADMITTED = ("status", "no-grade", "grade-not-admitted", "no-theme")  # the record counts for nothing
 _UNLINKED = ("one-person", "over-cap")  # the record counts for its people, and links no one
 REASONS = _UNADMITTED + _UNLINKED  # in the order in which they are tried; the first that holds is the reason
+_ZERO, _FALSE = ibis.literal(0, "int64"), ibis.literal(False)  # where there is no second table
 NO_ONE = ibis.literal([], type="array<string>")
 
 
@@ -126,25 +127,49 @@ def links(supports: ir.Table, handling_order: Sequence[str]) -> ir.Table:
 
 
 def tallies(records: ir.Table, involvements: ir.Table, params: Params, harm: HarmTable) -> ir.Table:
-    """Per theme and nominal: how many admitted records, in which class of role, and the harm in days.
+    """Per theme and nominal: how many admitted records, in which class of role, the harm in days, and beside it, where
+    there is a second table, the severity in its points; each by its own edition, and never added.
 
     A person who had roles of two classes in a record counts in both. `harm` sums the days of the records in which the
     person had one of `params.harm.roles`; `harm_unknown` counts such records whose offence the edition does not price,
-    because the code is absent, unknown or expired. Records of one person or of a crowd count here too. Every column is
-    a sum over records, so the tallies of disjoint sets of records, under the same identities, add up and subtract.
+    because the code is absent, unknown or expired; `severity` and `severity_unknown` likewise. Records of one person or
+    of a crowd count here too. Every column is a sum over records, so the tallies of disjoint sets of records, under the
+    same identities, add up and subtract.
     """
     people = _people(involvements, params)
     judged = _judged(records, people, params)
     admitted = _themed(judged.filter(~judged.reason.isin(_UNADMITTED)), params)
-    prices = ibis.memtable(harm.rows)
-    prices = prices.filter(~prices.expired).select("offence_code", "days")
-    priced = _left(admitted, prices, ("offence_code",), "days")
-    joined = priced.select(*RECORD, "theme", "days").join(people, RECORD)
-    charged = joined.harmful.cast("int64")
+    weights = {name: table for name, table in (("harm", harm), ("severity", harm.severity)) if table}
+    priced = admitted
+    for name, table in weights.items():
+        prices = ibis.memtable(table.rows)
+        prices = prices.filter(~prices.expired).select("offence_code", **{name: prices.weight})
+        priced = _left(priced, prices, ("offence_code",), name)
+    joined = priced.select(*RECORD, "theme", *weights).join(people, RECORD)
+    counts = joined.harmful.cast("int64")
     sums = {name: _total(joined[name]) for name in CLASSES}
-    sums |= {"harm": _total(charged * ibis.coalesce(joined.days, 0))}
-    sums |= {"harm_unknown": _total(charged * joined.days.isnull().cast("int64"))}
+    for name in ("harm", "severity"):
+        weight, bare = (joined[name], joined[name].isnull()) if name in weights else (_ZERO, _FALSE)
+        sums |= {name: _total(counts * ibis.coalesce(weight, _ZERO))}
+        sums |= {f"{name}_unknown": _total(counts * bare.cast("int64"))}
     return joined.group_by("theme", "nominal").agg(records=joined.count(), **sums)
+
+
+def charged(records: ir.Table, involvements: ir.Table, params: Params) -> ir.Table:
+    """The records that `tallies` adds up, one by one: a row per theme, person and admitted record (`harm.CHARGED`).
+
+    `roles` are those of the person in the record; `counts` is 1 where one of them is of `params.harm.roles`, so that
+    the record's harm counts towards the person, and 0 where they were a victim, say.
+    """
+    people = _people(involvements, params)
+    judged = _judged(records, people, params)
+    admitted = _themed(judged.filter(~judged.reason.isin(_UNADMITTED)), params)
+    admitted = admitted.select(*RECORD, "theme", "kind", "occurred_at", "offence_code")
+    joined = admitted.join(people.select(*RECORD, "nominal", "roles", "harmful"), RECORD)
+    return joined.select(
+        "theme", "nominal", *RECORD, "kind", "occurred_at", "offence_code", "roles",
+        counts=joined.harmful.cast("int64"),
+    )  # fmt: skip
 
 
 def _total(column: ir.IntegerColumn) -> ir.IntegerScalar:

@@ -133,7 +133,7 @@ class HarmEdition(_Section):
 
     name: Text
     file: Text  # relative to params.yaml
-    unit: Literal["days"]
+    unit: Literal["days", "severity-points"]
     sha256: Sha256
 
 
@@ -149,6 +149,16 @@ class Harm(_Section):
         if len(set(names)) != len(names):
             raise ValueError("editions name one edition twice")
         return self
+
+
+class Geography(_Section):
+    """The boundaries of the areas that records name in `place`, for maps; no build reads them."""
+
+    file: Text  # GeoJSON, perhaps with .gz; relative to params.yaml
+    sha256: Sha256
+    code_property: Text  # of a feature: the area code
+    name_property: str  # of a feature: what the area is called; "" where it is not named
+    attribution: Text  # what the licence of the boundaries wants to be said
 
 
 class Thresholds(_Section):
@@ -335,6 +345,7 @@ class Params(_Section):
     links: Links
     networks: Networks
     harm: Harm
+    geography: Geography | None = None
     thresholds: Thresholds
     retention: Retention
     holds: Holds
@@ -358,11 +369,11 @@ class Params(_Section):
 
     def canonical(self) -> bytes:
         """All params as canonical JSON, as the build statement carries them."""
-        return canonical.dumps(self.model_dump(mode="json"))
+        return canonical.dumps(self.model_dump(mode="json", exclude_none=True))
 
     def digest(self) -> str:
         """SHA-256, in hex, of all params as canonical JSON: comments and the order of keys do not change it."""
-        return _digest(self.model_dump(mode="json"))
+        return _digest(self.model_dump(mode="json", exclude_none=True))
 
     def linking_digest(self) -> str:
         """The same over what `links.supports` and `links.links` read: while it stands, stored links stand."""

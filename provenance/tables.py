@@ -99,6 +99,9 @@ _LIST = [
             ("harm", pa.int64()),  # days, of the records in which this person offended; one table edition
             ("harm_unknown", pa.int64()),  # such records whose offence the table does not price
             ("harm_edition", pa.string()),
+            ("severity", pa.int64()),  # points by the second table, which is never added to the first; 0 without one
+            ("severity_unknown", pa.int64()),
+            ("severity_edition", pa.string()),  # "" without a second table
             ("links_root", pa.string()),  # RFC 6962 root over the sorted leaves of this person's links in this theme
         ],
         a="nominal:nominal",
@@ -113,6 +116,7 @@ _LIST = [
             ("links", pa.int64()),
             ("strength", pa.int64()),
             ("harm", pa.int64()),
+            ("severity", pa.int64()),
             ("alarm", pa.int64()),  # 1 when it outgrew the share that params allow
             ("influence", pa.string()),  # digest of its people's measures (`influence.digest`), which are not stored
         ],

@@ -37,6 +37,7 @@ from provenance import (
     publicising,
     rows,
     stamping,
+    statements,
     steps,
     witnessing,
 )
@@ -233,6 +234,7 @@ def _begun(archive: Archive, path: Path) -> str | None:
 
 def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
     previous = {later.number: earlier.statement for earlier, later in _pairs(archive.history.builds)}
+    kept: dict[str, str] = {}
     for built in builds:
         try:
             stated = asof.Snapshot(archive, built, None).statement
@@ -241,9 +243,22 @@ def _statements(archive: Archive, builds: list[entries.Built]) -> Iterator[str]:
         except ProvenanceError as error:
             yield str(error)
             continue
+        for edition in stated.harm_tables:
+            if edition.digest not in kept:
+                kept[edition.digest] = _kept_fault(archive, edition)
+                yield kept[edition.digest]
         said = (stated.label, stated.number, stated.cut_off, stated.tables, stated.previous)
         wanted = (built.label, built.number, built.cut_off, built.tables, previous.get(built.number, ""))
         yield "" if said == wanted else f"statement of build {built.label} says something else than the log"
+
+
+def _kept_fault(archive: Archive, edition: statements.Edition) -> str:
+    path = archive.harm_file(edition.digest)
+    if not path.exists():
+        return f"harm table {edition.name} is not kept: wanted {archive.relative(path)}"
+    if rows.digest(path) != edition.digest:
+        return f"harm table {edition.name} is not the one that was stated: {archive.relative(path)}"
+    return ""
 
 
 def _pairs(builds: list[entries.Built]) -> Iterator[tuple[entries.Built, entries.Built]]:

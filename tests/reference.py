@@ -307,7 +307,7 @@ def figures_of(
                 {
                     "theme": theme, "network": net, "members": len(net), "links": len(inside),
                     "strength": sum(link["strength"] for link in inside),
-                    "harm": sum(people[theme, name]["harm"] for name in net),
+                    "harm": sum(people[theme, name]["harm"] for name in net), "severity": 0,  # no second table
                     "alarm": int(len(net) * 100 > rules.networks.alarm_share_percent * len(linked)),
                 }
             )  # fmt: skip
@@ -325,7 +325,8 @@ def figures_of(
 
 
 _ELSE = ("offending", "witness", "other")
-_COUNTED = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown")
+_COUNTED = ("records", "offending", "victim", "witness", "other", "harm", "harm_unknown", "severity",
+            "severity_unknown")  # fmt: skip
 
 
 def connected(pairs: Iterable[tuple[str, str]]) -> list[frozenset[str]]:

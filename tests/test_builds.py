@@ -25,7 +25,7 @@ from provenance.params import Params
 from provenance.records import NOMINALS
 from provenance.tables import TABLES
 
-DAYS = {row["offence_code"]: row["days"] for row in HARM.rows.to_pylist() if not row["expired"]}
+DAYS = {row["offence_code"]: row["weight"] for row in HARM.rows.to_pylist() if not row["expired"]}
 FIRST_SUNDAY = datetime(2026, 1, 4, 23, 59, 59, tzinfo=UTC)
 
 
@@ -48,6 +48,7 @@ def said(snapshot: Snapshot) -> dict[str, list[str]]:
         if row["network"]:
             people.setdefault(row["network"], set()).add(row["nominal"])
         assert row.pop("harm_edition") == HARM.edition
+        assert row.pop("severity_edition") == ""
         del row["links_root"]
     for row in rows["network"]:
         del row["influence"]

@@ -49,8 +49,20 @@ OTHER = ruled(**RULES | {"links": {"people_per_record": CROWD, "ungraded_percent
 CASES = ("24/0113", "24/0200")
 REASONS = ("mopi-review", "court-order")
 FIGURES = {
-    "nominal": ("links", "strength", "records", "offending", "victim", "witness", "other", "harm", "harm_unknown"),
-    "network": ("members", "links", "strength", "harm"),
+    "nominal": (
+        "links",
+        "strength",
+        "records",
+        "offending",
+        "victim",
+        "witness",
+        "other",
+        "harm",
+        "harm_unknown",
+        "severity",
+        "severity_unknown",
+    ),
+    "network": ("members", "links", "strength", "harm", "severity"),
 }
 
 
@@ -456,7 +468,7 @@ class Machine(RuleBasedStateMachine):
         proofs = {(row["theme"], row["nominal"]): row["links_root"] for row in found["nominal"]}
         for row in wanted["nominal"]:
             row["links_root"] = proofs.get((row["theme"], row["nominal"]))
-            row["harm_edition"] = HARM.edition
+            row["harm_edition"], row["severity_edition"] = HARM.edition, ""
         for row in wanted["network"]:
             row["influence"] = digests.get((row["theme"], row["network"]))
         for row in wanted["nominal"] + wanted["network"]:

@@ -194,8 +194,13 @@ def twin_links(found: Rows, rules: params.Params) -> Rows:
     return rows
 
 
+def weights(table: harm.HarmTable) -> dict[str, int]:
+    return {row["offence_code"]: row["weight"] for row in table.rows.to_pylist() if not row["expired"]}
+
+
 def twin_tallies(records: Rows, involvements: Rows, prices: harm.HarmTable, rules: params.Params) -> Rows:
-    days = {row["offence_code"]: row["days"] for row in prices.rows.to_pylist() if not row["expired"]}
+    days = weights(prices)
+    points = weights(prices.severity) if prices.severity else None
     sums: dict = defaultdict(Counter)
     for row in records:
         roles = defaultdict(set)
@@ -210,7 +215,11 @@ def twin_tallies(records: Rows, involvements: Rows, prices: harm.HarmTable, rule
                 if had & set(rules.harm.roles):
                     known = row["offence_code"] in days
                     sums[theme, person].update(harm=days.get(row["offence_code"], 0), harm_unknown=int(not known))
-    columns = ("records", *params.CLASSES, "harm", "harm_unknown")
+                    if points is not None:
+                        known = row["offence_code"] in points
+                        points_here = points.get(row["offence_code"], 0)
+                        sums[theme, person].update(severity=points_here, severity_unknown=int(not known))
+    columns = ("records", *params.CLASSES, "harm", "harm_unknown", "severity", "severity_unknown")
     return [
         {"theme": theme, "nominal": person} | {name: count[name] for name in columns}
         for (theme, person), count in sorted(sums.items())
@@ -305,7 +314,7 @@ def test_the_columns_are_those_of_the_sealed_tables(prices):
         for field in ask(what, SHIPPED, prices).schema:
             assert field.type in (pa.string(), pa.int64(), pa.list_(pa.string())) or field.name == "supports", field
     assert {field.name for field in ask("tallies", SHIPPED, prices).schema} == {
-        "theme", "nominal", "records", *params.CLASSES, "harm", "harm_unknown",
+        "theme", "nominal", "records", *params.CLASSES, "harm", "harm_unknown", "severity", "severity_unknown",
     }  # fmt: skip
 
 

@@ -87,7 +87,7 @@ FAULTS = [
         "networks.most: found a whole number; wanted: no such key",
     ),
     ("roles: [suspect, offender]", "roles: [suspect, victim]", "harm.roles holds victim"),
-    ("unit: days", "unit: points", "harm.editions.0.unit: found text; wanted: 'days'"),
+    ("unit: days", "unit: points", "harm.editions.0.unit: found text; wanted: 'days' or 'severity-points'"),
     (
         '[P, "1", "2", "3", C, "4", "5"]',
         '[P, "1", "2", "3", C, "4"]',

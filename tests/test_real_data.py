@@ -190,6 +190,14 @@ def test_stlouis_harm_is_the_suspects_own_by_the_published_weights(stlouis, shar
     assert {who: row["harm"] for who, row in people.items() if row["harm"]} == +harmed
     assert max(harmed.values()) > days["1/4.1/4.10/4.2"] == 5_475
     assert {(row["harm_unknown"], row["harm_edition"]) for row in people.values()} == {(0, "cchi-2026-subgroup")}
+    snapshot = last(force)
+    for who, days_of in harmed.most_common(5):  # compared with what was stored, and with the raw file
+        found = snapshot.harm(who)
+        assert [row["harm"] for row in found.totals.to_pylist()] == [days_of]
+        assert found.totals["stored"].to_pylist() == [days_of]
+    areas = snapshot.places(by=())  # the data set names no area: all of it is under no code, and none of it is lost
+    linked = {(s["system"], s["record_id"]) for link in snapshot.links().to_pylist() for s in link["supports"]}
+    assert (areas["place"].to_pylist(), areas["records"].to_pylist()) == ([""], [len(linked)])
 
 
 def test_harm_of_one_person_adds_up_and_what_has_no_price_is_flagged(cambridge, shared, tmp_path):

@@ -190,7 +190,7 @@ def test_broward_releases_are_the_out_times_but_for_the_placeholder_and_the_impo
 
 def test_harm_table_prices_each_code_in_whole_days(written, shared):
     table = harm.read(written("harm_weights") / harm_weights.FILE, "cchi-2026-subgroup").rows.to_pylist()
-    priced = {row["offence_code"]: (row["days"], row["expired"]) for row in table}
+    priced = {row["offence_code"]: (row["weight"], row["expired"]) for row in table}
     source = shared / "data" / "harm_weights"
     assert set(priced) == {row["offence_code"] for row in raw(source / "home_office_offence_codes_2018.csv")}
     weights = {row["prc_subgroup"]: float(row["cchi_days"]) for row in raw(source / "cchi_weights_by_subgroup.csv")}

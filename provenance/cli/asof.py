@@ -23,6 +23,7 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.option(
     "--key-players", is_flag=True, help="Who comes first by each of several measures, in --network or --theme."
 )
+@click.option("--harm", is_flag=True, help="With --nominal: each record's harm, by each table.")
 @click.option("--proof", metavar="FOLDER", help="Write the answer with its proof, for an outsider, to a new FOLDER.")
 @case
 @as_json
@@ -34,6 +35,7 @@ def asof(
     network: str | None,
     theme: str | None,
     key_players: bool,
+    harm: bool,
     proof: str | None,
     case: str,
     as_json: bool,
@@ -47,6 +49,8 @@ def asof(
 
     if key_players and (nominal or proof or not (network or theme)):
         raise click.UsageError("--key-players goes with --network or --theme, and not with --nominal or --proof")
+    if harm and nominal is None:
+        raise click.UsageError("--harm is asked of one person: name them with --nominal")
     with door.archive() as archive:
         live = asof.live_on(archive, when) if moments.is_date(when) else []
         if len(live) > 1:
@@ -67,6 +71,9 @@ def asof(
             answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
             if network is not None:
                 answer["hangs_on"] = whatif.sensitivity(snapshot, network)
+            if harm and nominal is not None:
+                found = snapshot.harm(nominal, theme)
+                answer["harm"] = {"totals": found.totals.to_pylist(), "records": found.records.to_pylist()}
             return snapshot, answer
 
         with waiting("Reading the build and checking its roots"):
@@ -86,6 +93,8 @@ def asof(
                 insist(answer)
                 return
             _people(out, answer["nominals"], whole=nominal is None and network is None)
+            if harm:
+                _harm(out, answer["harm"])
             _links(out, answer["links"])
             if nominal is None:
                 _networks(out, answer["networks"])
@@ -194,7 +203,7 @@ def _list_day(out: Console, date: str, spans: list[dict[str, str]]) -> None:
 
 
 # Columns of words. All others are copied from here into the next question, and stay whole.
-_WRAPPED = ("shown as", "roles", "what becomes of it", "by kind", "by grade", "who")
+_WRAPPED = ("shown as", "roles", "name", "what becomes of it", "by kind", "by grade", "who")
 
 
 def table(out: Console, title: str, columns: list[str], rows: list[list[Any]], total: int) -> None:
@@ -230,7 +239,43 @@ def _people(out: Console, people: list[dict[str, Any]], *, whole: bool) -> None:
         [p["nominal"], p["theme"], p["network"] or "-", p["links"], p["strength"], p["harm"], _role(p)] for p in best
     ]
     title = "Nominals, strongest first" if whole else "Nominals"
-    table(out, title, ["nominal", "theme", "network", "links", "strength", "harm days", "shown as"], rows, len(people))
+    columns = ["nominal", "theme", "network", "links", "strength", "harm days", "shown as"]
+    if any(p["severity_edition"] for p in best):  # a second table is counted beside the first, in a column of its own
+        columns.insert(6, "severity")
+        rows = [[*row[:6], p["severity"], row[6]] for row, p in zip(rows, best, strict=True)]
+    table(out, title, columns, rows, len(people))
+
+
+def _harm(out: Console, harm: dict[str, Any]) -> None:
+    """A table per edition, and never a sum over two."""
+    editions = {(total["edition"], total["unit"]): None for total in harm["totals"]}
+    for edition, unit in editions:
+        rows = [
+            [
+                f"{r['system']} {r['record_id']}", r["theme"], r["occurred_at"][:10], r["offence_code"] or "-",
+                r["roles"].replace("+", " "), _flag(r) or r["weight"], r["counted"],
+            ]
+            for r in harm["records"]
+            if r["edition"] == edition
+        ]  # fmt: skip
+        columns = ["record", "theme", "date", "offence", "roles", "weight", "counted"]
+        table(out, f"Harm by {edition}, in {unit}", columns, rows, len(rows))
+        for total in harm["totals"]:
+            if total["edition"] == edition:
+                out.print(f"{total['theme']}: {_said(total)}", markup=False)
+        out.print()
+
+
+def _flag(row: dict[str, Any]) -> str:
+    return "unknown" if row["unknown"] else "expired" if row["expired"] else ""
+
+
+def _said(total: dict[str, Any]) -> str:
+    said = f"{total['harm']:,} {total['unit']}; {total['unknown']:,} unknown, {total['expired']:,} expired"
+    if total["computed_with_erased"]:
+        gone = "" if total["gone"] is None else f": {total['gone']:,} records are gone"
+        return f"{said}; what the build stored counted what is out of view{gone}"
+    return f"{said}; {'as stored' if total['stored'] is not None else 'shown beside, not stored'}"
 
 
 def _role(person: dict[str, Any]) -> str:

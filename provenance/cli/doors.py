@@ -66,14 +66,14 @@ class Door:
             archive.close()
 
     def params(self) -> tuple[Params, HarmTable]:
-        """The archive's params, and the harm table that counts: the first edition they name."""
+        """The archive's params, and the harm tables they name: the first one in days, with the others beside it."""
         from provenance import harm, params
 
         read = params.read(self.path / "params.yaml")
         if not read.harm.editions:
             raise Malformed("params.yaml names no edition under harm.editions: wanted at least one")
-        first = read.harm.editions[0]
-        return read, harm.read(self.path / first.file, first.name, first.sha256)
+        editions = read.harm.editions
+        return read, harm.side_by_side([harm.read(self.path / e.file, e.name, e.sha256, e.unit) for e in editions])
 
 
 def surroundings(params: Params, started_on: str, operator: str) -> Callable[[str], Surroundings]:
