@@ -705,7 +705,7 @@ def test_the_commands_say_what_they_did(story, tmp_path):
     (tmp_path / "force.keys" / "master").write_bytes(story.master["now"])
     code, said = cli("--archive", tmp_path / "force", "backup", tmp_path / "b")
     assert code == 0
-    assert "Backed up archive force: 51 files, 0.1 MB, in " in said
+    assert "Backed up archive force: 52 files, 0.1 MB, in " in said
     assert "The keys are not in it." in said
     assert cli("--archive", tmp_path / "force", "backup", tmp_path / "b")[0] == 6
     shutil.copytree(story.keys(tmp_path, "then"), tmp_path / "r.keys")

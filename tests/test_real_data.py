@@ -195,9 +195,9 @@ def test_stlouis_harm_is_the_suspects_own_by_the_published_weights(stlouis, shar
         found = snapshot.harm(who)
         assert [row["harm"] for row in found.totals.to_pylist()] == [days_of]
         assert found.totals["stored"].to_pylist() == [days_of]
-    areas = snapshot.places(by=())  # the data set names no area: all of it is under no code, and none of it is lost
+    areas = snapshot.places(by=())  # a record is in one area, so the areas add up to all records behind links
     linked = {(s["system"], s["record_id"]) for link in snapshot.links().to_pylist() for s in link["supports"]}
-    assert (areas["place"].to_pylist(), areas["records"].to_pylist()) == ([""], [len(linked)])
+    assert sum(areas["records"].to_pylist()) == len(linked) > 0
 
 
 def test_harm_of_one_person_adds_up_and_what_has_no_price_is_flagged(cambridge, shared, tmp_path):
