@@ -16,7 +16,6 @@ import pyarrow as pa
 from provenance import archive, asof, causes, comparing, consulting, disposal, durable, explaining, verify, whatif
 from provenance.causes import Split
 from provenance.errors import Malformed, Refused
-from provenance.harm import HarmTable
 from provenance.history import Publication
 from provenance.whatif import Without
 from provenance.world import now, user
@@ -25,14 +24,9 @@ from provenance.world import now, user
 class Snapshot(asof.Snapshot):
     """One build, with what can be asked about its figures."""
 
-    def explain_person(
-        self, nominal: str, *, theme: str | None = None, prices: HarmTable | None = None
-    ) -> list[dict[str, Any]]:
-        """Each figure of a person, by theme, with the records, links or formula behind it (`explaining.person`).
-
-        Without `prices` the harm table that the build states is read from the archive's folder.
-        """
-        return explaining.person(self, nominal, theme=theme, prices=prices)
+    def explain_person(self, nominal: str, *, theme: str | None = None) -> list[dict[str, Any]]:
+        """Each figure of a person, by theme, with the records, links or formula behind it (`explaining.person`)."""
+        return explaining.person(self, nominal, theme=theme)
 
     def what_if(
         self,
@@ -42,14 +36,13 @@ class Snapshot(asof.Snapshot):
         network: str | None = None,
         theme: str | None = None,
         by: str | None = None,
-        prices: HarmTable | None = None,
     ) -> list[dict[str, Any]] | dict[str, Any] | pa.Table:
         """What would be said without something: of the links `between` two people, of a `network`; or, with `by`, who
         would rank where by a figure within a theme or a network (`whatif.RANKING`)."""
         if between:
             return whatif.link(self, *between, without)
         if by:
-            return whatif.ranking(self, by, without, theme=theme or "", network=network or "", prices=prices)
+            return whatif.ranking(self, by, without, theme=theme or "", network=network or "")
         if network:
             return whatif.network(self, network, without)
         raise Malformed("what is asked is not said: wanted `between`, `network`, or `by` within a theme or network")
@@ -138,7 +131,7 @@ class Archive:
 
     def causes(self, before: str, after: str, *, nominal: str | None = None) -> Split:
         """Why figures changed between two moments: `.changes` (`causes.CAUSES`), and `.behind`, the records; of one
-        nominal and their links alone, or of everything. Harm tables of past editions are to lie in `harm/`."""
+        nominal and their links alone, or of everything."""
         people = [nominal] if nominal is not None else []
         return causes.causes(self.as_of(before), self.as_of(after), people=people)
 

@@ -17,7 +17,7 @@ Only records are worked out whose part can differ. Nothing here is stored, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from provenance import engine, harm, linking, propagation, rows, selection, vaul
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.draft import COUNTS
-from provenance.errors import Malformed, Missing
+from provenance.errors import Malformed
 from provenance.harm import HarmTable
 from provenance.identity import resolve
 from provenance.index import Index
@@ -116,13 +116,10 @@ class Between:
         return content.take(pa.array(np.searchsorted(held, at))).combine_chunks()
 
 
-def between(
-    before: Snapshot, after: Snapshot, tables: Iterable[HarmTable] = (), *, people: Sequence[str] = ()
-) -> Between:
+def between(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> Between:
     """The states from one build to the other; with `people`, of what concerns these nominals alone.
 
-    Harm tables are taken from `tables`, or else from the archive's folder `harm/`. Raises Missing for an edition that
-    is in neither, Malformed where the two are not of one archive and one case, or a build's params are of another form.
+    Raises Malformed where the two are not of one archive and one case, or a build's params are of another form.
     """
     archive = before.archive
     if after.archive is not archive or after.case != before.case:
@@ -130,7 +127,7 @@ def between(
     for snapshot in (before, after):
         snapshot.keep_up()
     old, new = (_taken(snapshot) for snapshot in (before, after))
-    rules = [(_params(snapshot), _table(snapshot, tables)) for snapshot in (before, after)]
+    rules = [(_params(snapshot), _table(snapshot)) for snapshot in (before, after)]
     if rules[0][0].digest() == rules[1][0].digest():
         rules[1] = rules[0][0], rules[1][1]
     who = [_resolved(archive, side["identity"]) for side in (old, new)]
@@ -242,19 +239,9 @@ def _params(snapshot: Snapshot) -> Params:
     return stated(snapshot.statement.params)
 
 
-def _table(snapshot: Snapshot, tables: Iterable[HarmTable]) -> HarmTable:
-    """The harm table of a build, by the digest that its statement gives."""
-    edition = snapshot.statement.harm_tables[0]
-    for table in tables:
-        if table.sha256 == edition.digest:
-            return replace(table, edition=edition.name)
-    for path in sorted((snapshot.archive.root / "harm").glob("*.csv")):
-        if rows.digest(path) == edition.digest:
-            return harm.read(path, edition.name, edition.digest)
-    raise Missing(
-        f"harm table of build {snapshot.label} is not there: edition {edition.name}, wanted a file of SHA-256 "
-        f"{edition.digest} in harm/"
-    )
+def _table(snapshot: Snapshot) -> HarmTable:
+    """The harm tables that a build counted by. Raises Missing or Tampered."""
+    return harm.side_by_side(snapshot.archive.harm_tables(snapshot.statement))
 
 
 def _disturbed(before: Snapshot, after: Snapshot) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ where an ordinary view withholds a figure, it withholds this part too, and tells
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ from provenance.asof import Snapshot
 from provenance.between import STEPS, Between, Figures, between
 from provenance.draft import COUNTS
 from provenance.errors import Malformed, Tampered
-from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.records import THEMES
 
@@ -69,14 +68,13 @@ class Split:
     disposals: tuple[str, ...]  # ids of the disposals since the earlier build
 
 
-def causes(before: Snapshot, after: Snapshot, tables: Iterable[HarmTable] = (), *, people: Sequence[str] = ()) -> Split:
+def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> Split:
     """Every change from one build to the other, by cause. With `people`, of these nominals and their links alone, and
     of no network.
 
-    `tables` are harm tables at hand; others are looked for in the archive's folder `harm/`. Raises Missing for one that
-    is in neither, Tampered for a change that its records do not account for, and Overtaken as every question.
+    Raises Tampered for a change that its records do not account for, and Overtaken as every question.
     """
-    held = between(before, after, tables, people=people)
+    held = between(before, after, people=people)
     told = [held.figures(state) for state in held.states]
     parts = [_Theme(held, before, after, code, theme, told) for code, theme in enumerate(THEMES, start=1)]
     found, behind = [CAUSES.empty_table()], [BEHIND.empty_table()]
@@ -666,7 +664,6 @@ def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def series(
     snapshots: Sequence[Snapshot],
-    tables: Iterable[HarmTable] = (),
     *,
     nominal: str = "",
     network: str = "",
@@ -688,7 +685,7 @@ def series(
     for place, snapshot in enumerate(snapshots):
         split = None
         if place:
-            split = causes(snapshots[place - 1], snapshot, tables, people=[nominal] if nominal else [])
+            split = causes(snapshots[place - 1], snapshot, people=[nominal] if nominal else [])
         for theme in themes:
             who = snapshot.canonical(nominal) if nominal else ""
             value = _value(snapshot, theme, who, network, figure)

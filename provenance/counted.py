@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,10 @@ import pyarrow as pa
 
 from provenance import harm, rows, vault
 from provenance.asof import Snapshot
-from provenance.errors import Missing, Tampered
 from provenance.harm import HarmTable
 from provenance.params import CLASSES, Params, stated
 
-COUNTS = ("records", *CLASSES, "harm", "harm_unknown")
+COUNTS = ("records", *CLASSES, "harm", "harm_unknown", "severity", "severity_unknown")
 # Why a record's harm is not in a person's sum, or why it weighs nothing there.
 COUNTED, NOT_THEIRS, OTHER_ROLE = "counted", "not theirs", "role bears none"
 NO_CODE, UNKNOWN, EXPIRED = "no code", "unknown code", "expired code"
@@ -43,14 +41,9 @@ def rules(snapshot: Snapshot) -> Params:
     return stated(snapshot.statement.params)
 
 
-def prices(snapshot: Snapshot) -> HarmTable | None:
-    """The harm table that the build counted by, by its digest in the statement; None where that file is not at hand."""
-    for edition in rules(snapshot).harm.editions[:1]:
-        try:
-            return harm.read(snapshot.archive.root / Path(edition.file), edition.name, edition.sha256)
-        except (Missing, Tampered):
-            return None
-    return None
+def prices(snapshot: Snapshot) -> HarmTable:
+    """The harm tables that the build counted by. Raises Missing or Tampered."""
+    return harm.side_by_side(snapshot.archive.harm_tables(snapshot.statement))
 
 
 def of_people(snapshot: Snapshot, nominals: Sequence[str]) -> list[Part]:
@@ -122,7 +115,7 @@ def classes(part: Part, params: Params) -> list[str]:
 
 
 def weight(part: Part, params: Params, table: HarmTable) -> tuple[int, str]:
-    """The days that the record adds to the person's harm, and why it is these."""
+    """What the record adds to the person's harm by one table, in its unit, and why it is that."""
     if not set(part.roles) & set(params.harm.roles):
         return 0, OTHER_ROLE if "offending" in classes(part, params) else NOT_THEIRS
     code = part.record["offence_code"]
@@ -132,17 +125,18 @@ def weight(part: Part, params: Params, table: HarmTable) -> tuple[int, str]:
     return (0, EXPIRED) if price[1] else (price[0], COUNTED)
 
 
-def added(parts: Iterable[Part], params: Params, table: HarmTable | None) -> dict[tuple[str, str], Counter[str]]:
-    """COUNTS per theme and person, of the parts in records that count; without a table, no harm."""
+def added(parts: Iterable[Part], params: Params, table: HarmTable) -> dict[tuple[str, str], Counter[str]]:
+    """COUNTS per theme and person, of the parts in records that count."""
     found: dict[tuple[str, str], Counter[str]] = {}
     for part in parts:
         if left_out(part, params):
             continue
         once = Counter(dict.fromkeys(("records", *classes(part, params)), 1))
-        if table:
-            days, why = weight(part, params, table)
-            once["harm"] += days
-            once["harm_unknown"] += why in UNPRICED
+        for figure, priced in (("harm", table), ("severity", table.severity)):
+            if priced:
+                amount, why = weight(part, params, priced)
+                once[figure] += amount
+                once[f"{figure}_unknown"] += why in UNPRICED
         for theme in themes(part, params):
             found.setdefault((theme, part.nominal), Counter()).update(once)
     return found
@@ -153,7 +147,8 @@ _known: dict[str, dict[str, tuple[int, bool]]] = {}
 
 def _prices(table: HarmTable) -> dict[str, tuple[int, bool]]:
     if table.sha256 not in _known:
-        _known.clear()
-        columns = (table.rows[name].to_pylist() for name in ("offence_code", "days", "expired"))
-        _known[table.sha256] = {code: (days, expired) for code, days, expired in zip(*columns, strict=True)}
+        if len(_known) > 8:
+            _known.clear()
+        columns = (table.rows[name].to_pylist() for name in ("offence_code", "weight", "expired"))
+        _known[table.sha256] = {code: (weight, expired) for code, weight, expired in zip(*columns, strict=True)}
     return _known[table.sha256]

@@ -8,7 +8,7 @@ answer says so. No figure here is a mixture of others: people are listed by seve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,14 @@ MEANS: Mapping[str, tuple[str, str]] = {
     ),
     "harm_unknown": (
         "How many of those records have an offence that the table does not price, so that they add nothing.",
+        "such records whose offence code is absent, unknown to the edition or expired in it",
+    ),
+    "severity": (
+        "The weight of the same offences by a second table, in its own points. The two are never added.",
+        "the sum of the points of those records' offence codes in the second edition",
+    ),
+    "severity_unknown": (
+        "How many of those records have an offence that the second table does not price.",
         "such records whose offence code is absent, unknown to the edition or expired in it",
     ),
     "links": ("With how many people a record of this theme links the person.", "the number of links listed"),
@@ -101,11 +109,8 @@ WITHIN = "pagerank_billionths"  # a share of one network, so that people of two 
 
 def person(
     snapshot: Snapshot, nominal: str, *, theme: str | None = None, figure: str | None = None,
-    prices: HarmTable | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A person's rows, one per theme, each figure (or the one `figure`) with what it comes from.
-
-    `prices` is the harm table of the build; without it, that which the build states is read from the archive's folder.
 
     Raises Missing where the person has no row, and Tampered where a figure that can be worked out again is another.
     """
@@ -117,7 +122,7 @@ def person(
     if not found:
         raise Missing(f"build {snapshot.label} has no figures of that nominal{f' in {theme}' if theme else ''}")
     params = counted.rules(snapshot)
-    prices = prices or counted.prices(snapshot)
+    prices = counted.prices(snapshot)
     parts = counted.of_people(snapshot, [found[0]["nominal"]])
     explained = [_Row(snapshot, params, prices, row, parts).explained() for row in found]
     if figure is not None:
@@ -191,14 +196,12 @@ class _Row:
     """One row of the nominal table, being worked out again."""
 
     def __init__(
-        self, snapshot: Snapshot, params: Params, prices: HarmTable | None, row: Mapping[str, Any],
+        self, snapshot: Snapshot, params: Params, prices: HarmTable, row: Mapping[str, Any],
         parts: Sequence[counted.Part],
     ) -> None:  # fmt: skip
         self.snapshot, self.params, self.row = snapshot, params, row
         self.nominal, self.theme, self.network = row["nominal"], row["theme"], row["network"]
-        priced = prices is not None and prices.edition == row["harm_edition"]
-        stated = {edition.digest for edition in snapshot.statement.harm_tables}
-        self.prices = prices if priced and prices and prices.sha256 in stated else None
+        self.prices = prices
         self.parts = [part for part in parts if self.theme in part.record["themes"].split(";")]
         gone = snapshot.disposed
         lost = sum(gone[state] for state in ("disposed", "reduced", "restricted"))
@@ -241,8 +244,6 @@ class _Row:
             said["status"] = self.since
         elif name not in self.row:
             said["status"] = WORKED_OUT  # held against the digest in the network's row, which has no figure of a person
-        elif value is None:
-            said["status"] = f"{CANNOT}: the harm table of edition {self.row['harm_edition']} is not at hand"
         elif stored != value:
             raise Tampered(
                 f"figure {name} of a person in theme {self.theme} of build {self.snapshot.label} is {value} when it "
@@ -263,9 +264,9 @@ class _Row:
                 left_out.append({**said, "reason": reason})
                 continue
             said["counted_as"] = counted.classes(part, self.params)
-            if self.prices:
-                days, why = counted.weight(part, self.params, self.prices)
-                said |= {"harm_days": days, "harm": why}
+            for table, figure in self._tables():
+                amount, why = counted.weight(part, self.params, table)
+                said |= {f"{figure}_{'days' if figure == 'harm' else 'points'}": amount, figure: why}
             listed.append(said)
         total: Mapping[str, int] = Counter(name for said in listed for name in said["counted_as"])
         said = {"comparable": self.whole}
@@ -274,17 +275,18 @@ class _Row:
             self._say(name, total[name], **said)
         only = total["victim"] == len(listed) and not any(total[name] for name in CLASSES if name != "victim")
         self._say("victim_only", int(only), **said)
-        edition = f"in edition {self.row['harm_edition']}"
-        harm = unknown = None
-        if self.prices:
-            priced = [s["harm_days"] for s in listed if s["harm"] == counted.COUNTED]
-            harm, unknown = sum(priced), sum(s["harm"] in counted.UNPRICED for s in listed)
-            terms = f"{_sum(priced)} days, {edition}"
-        else:
-            terms = edition
-        self._say("harm", harm, terms, **said)
-        self._say("harm_unknown", unknown, **said)
+        for table, figure in self._tables():
+            unit = "days" if figure == "harm" else "points"
+            priced = [s[f"{figure}_{unit}"] for s in listed if s[figure] == counted.COUNTED]
+            self._say(figure, sum(priced), f"{_sum(priced)} {unit}, in edition {table.edition}", **said)
+            self._say(f"{figure}_unknown", sum(s[figure] in counted.UNPRICED for s in listed), **said)
         return listed, left_out
+
+    def _tables(self) -> Iterator[tuple[HarmTable, str]]:
+        """Each harm table that counts, and under which figure."""
+        yield self.prices, "harm"
+        if self.prices.severity:
+            yield self.prices.severity, "severity"
 
     def _links(self) -> list[dict[str, Any]]:
         held = self._associates() if self.network else {}

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, figures, influence, merkle, networks, rows, vault
+from provenance import canonical, durable, figures, influence, merkle, networks, rows, supported, vault
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -134,8 +134,8 @@ class _Theme:
         was = pc.index_in(now["token"].combine_chunks(), value_set=self.held["token"].combine_chunks())
         previous = pc.fill_null(self.held["network"].combine_chunks().take(was), "")
         result = networks.networks(
-            self.name, a, b, self.links.strength, self.links.records, index.sole(at), params.networks, names,
-            now["harm"].to_numpy(), previous, draft.label,
+            self.name, a, b, self.links.strength, self.links.records, _sole(archive, self.links, params),
+            params.networks, names, now["harm"].to_numpy(), previous, draft.label,
         )  # fmt: skip
         moved = self._moved(draft, was)
         only_victim = pc.and_(
@@ -215,6 +215,17 @@ class _Theme:
 
 
 _MEASURED = ["network", "members", "influence"]
+
+
+def _sole(archive: Archive, links: _Links, params: Params) -> np.ndarray:
+    """For each link the token of the one record that it rests on, SEVERAL where there are more."""
+    sole = np.full(len(links.at), supported.SEVERAL, np.int64)
+    if params.networks.shared_associate:  # the rule asks for nothing else
+        token, owner = links.index.parents_beside(links.at)
+        # Beside a link's records stand the ids by which they knew merged nominals.
+        mine = (links.records[owner] == 1) & rows.among(token, archive.index("record").a)
+        sole[owner[mine]] = token[mine]
+    return sole
 
 
 def _same_rule(archive: Archive, params: Params) -> bool:

@@ -101,12 +101,12 @@ class Index:
         """Positions of the rows that have one of `tokens` among their further parents."""
         return np.unique(np.searchsorted(self.ends, np.flatnonzero(among(self.others, tokens)), side="right") - 1)
 
-    def sole(self, at: np.ndarray) -> np.ndarray:
-        """For each row at `at` its one further parent, -1 where it has none or several."""
-        first = self.ends[at]
-        several = self.ends[at + 1] - first != 1
-        found = self.others[np.where(several, 0, first)] if len(self.others) else np.zeros(len(at), np.int64)
-        return np.where(several, -1, found)
+    def parents_beside(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The further parents of the rows at `at`, one after the other, and for each which of `at` it is of."""
+        first, count = self.ends[at], self.ends[at + 1] - self.ends[at]
+        owner = np.repeat(np.arange(len(at)), count)
+        place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
+        return self.others[place], owner
 
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""

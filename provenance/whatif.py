@@ -22,7 +22,6 @@ from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
 from provenance.graphs import graph
-from provenance.harm import HarmTable
 from provenance.networks import components
 from provenance.params import Params
 from provenance.records import KINDS, SCHEMES
@@ -260,11 +259,10 @@ def network(snapshot: Snapshot, network: str, without: Without) -> dict[str, Any
 
 def ranking(
     snapshot: Snapshot, figure: str, without: Without, *, theme: str = "", network: str = "",
-    prices: HarmTable | None = None,
 ) -> pa.Table:  # fmt: skip
     """RANKING of the people of a theme or a network by one of FIGURES, as it is and as it would be; by rank before.
 
-    Harm without `prices` (the build's table) is Missing. Raises Malformed for a figure that there is not.
+    Raises Malformed for a figure that there is not.
     """
     if figure not in FIGURES:
         raise Malformed(f"figure is not one of {', '.join(FIGURES)}: found {figure!r}")
@@ -274,7 +272,7 @@ def ranking(
     asked = [row["nominal"] for row in people if not network or row["network"] == network]
     if figure in counted.COUNTS:
         before = {row["nominal"]: row[figure] for row in people}
-        away = _counted_away(snapshot, theme, without, prices, harm=figure.startswith("harm"))
+        away = _counted_away(snapshot, theme, without)
         left = {row["nominal"]: (row["records"], away.get(row["nominal"], {})) for row in people}
         after = {
             name: None if before[name] is None else before[name] - gone.get(figure, 0)
@@ -311,7 +309,6 @@ def _ranking(
 
 def person(
     snapshot: Snapshot, nominal: str, without: Without, *, theme: str | None = None, by: str = "strength",
-    prices: HarmTable | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """What becomes of a person's links, network and figures, per theme; and of their rank in the theme by `by`."""
     without = known(snapshot, without)
@@ -330,7 +327,7 @@ def person(
         everybody = [row["nominal"] for row in people]
         for name in dict.fromkeys(("links", "strength", "severed", "reach_two", "core", by)):
             if name in counted.COUNTS:
-                table = ranking(snapshot, name, without, theme=theme, prices=prices)
+                table = ranking(snapshot, name, without, theme=theme)
             else:
                 table = _ranking(everybody, *_figures(people, now, then, name), without)
             ranked_by = table.to_pylist()
@@ -638,12 +635,8 @@ def _meet(x: int, y: int, around: Any) -> bool:
     return False
 
 
-def _counted_away(
-    snapshot: Snapshot, theme: str, without: Without, table: HarmTable | None, *, harm: bool
-) -> dict[str, Mapping[str, int]]:
+def _counted_away(snapshot: Snapshot, theme: str, without: Without) -> dict[str, Mapping[str, int]]:
     """By how much each person's counts fall."""
-    if harm and table is None:
-        raise Missing(f"the harm table of build {snapshot.label} is not at hand: wanted the edition that it states")
     params: Params = counted.rules(snapshot)
     if not (without.records or without.grades or without.systems or without.kinds):
         return {}  # who else was in a record does not change what it counts for
@@ -660,7 +653,7 @@ def _counted_away(
         vault.record_keys(gone["system"].combine_chunks(), gone["record_id"].combine_chunks())
     )
     parts = counted.of_records(snapshot, tokens) if len(tokens) else []
-    added = counted.added(parts, params, table)
+    added = counted.added(parts, params, counted.prices(snapshot))
     return {nominal: count for (held, nominal), count in added.items() if held == theme}
 
 

@@ -17,15 +17,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
     "doors": """world api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
-                cli.explain cli.diff cli.places cli.verify cli.hold cli.review cli.dispose cli.certificate cli.checkpoint
-                cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
+                cli.explain cli.diff cli.places cli.verify cli.hold cli.review cli.dispose cli.certificate
+                cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
     "answers": "asof comparing between causes consulting counted whatif explaining proving verify",
     "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
                reviewing expunging disposal backups rekeying escrow witnessing publicising stamping""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
-    "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention links engine
-                supported networks graphs cuts betweenness subgroups influence entries holds statements certificates
-                history extracts notices stamps steps packs checking""",
+    "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention
+                links engine supported networks graphs cuts betweenness subgroups influence entries holds statements
+                certificates history extracts notices stamps steps packs checking""",
     "words": "errors canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }

@@ -58,7 +58,7 @@ def force(tmp_path_factory) -> Iterator[Force]:
 
 @pytest.fixture(scope="module")
 def ann(force) -> dict[str, Any]:
-    (row,) = explaining.person(force.as_of(WHEN), "ANN", prices=HARM)
+    (row,) = explaining.person(force.as_of(WHEN), "ANN")
     return row
 
 
@@ -74,7 +74,7 @@ def test_harm_is_explained_offence_by_offence_and_a_victims_is_never_theirs(forc
     assert "in edition illustrative" in figures(ann)["harm"]["how"]
     assert figures(ann)["harm_unknown"]["stored"] == 1
 
-    (bob,) = explaining.person(force.as_of(WHEN), "BOB", prices=HARM)
+    (bob,) = explaining.person(force.as_of(WHEN), "BOB")
     assert [(r["counted_as"], r["harm_days"], r["harm"]) for r in bob["records"]] == [(["victim"], 0, "not theirs")] * 2
     assert (bob["victim_only"], figures(bob)["harm"]["worked_out"]) == (1, 0)
 
@@ -106,13 +106,13 @@ def test_what_it_was_worked_out_to_is_held_against_what_was_stored(force, monkey
         false = stored.set_column(place, name, [[stored[name][0].as_py() + 1]])
         monkeypatch.setattr(snapshot, "nominals", lambda said=false, **_: said)
         with pytest.raises(Tampered, match=f"figure {name} of a person in theme SOC of build 2026-W02 is"):
-            explaining.person(snapshot, "ANN", prices=HARM)
+            explaining.person(snapshot, "ANN")
 
 
 def test_after_a_disposal_a_figure_cannot_be_worked_out_again_and_says_so(tmp_path):
     made = told(tmp_path, *(record(f"R-{n}", "ANN", "BOB") for n in range(1, 5)))
     made.dispose("CONNECT R-1", on="2026-01-20T09:00:00Z")
-    (row,) = explaining.person(made.as_of(WHEN), "ANN", prices=HARM)
+    (row,) = explaining.person(made.as_of(WHEN), "ANN")
     said = figures(row)
     assert said["records"]["stored"] is None
     assert said["records"]["status"].startswith("cannot be worked out again: ")
@@ -175,7 +175,7 @@ def everybody(snapshot: Snapshot, people: list[str]) -> int:
     """Explain people one by one; each figure that is stored agrees, and is a sum of what is listed."""
     seen = 0
     for who in people:
-        for row in explaining.person(snapshot, who, prices=HARM):
+        for row in explaining.person(snapshot, who):
             said = figures(row)
             assert {held["status"] for held in said.values()} <= {"agrees", "worked out"}
             listed, links = row["records"], row["links"]

@@ -629,7 +629,7 @@ def behind(snapshot: Snapshot, a: str, b: str) -> dict[str, dict]:
 def test_the_causes_between_two_releases_are_the_whole_change(chicago, pair):
     """Each link's change against the second count: by who was in which record then, and who came to be whom."""
     before, after = map(chicago.then, pair)
-    split = causes.causes(before, after, [HARM])
+    split = causes.causes(before, after)
     change, rows = np.zeros(split.changes.num_rows, np.int64), split.changes
     for cause in causes.STEPS:
         change += rows[cause].to_numpy()

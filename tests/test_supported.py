@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provenance import params, supported
-from tests.force import PARAMS
+from tests.force import PARAMS, Force, record
 
 STRICT = PARAMS.networks.model_copy(update={"least_strength": 10, "least_records": 2, "shared_associate": False})
 SHARED = STRICT.model_copy(update={"shared_associate": True})
@@ -97,3 +97,25 @@ def test_shares_of_the_work_are_as_the_whole(monkeypatch):
     assert 0 < whole.sum() < len(whole)
     monkeypatch.setattr(supported, "_AT_ONCE", 50)
     assert (supported.supported(a, b, *many, SHARED) == whole).all()
+
+
+def test_in_a_build_a_merged_id_beside_the_one_record_of_a_link_is_no_second_record(tmp_path):
+    """One crime of three, one of whom it knew by another id; and its twin of three crimes."""
+    merge = {
+        "from_nominal": "OLD",
+        "into_nominal": "N-1",
+        "evidence": "prints",
+        "by": "DI",
+        "at": "2026-01-05T00:00:00Z",
+    }
+    rules = PARAMS.model_copy(update={"networks": SHARED.model_copy(update={"least_strength": 1})})
+    force = Force(tmp_path)
+    force.receive(
+        record("R-1", "OLD", "N-2", "N-3"),
+        record("R-2", "M-1", "M-2"), record("R-3", "M-2", "M-3"), record("R-4", "M-1", "M-3"),
+        cut_off="2026-01-11T23:59:59Z", merges=[merge],
+    )  # fmt: skip
+    force.build("2026-01-11T23:59:59Z", rules=rules)
+    people = force.as_of("2026-01-12").nominals().to_pylist()
+    assert {row["nominal"] for row in people if row["network"]} == {"M-1", "M-2", "M-3"}
+    force.archive.close()

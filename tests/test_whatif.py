@@ -95,7 +95,7 @@ def test_ranks_before_and_after(chain):
     assert {who: (row["rank_before"], row["rank_after"]) for who, row in rows.items()} == {
         "ANN": (3, 1), "BOB": (1, 1), "CAT": (1, 1), "DEE": (3, 1)
     }  # fmt: skip
-    harm = {r["nominal"]: r for r in whatif.ranking(chain, "harm", without, theme="SOC", prices=HARM).to_pylist()}
+    harm = {r["nominal"]: r for r in whatif.ranking(chain, "harm", without, theme="SOC").to_pylist()}
     days = next(row["days"] for row in HARM.rows.to_pylist() if row["offence_code"] == "34B")
     assert harm["BOB"]["before"] - harm["BOB"]["after"] == days
     assert (harm["EVE"]["before"], harm["EVE"]["after"], harm["EVE"]["rank_after"]) == (0, None, None)
@@ -244,7 +244,7 @@ def test_without_something_is_what_a_build_without_it_says(tmp_path_factory, see
             if not snapshot.nominals(theme=theme).num_rows:
                 continue
             for figure in ("strength", "links", "harm", "harm_unknown", "offending", "victim", "records"):
-                ranked = whatif.ranking(snapshot, figure, without, theme=theme, prices=HARM).to_pylist()
+                ranked = whatif.ranking(snapshot, figure, without, theme=theme).to_pylist()
                 found = {row["nominal"]: row["after"] for row in ranked if row["after"]}
                 assert found == {who: row[figure] for who, row in figures.items() if row[figure]}, figure
         other.archive.close()

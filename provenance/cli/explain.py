@@ -89,7 +89,7 @@ def _answer(
     snapshot: Any, a: str | None, b: str | None, network: str | None, theme: str | None, figure: str | None,
     without: Without,
 ) -> dict[str, Any]:  # fmt: skip
-    from provenance import counted, explaining, whatif
+    from provenance import explaining, whatif
 
     if not without:
         if b:
@@ -102,9 +102,7 @@ def _answer(
         return {**said, "networks_without": [whatif.network(snapshot, network, without)]}
     return {
         **said,
-        "person_without": whatif.person(
-            snapshot, str(a), without, theme=theme, by=figure or "strength", prices=counted.prices(snapshot)
-        ),
+        "person_without": whatif.person(snapshot, str(a), without, theme=theme, by=figure or "strength"),
     }
 
 
