@@ -313,6 +313,7 @@ def test_who_has_every_row_in_hand_matches_no_leaf(register, gone):
 def test_a_backup_from_before_answers_only_after_the_disposals_are_replayed(register, gone, tmp_path):
     backup, into = register.folder.parent / "backup", tmp_path / "restored"
     shutil.copytree(register.keys, tmp_path / "restored.keys")
+    shutil.copytree(register.folder / "remote", tmp_path / "remote")  # where the restored archive looks for it
     command = [sys.executable, "-m", "provenance.cli", "restore", str(backup), str(into)]
     command += ["--log", str(register.root / "log")]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
