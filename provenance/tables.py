@@ -128,7 +128,8 @@ EXTRACT_TABLES: Mapping[str, str] = MappingProxyType(
 
 
 def chosen(table: str, columns: Sequence[str]) -> pa.Schema:
-    """Some columns of a table, in its own order; `supports.grade` names a field within the supports of a link.
+    """Some columns of a table, in its own order; `supports.grade` names a field within the supports of a link, and
+    brings a whole number of each along, by which they are counted (`canonical`).
 
     Raises Malformed for a column that it has not.
     """
@@ -141,6 +142,8 @@ def chosen(table: str, columns: Sequence[str]) -> pa.Schema:
         if field.name in columns:
             found.append(field)
         elif inner:
+            if not any(pa.types.is_int64(part.type) for part in inner):
+                inner.append(next(part for part in _inner(field) if pa.types.is_int64(part.type)))
             found.append(pa.field(field.name, pa.list_(pa.struct(inner))))
     return pa.schema(found)
 
