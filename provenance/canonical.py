@@ -29,6 +29,7 @@ import pyarrow.json as pj
 from provenance.errors import Malformed
 
 _CONTROL = r"(?:^|[^\\])(?:\\\\)*\\u00"  # an escape, and not the text of one: a backslash in text is written twice
+_FEW = 1_000  # rows that are read before threads are got ready
 _THREADS = len(os.sched_getaffinity(0))
 _SAFE_INTEGER = 2**53 - 1  # RFC 8785 3.2.2.3 with RFC 7493 2.2: integers every JSON reader keeps exact
 
@@ -152,7 +153,7 @@ def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
     try:
         read = pj.read_json(
             pa.BufferReader(lines),
-            read_options=pj.ReadOptions(block_size=_block(rows)),
+            read_options=pj.ReadOptions(block_size=_block(rows), use_threads=len(rows) > _FEW),
             parse_options=pj.ParseOptions(explicit_schema=_as_written(schema), unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
@@ -179,6 +180,7 @@ def columns(rows: pa.Array, schema: pa.Schema) -> pa.Table:
     return _restored(read, schema)
 
 
+@cache
 def _as_written(schema: pa.Schema) -> pa.Schema:
     """The types of columns as rows have them: of several objects, one object of lists."""
 
@@ -193,7 +195,9 @@ def _as_written(schema: pa.Schema) -> pa.Schema:
 def _restored(read: pa.Table, schema: pa.Schema) -> pa.Table:
     """What was read of rows, with what they left out. Raises Malformed where that was more than is empty."""
     try:
-        read = read.select(schema.names).cast(_as_written(schema))
+        written, read = _as_written(schema), read.select(schema.names)
+        if read.schema != written:
+            read = read.cast(written)
         cells = [_cells(field, _whole(read[field.name])) for field in schema]
     except (Malformed, pa.ArrowInvalid):
         raise Malformed(_not_expected(schema)) from None

@@ -239,7 +239,7 @@ class Index:
         row = self.row[at]
         if (row[1:] > row[:-1]).all():
             return read_boxes(self.paths[segment], self.begins[at], self.size[at].astype(np.int64))
-        once, which, place = np.unique(row, return_index=True, return_inverse=True)
+        _, which, place = np.unique(row, return_index=True, return_inverse=True)
         first = at[which]
         found = read_boxes(self.paths[segment], self.begins[first], self.size[first].astype(np.int64))
         return found.take(pa.array(place))

@@ -1,8 +1,8 @@
 """The tables of a snapshot: what a row of each says, and whose secrets close it.
 
 Five tables hold what the sources said, as of a build: `record`, `involvement`, `person`, `identity`, `order`. Three
-hold what was concluded: `link`, `nominal`, `network`. A row is a canonical JSON object with exactly the columns below:
-text and integers only. Columns are never renamed or reused; a new meaning is a new table beside the old.
+hold what was concluded: `link`, `nominal`, `network`. A row has exactly the columns below: text and integers only,
+written as `canonical` says. Columns are never renamed or reused; a new meaning is a new table beside the old.
 """
 
 from __future__ import annotations
