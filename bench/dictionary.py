@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
-import orjson
+import pyarrow as pa
 import zstandard
 
 from provenance import canonical
@@ -51,26 +51,33 @@ def main(out: Path, records: int) -> None:
         with Archive(force, keys_beside(force)) as archive:
             rows = {name: _rows(archive, name) for name in TABLES}
     drawn = random.Random(_SEED)
-    behind = [support for text in rows["link"] for support in orjson.loads(text)["supports"]]
-    samples = [text for texts in rows.values() for text in texts]
-    samples += [_varied(text, behind, drawn) for name, texts in rows.items() for text in texts * _TIMES.get(name, 1)]
+    behind = [support for supports in rows["link"]["supports"].to_pylist() for support in supports]
+    texts = {name: _texts(table) for name, table in rows.items()}
+    samples = [text for each in texts.values() for text in each]
+    for name, table in rows.items():
+        varied = [_varied(row, behind, drawn) for row in table.to_pylist() * _TIMES.get(name, 1)]
+        samples += _texts(pa.Table.from_pylist(varied, TABLES[name].columns))
     drawn.shuffle(samples)
     trained = zstandard.train_dictionary(_SIZE, samples, k=_SEGMENT, d=_GRAM, level=_LEVEL)
     out.write_bytes(trained.as_bytes())
     compress = zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained, write_dict_id=False).compress
-    for name, texts in rows.items():
-        if texts:
-            before, after = (round(float(np.mean([len(f(t)) for t in texts]))) for f in (bytes, compress))
+    for name, of_table in texts.items():
+        if of_table:
+            before, after = (round(float(np.mean([len(f(t)) for t in of_table]))) for f in (bytes, compress))
             click.echo(f"{name:<12} {before:5,} bytes to {after:,}")
 
 
-def _rows(archive: Archive, name: str) -> list[bytes]:
+def _rows(archive: Archive, name: str) -> pa.Table:
     index = archive.index(name)
     at = np.random.default_rng(_SEED).permutation(len(index))[:_MOST]
-    return canonical.slices(canonical.rows(archive.sealer.open(name, index.rows(at)))) if len(at) else []
+    return archive.sealer.open(name, index.rows(at))
 
 
-def _varied(text: bytes, behind: list[dict[str, Any]], drawn: random.Random) -> bytes:
+def _texts(table: pa.Table) -> list[bytes]:
+    return canonical.slices(canonical.rows(table))
+
+
+def _varied(row: dict[str, Any], behind: list[dict[str, Any]], drawn: random.Random) -> dict[str, Any]:
     """The same row as another force would have it; a link with up to six of the supports `behind` any link.
 
     Many sources fill in little, and always the same cells with the same words: then so do all supports of the row.
@@ -92,10 +99,9 @@ def _varied(text: bytes, behind: list[dict[str, Any]], drawn: random.Random) -> 
             return str(drawn.randrange(10**longest))
         return value
 
-    row = orjson.loads(text)
     if "supports" in row:
-        row["supports"] = drawn.sample(behind, drawn.randint(1, 6))
-    return canonical.dumps(other("", row))
+        row = row | {"supports": drawn.sample(behind, drawn.randint(1, 6))}
+    return other("", row)
 
 
 def _run(module: str, *arguments: str | Path) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance.canonical import packed
 from provenance.errors import Tampered
 from provenance.rows import CHANGES, DIED, SEGMENT, among, leaf_matrix, read_boxes, read_segment
 from provenance.sealing import LEAF
@@ -210,8 +209,8 @@ class Index:
         lengths = self.ends[positions + 1] - first
         ends = np.zeros(len(positions) + 1, np.int64)
         np.cumsum(lengths, out=ends[1:])
-        others = self.others[np.arange(ends[-1]) + np.repeat(first - ends[:-1], lengths)]
-        leaves = np.ascontiguousarray(self.leaf[positions])
+        others = self.others.take(np.arange(ends[-1]) + np.repeat(first - ends[:-1], lengths))
+        leaves = self.leaf.take(positions, axis=0)
         return pa.table(
             [
                 pa.array(self.a[positions]),
@@ -219,33 +218,38 @@ class Index:
                 pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(others)),
                 pa.array(self.theme[positions]),
                 pa.FixedSizeBinaryArray.from_buffers(LEAF, len(positions), [None, pa.py_buffer(leaves)]),
-                packed(self._boxes(positions)),
+                self._boxes(positions),
             ],
             schema=SEGMENT,
         )
 
-    def _boxes(self, positions: np.ndarray) -> list[bytes]:
+    def _boxes(self, positions: np.ndarray) -> pa.Array:
         segment = self.segment[positions]
         order = np.argsort(segment, kind="stable")
         cuts = np.flatnonzero(np.diff(segment[order])) + 1
-        boxes: list[bytes] = [b""] * len(positions)
+        found = []
         for chosen in np.split(order, cuts):
             at = positions[chosen]
             try:
-                found = self._boxes_of(int(self.segment[at[0]]), at)
+                found.append(self._boxes_of(int(self.segment[at[0]]), at))
             except Tampered:  # a disposal has written the file again since: rows keep their places, boxes do not
                 self._locate(int(self.segment[at[0]]))
-                found = self._boxes_of(int(self.segment[at[0]]), at)
-            for place, box in zip(chosen.tolist(), found, strict=True):
-                boxes[place] = box
-        return boxes
+                found.append(self._boxes_of(int(self.segment[at[0]]), at))
+        if len(found) == 1:
+            return found[0]
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        return pa.concat_arrays(found).take(pa.array(place))
 
-    def _boxes_of(self, segment: int, at: np.ndarray) -> list[bytes]:
+    def _boxes_of(self, segment: int, at: np.ndarray) -> pa.Array:
         """Boxes of rows of one segment, by position; in their order."""
-        once, which = np.unique(self.row[at], return_index=True)
+        row = self.row[at]
+        if (row[1:] > row[:-1]).all():
+            return read_boxes(self.paths[segment], self.begins[at], self.size[at].astype(np.int64))
+        _, which, place = np.unique(row, return_index=True, return_inverse=True)
         first = at[which]
         found = read_boxes(self.paths[segment], self.begins[first], self.size[first].astype(np.int64))
-        return [found[place] for place in np.searchsorted(once, self.row[at]).tolist()]
+        return found.take(pa.array(place))
 
     def _locate(self, segment: int) -> None:
         """Read again where the boxes of a segment lie. Raises Tampered when it has not as many rows as it had."""

@@ -208,7 +208,7 @@ class _Chosen:
 
     def records(self, contents: Iterable[bytes]) -> np.ndarray:
         """Positions of the records that these links (rows as text) name."""
-        shown = canonical.table(pa.array(list(contents), pa.large_binary()), TABLES["link"].columns)
+        shown = canonical.table(canonical.packed(contents), TABLES["link"].columns)
         supports, _ = propagation.unfolded(shown)
         named = supports.group_by(["system", "record_id"]).aggregate([])
         at = self._at("record", vault.record_keys(named["system"], named["record_id"]), None)
@@ -397,7 +397,7 @@ class _Pack:
     def _handling(self, contents: Iterable[bytes]) -> tuple[str, str]:
         """The strictest handling code of the links that are shown, and all conditions (R13)."""
         order = ("", *self.archive.handling_order(self.snapshot.built))  # "": ungraded, as a crime is
-        shown = [canonical.loads(content) for content in contents]
+        shown = canonical.table(canonical.packed(contents), TABLES["link"].columns).to_pylist()
         strictest = max((link["handling"] for link in shown), key=order.index, default="")
         conditions = {s["conditions"] for link in shown for s in link["supports"] if s["conditions"]}
         return strictest, "; ".join(sorted(conditions))

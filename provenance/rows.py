@@ -15,7 +15,6 @@ its own leaf or not at all.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -151,11 +150,11 @@ class Sealer:
             for part in self._rounds(rows):
                 owners, counts = parents_of(part)
                 secrets = joined(self.vault.secrets_of(owners), counts)
-                if begun:
-                    done, begun = begun, None
-                    yield self._fetched(table, *done)
+                done, begun = begun and self._fetched(table, *begun), None
                 with _naming(table, part):
                     begun = part, self.crew.begin(job, table, secrets, _only(part["leaf"]), _only(part["box"]), columns)
+                if done is not None:  # the workers are busy with the next round while this one is made use of
+                    yield done
             if begun:
                 done, begun = begun, None
                 yield self._fetched(table, *done)
@@ -408,25 +407,35 @@ def read_segment(path: Path) -> tuple[pa.Table, np.ndarray]:
     return table, begins
 
 
-def read_boxes(path: Path, begins: np.ndarray, sizes: np.ndarray) -> list[bytes]:
-    """Boxes of a segment, by where they begin (ascending) and how many bytes they have.
+def read_boxes(path: Path, begins: np.ndarray, sizes: np.ndarray) -> pa.LargeBinaryArray:
+    """Boxes of a segment, by where they begin (ascending, each once) and how many bytes they have.
 
     They are guarded by their leaves and not by the checksums of their pages, which whole pages would have to be read
     for. Raises Missing, or Tampered naming the file.
     """
     ends = begins + sizes
     cuts = np.flatnonzero(begins[1:] - ends[:-1] > _NEAR) + 1  # what lies close together is read at once
-    boxes: list[bytes] = []
+    firsts = np.concatenate([[0], cuts]) if len(begins) else cuts
+    lasts = np.concatenate([cuts, [len(begins)]]) - 1 if len(begins) else cuts
+    starts, parts, at = begins[firsts] - _LENGTH, [], begins.copy()
     with _reading(path), open(path, "rb", buffering=0) as file:
-        for first, last in itertools.pairwise([0, *cuts.tolist(), len(begins)]):
-            start = int(begins[first]) - _LENGTH
-            data = os.pread(file.fileno(), int(ends[last - 1]) - start, start)
-            marks = (begins[first:last] - start).tolist()
-            for at, size in zip(marks, sizes[first:last].tolist(), strict=True):
-                if int.from_bytes(data[at - _LENGTH : at], "little") != size or len(data) < at + size:
-                    raise ValueError
-                boxes.append(data[at : at + size])
-    return boxes
+        before = 0
+        for first, last, start, end in zip(firsts, lasts, starts.tolist(), ends[lasts].tolist(), strict=True):
+            parts.append(os.pread(file.fileno(), end - start, start))
+            if len(parts[-1]) != end - start:
+                raise ValueError
+            at[first : last + 1] += before - start
+            before += end - start
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        told = np.frombuffer(data, np.uint8)[(at - _LENGTH)[:, None] + np.arange(_LENGTH)]
+        if (told.view("<i4").ravel() != sizes).any():
+            raise ValueError
+    # What lies between two boxes is taken for a value of its own, and left out.
+    marks = np.stack([at, at + sizes], axis=1).ravel()
+    both = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), max(len(marks) - 1, 0), [None, pa.py_buffer(marks), pa.py_buffer(data)]
+    )
+    return both.take(pa.array(np.arange(0, len(marks), 2)))
 
 
 @contextmanager

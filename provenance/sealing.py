@@ -4,7 +4,7 @@ A row is sealed under the secrets of all its parents at once, so destroying any 
 while its leaf stays in every published root. `docs/decisions/0002-sealing.md` has the measurements behind each choice.
 
     Z     = the parents' secrets, 32 bytes each, in token order
-    salt  = HMAC-SHA256(KDF(Z, "salt"), row)
+    salt  = KDF(Z, "salt" || row)
     entry = salt || row
     leaf  = SHA-256(0x00 || entry)                                            RFC 6962 2.1
     box   = AES-256-GCM(KDF(Z, "box" || leaf), nonce 0, aad leaf).encrypt(zstd(row))
@@ -12,7 +12,8 @@ while its leaf stays in every published root. `docs/decisions/0002-sealing.md` h
 
 The key is unique to the leaf, hence the fixed nonce. Everything is deterministic: the same row under the same secrets
 gives the same leaf. So the salt need not lie in the box: opening works it out again from the row, and refuses a box
-that gives another leaf than the one it is filed under.
+that gives another leaf than the one it is filed under. Who is shown a row and its salt learns no other salt: SHA-256
+can be carried on from there only for a text that begins with the whole row, and no row is the beginning of another.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ SECRET = 32  # bytes of a parent's secret, of a salt and of a leaf
 LEAF = pa.binary(32)
 _LABEL = b"provenance row 1"
 _NONCE = bytes(12)
+_SHARE = 500  # rows that are opened at a time: what they hold stays in the processor's cache
 _FORM = zstandard.FORMAT_ZSTD1_MAGICLESS  # what is in a box can be nothing else, so it need not say what it is
-_USUAL_ROW = 64 * 2**10  # bytes; room that costs nothing to set aside, where 64 MiB a row took ten times the opening
 
 
 def seal_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
     """Leaves and boxes of `rows`; `secrets[i]` is Z of row i (at least one secret, in token order)."""
     prefix, salting, boxing = _labels(table)
-    sha256, digest, compress = hashlib.sha256, hmac.digest, _compressor().compress
+    sha256, compress = hashlib.sha256, _compressor().compress
     leaves, boxes = [], []
     for z, row in zip(secrets, rows, strict=True):
         keyed = prefix + z
-        salt = digest(sha256(keyed + salting).digest(), row, "sha256")
+        salt = sha256(keyed + salting + row).digest()
         leaf = sha256(b"\0" + salt + row).digest()
         key = sha256(keyed + boxing + leaf).digest()
         leaves.append(leaf)
@@ -56,9 +57,9 @@ def seal_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> t
 def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> list[bytes]:
     """The leaves alone: what a row would be filed under, to see whether it is there already."""
     prefix, salting, _ = _labels(table)
-    sha256, digest = hashlib.sha256, hmac.digest
+    sha256 = hashlib.sha256
     return [
-        sha256(b"\0" + digest(sha256(prefix + z + salting).digest(), row, "sha256") + row).digest()
+        sha256(b"\0" + sha256(prefix + z + salting + row).digest() + row).digest()
         for z, row in zip(secrets, rows, strict=True)
     ]
 
@@ -77,25 +78,40 @@ def _opened(
     table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]
 ) -> tuple[list[bytes], list[bytes]]:
     """Salts and rows."""
-    prefix, salting, boxing = _labels(table)
-    sha256, digest, decompress = hashlib.sha256, hmac.digest, _decompressor().decompress
-    salts, rows = [], []
-    for z, leaf, box in zip(secrets, leaves, boxes, strict=True):
-        keyed = prefix + z
-        try:
-            sealed = AESGCM(sha256(keyed + boxing + leaf).digest()).decrypt(_NONCE, box, leaf)
-            try:
-                row = decompress(sealed, max_output_size=_USUAL_ROW)
-            except zstandard.ZstdError:
-                row = decompress(sealed)
-        except (InvalidTag, ValueError, zstandard.ZstdError):
-            raise Unopened(table, len(rows)) from None
-        salt = digest(sha256(keyed + salting).digest(), row, "sha256")
-        if sha256(b"\0" + salt + row).digest() != leaf:
-            raise Unopened(table, len(rows))
-        salts.append(salt)
-        rows.append(row)
+    salts: list[bytes] = []
+    rows: list[bytes] = []
+    if not len(secrets) == len(leaves) == len(boxes):
+        raise ValueError("secrets, leaves and boxes are of the same rows")
+    for start in range(0, len(leaves), _SHARE):
+        mine = slice(start, start + _SHARE)
+        found = _opened_share(table, secrets[mine], leaves[mine], boxes[mine])
+        if not found:  # one of them; which, is found by asking each
+            each = ((at, slice(at, at + 1)) for at in range(start, len(leaves)))
+            closed = (at for at, one in each if not _opened_share(table, secrets[one], leaves[one], boxes[one]))
+            raise Unopened(table, next(closed))
+        salts += found[0]
+        rows += found[1]
     return salts, rows
+
+
+def _opened_share(
+    table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]
+) -> tuple[list[bytes], list[bytes]] | None:
+    """Salts and rows; None when one does not open. Step by step for all of them, a tenth faster than row by row."""
+    prefix, salting, boxing = _labels(table)
+    sha256, decompress = hashlib.sha256, _decompressor().decompress
+    keyed = [prefix + z for z in secrets]
+    keys = [sha256(z + boxing + leaf).digest() for z, leaf in zip(keyed, leaves, strict=True)]
+    try:
+        rows = [
+            decompress(AESGCM(key).decrypt(_NONCE, box, leaf))
+            for key, box, leaf in zip(keys, boxes, leaves, strict=True)
+        ]
+    except (InvalidTag, ValueError, zstandard.ZstdError):
+        return None
+    salts = [sha256(z + salting + row).digest() for z, row in zip(keyed, rows, strict=True)]
+    found = [sha256(b"\0" + salt + row).digest() for salt, row in zip(salts, rows, strict=True)]
+    return (salts, rows) if found == list(leaves) else None
 
 
 class Unopened(Tampered):

@@ -1,8 +1,8 @@
 """The tables of a snapshot: what a row of each says, and whose secrets close it.
 
 Five tables hold what the sources said, as of a build: `record`, `involvement`, `person`, `identity`, `order`. Three
-hold what was concluded: `link`, `nominal`, `network`. A row is a canonical JSON object with exactly the columns below:
-text and integers only. Columns are never renamed or reused; a new meaning is a new table beside the old.
+hold what was concluded: `link`, `nominal`, `network`. A row has exactly the columns below: text and integers only,
+written as `canonical` says. Columns are never renamed or reused; a new meaning is a new table beside the old.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ EXTRACT_TABLES: Mapping[str, str] = MappingProxyType(
 
 
 def chosen(table: str, columns: Sequence[str]) -> pa.Schema:
-    """Some columns of a table, in its own order; `supports.grade` names a field within the supports of a link.
+    """Some columns of a table, in its own order; `supports.grade` names a field within the supports of a link, and
+    brings a whole number of each along, by which they are counted (`canonical`).
 
     Raises Malformed for a column that it has not.
     """
@@ -146,6 +147,8 @@ def chosen(table: str, columns: Sequence[str]) -> pa.Schema:
         if field.name in columns:
             found.append(field)
         elif inner:
+            if not any(pa.types.is_int64(part.type) for part in inner):
+                inner.append(next(part for part in _inner(field) if pa.types.is_int64(part.type)))
             found.append(pa.field(field.name, pa.list_(pa.struct(inner))))
     return pa.schema(found)
 

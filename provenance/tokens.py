@@ -30,17 +30,18 @@ class Sorted:
             at[at == len(self.values)] = 0
             return np.where(self.values[at] == wanted, at, -1) if len(self.values) else at - 1
         self._prepare()
-        at = self._starts[wanted >> self._shift].astype(np.int64)
-        found = np.full(len(wanted), -1, np.int64)
-        left = np.arange(len(wanted))
-        for _ in range(self._longest):
-            held = self.values.take(at[left], mode="clip")
-            same = held == wanted[left]
-            found[left[same]] = at[left[same]]
-            left = left[held < wanted[left]]  # those further on; the others are found, or are not there
+        at = self._starts.take(wanted >> self._shift).astype(np.int64)
+        held = self.values.take(at, mode="clip")
+        found = np.where(held == wanted, at, -1)
+        left = np.flatnonzero(held < wanted)  # those further on; the others are found, or are not there
+        for further in range(1, self._longest):
             if not len(left):
                 break
-            at[left] += 1
+            here, sought = at.take(left) + further, wanted.take(left)
+            held = self.values.take(here, mode="clip")
+            same = held == sought
+            found[left[same]] = here[same]
+            left = left[held < sought]
         return found
 
     def _prepare(self) -> None:

@@ -131,7 +131,7 @@ class _Run:
 
     def secrets(self, at: np.ndarray) -> np.ndarray:
         """The secrets of tokens, (n, 32) uint8, by their place in `tokens`."""
-        return self._secrets[self.in_file[at]]
+        return self._secrets.take(self.in_file.take(at), axis=0)  # a tenth of the time of indexing
 
     def places(self, asked: pa.Array) -> np.ndarray:
         """Where in the file each name stands, int64; -1 where it does not. `asked` has no name twice."""
@@ -389,18 +389,21 @@ class Vault:
     def secrets_of(self, tokens: np.ndarray) -> np.ndarray:
         """The secrets of tokens, (n, 32) uint8. Raises Missing, with how many are not held."""
         found = np.empty((len(tokens), SECRET), np.uint8)
-        held = tokens == ARCHIVE_TOKEN
-        found[held] = np.frombuffer(self._ring.archive, np.uint8)
+        left = np.flatnonzero(tokens != ARCHIVE_TOKEN)
+        if len(left) < len(tokens):
+            found[tokens == ARCHIVE_TOKEN] = np.frombuffer(self._ring.archive, np.uint8)
         for run in self._runs:
-            at = run.tokens.find(tokens)
-            mine = at >= 0
-            found[mine] = run.secrets(at[mine])
-            held |= mine
-            if held.all():
+            if not len(left):
                 break
-        if not held.all():
+            at = run.tokens.find(tokens[left])
+            mine = at >= 0
+            if len(left) == len(tokens) and mine.all():
+                return run.secrets(at)
+            found[left[mine]] = run.secrets(at[mine])
+            left = left[~mine]
+        if len(left):
             raise Missing(
-                f"the vault no longer holds {len(np.unique(tokens[~held]))} of the secrets that these rows need"
+                f"the vault no longer holds {len(np.unique(tokens[left]))} of the secrets that these rows need"
             )
         return found
 

@@ -167,8 +167,16 @@ def sums(files: Files) -> bytes:
 
 
 def entry(row: dict[str, Any], salt: str = "") -> bytes:
-    content = canonical(row)
+    content = canonical({name: by_name(cell) for name, cell in row.items() if cell not in ("", [])})
     return sha256(b"salt" + salt.encode() + content) + content
+
+
+def by_name(cell: Any) -> Any:
+    """Several objects as a row has them: each name once, with a list; without it where all are empty."""
+    if not (isinstance(cell, list) and cell and isinstance(cell[0], dict)):
+        return cell
+    lists = {name: [one[name] for one in cell] for name in cell[0]}
+    return {name: values for name, values in lists.items() if any(value not in ("", []) for value in values)}
 
 
 def support(record: str, *, handling: str = "P", conditions: str = "", contribution: int = 30) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+import rfc8785
+
 from provenance.params import Params
 
 
@@ -55,6 +57,20 @@ def largest_power_of_two_below(n: int) -> int:
     while k * 2 < n:
         k *= 2
     return k
+
+
+def as_text(row: dict[str, Any]) -> bytes:
+    """A row as it is sealed: what is empty left out, and what several objects say written by name."""
+    said: dict[str, Any] = {}
+    for name, cell in row.items():
+        if cell and isinstance(cell, list) and isinstance(cell[0], dict):
+            said[name] = {}
+            for inner in cell[0]:
+                if any(one[inner] or isinstance(one[inner], int) for one in cell):
+                    said[name][inner] = [one[inner] for one in cell]
+        elif cell or isinstance(cell, int):
+            said[name] = cell
+    return rfc8785.dumps(said)
 
 
 # The weekly build, from sections 1 and 6 to 8 of the design: whole extracts in, whole tables out, a row at a time. It

@@ -36,7 +36,7 @@ def kdf(z: bytes, table: str, what: bytes) -> bytes:
 
 
 def slow_leaf(table: str, secrets: list[bytes], row: bytes) -> tuple[bytes, bytes]:
-    salt = hmac.new(kdf(b"".join(secrets), table, b"salt"), row, hashlib.sha256).digest()
+    salt = kdf(b"".join(secrets), table, b"salt" + row)
     entry = salt + row
     return entry, hashlib.sha256(b"\x00" + entry).digest()
 
@@ -200,7 +200,7 @@ def test_destroying_one_parents_secret_closes_the_row(secrets, data):
 def test_unequal_batches_are_refused():
     leaf, box = sealed("link", PARENTS, ROW)
     for batch in (([], [leaf], [box]), ([bytes(32)], [], [box]), ([bytes(32)], [leaf], [])):
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(ValueError, match=r"^secrets, leaves and boxes are of the same rows$"):
             sealing.open_batch("link", *batch)
     with pytest.raises(ValueError, match="zip"):
         sealing.seal_batch("link", [bytes(32)], [])
