@@ -248,7 +248,7 @@ class Snapshot:
         ids = self._identities.filter(pc.equal(self._identities["canonical"], who))["nominal"].combine_chunks()
         ids = pc.unique(pa.concat_arrays([pa.array([who], pa.string()), ids]))
         tokens = self.archive.vault.tokens(vault.nominal_keys(ids))
-        parts = self.content("involvement", self._standing_of("involvement", tokens[tokens != 0].tolist()))
+        parts = self.content("involvement", self.standing_of("involvement", tokens[tokens != 0].tolist()))
         parts = parts.filter(pc.is_in(parts["nominal_id"], value_set=ids))
         parts = parts.append_column("nominal", pa.array([who] * parts.num_rows, pa.string()))
         records = self._records_of(parts)

@@ -25,6 +25,7 @@ from provenance.draft import COUNTS
 from provenance.errors import Malformed, Tampered
 from provenance.params import Params
 from provenance.records import THEMES
+from provenance.supported import SEVERAL
 
 PERSON = ("links", "strength", *COUNTS)
 NETWORK = ("members", "links", "strength", "harm", "alarm")
@@ -152,15 +153,18 @@ class _Theme:
 
     def _links(self, before: Snapshot, after: Snapshot, code: int, links: Sequence[Mapping[str, np.ndarray]]) -> None:
         """`self.stood` (2, n, 2) and `self.link` (states, n, 2): points and records of each link, as shown by the two
-        builds, and as each state gives them."""
+        builds, and as each state gives them. `self.summed` (n) and `self.link_summed` (states, n): the tokens of its
+        records added up, in the first build and in each state; of a link of one record, that one."""
         self.stood = np.zeros((2, len(self.keys), 2), np.int64)
+        self.summed = np.zeros(len(self.keys), np.int64)
         for side, (part, pair) in enumerate(zip(links, self.pairs, strict=True)):
             self.stood[side, np.searchsorted(self.keys, pair)] = np.stack([part["strength"], part["records"]], axis=1)
+        self.summed[np.searchsorted(self.keys, self.pairs[0])] = links[0]["summed"]
         self.moved = np.unique(np.concatenate(self.told_pairs))
-        given = np.zeros((len(self.states), len(self.moved), 2), np.int64)
+        given = np.zeros((len(self.states), len(self.moved), 3), np.int64)
         for state, (t, pair) in enumerate(zip(self.told, self.told_pairs, strict=True)):
             at = np.searchsorted(self.moved, pair)
-            np.add.at(given[state], at, np.stack([t.link["points"], np.ones(len(at), np.int64)], axis=1))
+            np.add.at(given[state], at, _added(t.link["points"], t.link["record"]))
         # A disposal leaves of a link what its other records give; worked out afresh, as the next build does it, it may
         # be more: a crowd that fell below the cap links its people, and who was merged into the gone stands alone.
         more = np.stack(
@@ -170,6 +174,8 @@ class _Theme:
             ]
         )
         at = np.searchsorted(self.keys, self.moved)
+        self.link_summed = given[..., 2] - given[0, :, 2] + self.summed[at] + more[0, :, 2]
+        given, more = given[..., :2], more[..., :2]
         self.unsettled = self.moved[(more != 0).any(axis=(0, 2))]
         self.link = given - given[0] + self.stood[0, at] + more[0]
         self.link_steps = self._steps(self.link)
@@ -185,31 +191,30 @@ class _Theme:
             )
 
     def _beyond(self, snapshot: Snapshot, code: int, told: Figures, pairs: np.ndarray) -> np.ndarray:
-        """(n, 2): what the records that a disposal or restriction disturbed give, less what is shown of them."""
-        found = np.zeros((len(self.moved), 2), np.int64)
+        """(n, 3): what the records that a disposal or restriction disturbed give, less what is shown of them: points,
+        records, and their tokens added up."""
+        found = np.zeros((len(self.moved), 3), np.int64)
         disturbed, focus = self.held.disturbed, self.held.focus
         if not len(disturbed):
             return found
         mine = rows.among(told.link["record"], disturbed)
-        points = told.link["points"][mine]
-        np.add.at(
-            found, np.searchsorted(self.moved, pairs[mine]), np.stack([points, np.ones(len(points), np.int64)], axis=1)
-        )
+        given = _added(told.link["points"][mine], told.link["record"][mine])
+        np.add.at(found, np.searchsorted(self.moved, pairs[mine]), given)
         index, at = self.archive.index("link"), snapshot.standing("link", self.theme)
         at = np.intersect1d(at, index.resting_on(disturbed))
         if focus is not None:
             at = at[rows.among(index.a[at], focus) | rows.among(index.b[at], focus)]
         supports, _ = propagation.unfolded(snapshot.content("link", at))
         names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
-        mine = rows.among(self.archive.vault.tokens(names), disturbed)
+        tokens = self.archive.vault.tokens(names)
+        mine = rows.among(tokens, disturbed)
         part = {side: self.archive.vault.tokens(vault.nominal_keys(_flat(supports[side])))[mine] for side in "ab"}
         if mine.any():
             key = self._pair(part)
             place = np.minimum(np.searchsorted(self.moved, key), max(len(self.moved) - 1, 0))
             if not len(self.moved) or (self.moved[place] != key).any():
                 raise Tampered(f"links of theme {self.theme} rest on records that do not give them")
-            points = supports["contribution"].to_numpy()[mine]
-            np.subtract.at(found, place, np.stack([points, np.ones(len(points), np.int64)], axis=1))
+            np.subtract.at(found, place, _added(supports["contribution"].to_numpy()[mine], tokens[mine]))
         return found
 
     def _steps(self, states: np.ndarray) -> dict[str, np.ndarray]:
@@ -309,10 +314,11 @@ class _Theme:
         names = vault.nominal_ids(self.archive.vault.keys(self.tokens))
         of_state, stats = np.full((len(self.states), self.size), -1, np.int64), []
         links, at = self.all_links.copy(), np.searchsorted(self.keys, self.moved)
+        summed = self.summed.copy()
         previous = pa.array(np.append(ids, "")[was], pa.string())
         asked: tuple[Any, ...] = ()
         for state, held in enumerate(self.states):
-            links[at] = self.link[state]
+            links[at], summed[at] = self.link[state], self.link_summed[state]
             harm = self.person[state, :, PERSON.index("harm")]
             if state and self._is_as_before(state, asked[1], held.params.networks):
                 of_state[state] = of_state[state - 1]
@@ -321,9 +327,11 @@ class _Theme:
             asked = (state, held.params.networks)
             there = links[:, 1] > 0
             a, b = self._ends(self.keys[there])
+            sole = np.where(links[there, 1] == 1, summed[there], SEVERAL)
             result = networks.networks(
-                self.theme, a, b, links[there, 0], links[there, 1], held.params.networks, names, harm, previous, "state"
-            )
+                self.theme, a, b, links[there, 0], links[there, 1], sole, held.params.networks, names, harm, previous,
+                "state",
+            )  # fmt: skip
             of_state[state], own = self._named(result, ids, was, now, is_last=state == len(self.states) - 1)
             stats.append(own)
         self.network = np.stack(stats)
@@ -350,6 +358,7 @@ class _Theme:
         return (
             rule == now
             and np.array_equal(self.link[state], self.link[state - 1])
+            and np.array_equal(self.link_summed[state], self.link_summed[state - 1])
             and np.array_equal(self.person[state, :, harm], self.person[state - 1, :, harm])
         )
 
@@ -566,7 +575,8 @@ class _Links:
 
     @staticmethod
     def of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[str, np.ndarray]:
-        """Tokens of both people, points and records of every link of a theme that may be shown."""
+        """Tokens of both people, points and records of every link of a theme that may be shown; and the tokens of its
+        records added up."""
         archive, theme = snapshot.archive, THEMES[code - 1]
         index, at = archive.index("link"), snapshot.standing("link", theme)
         if focus is not None:
@@ -574,10 +584,18 @@ class _Links:
         shown = archive.shown("link", at, case=snapshot.case)
         strength, records = figures.of_links(archive, at[shown])
         found = {"a": index.a[at[shown]], "b": index.b[at[shown]], "strength": strength, "records": records}
+        token, owner = index.parents_beside(at[shown])
+        mine = rows.among(token, archive.index("record").a)  # not the ids by which they knew merged nominals
+        found["summed"] = np.zeros(len(strength), np.int64)
+        np.add.at(found["summed"], owner[mine], token[mine])
         if not shown.all():  # restricted, or reduced to what is not
             less = snapshot.content("link", at[~shown])
             more = {side: archive.vault.tokens(vault.nominal_keys(_flat(less[side]))) for side in "ab"}
             more |= {name: less[name].to_numpy() for name in ("strength", "records")}
+            supports, owner = propagation.unfolded(less)
+            more["summed"] = np.zeros(less.num_rows, np.int64)
+            names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
+            np.add.at(more["summed"], owner, archive.vault.tokens(names))
             found = {name: np.concatenate([found[name], more[name]]) for name in found}
         return found
 
@@ -642,6 +660,11 @@ def _same_members(of: np.ndarray, other: np.ndarray, size: int, count: int) -> n
     fit = (low == high) & (low >= 0)
     fit &= mine == theirs[np.where(fit, low, -1)]
     return np.where(fit, low, -1)
+
+
+def _added(points: np.ndarray, record: np.ndarray) -> np.ndarray:
+    """What each support adds to its link: (n, 3), points, a record, and that record's token."""
+    return np.stack([points, np.ones(len(points), np.int64), record], axis=1)
 
 
 def _netted(keys: np.ndarray, records: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

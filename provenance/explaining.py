@@ -280,6 +280,9 @@ class _Row:
             priced = [s[f"{figure}_{unit}"] for s in listed if s[figure] == counted.COUNTED]
             self._say(figure, sum(priced), f"{_sum(priced)} {unit}, in edition {table.edition}", **said)
             self._say(f"{figure}_unknown", sum(s[figure] in counted.UNPRICED for s in listed), **said)
+        if not self.prices.severity:
+            for figure in ("severity", "severity_unknown"):
+                self._say(figure, 0, "params name no second table", **said)
         return listed, left_out
 
     def _tables(self) -> Iterator[tuple[HarmTable, str]]:

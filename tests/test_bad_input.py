@@ -1,6 +1,7 @@
 """What cannot be right is refused, with what was found and what was wanted, and leaves every byte of the archive."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -506,7 +507,7 @@ def test_an_archive_that_was_damaged_says_which_file(published, tmp_path):
 
 def named(name: str) -> str:
     """How messages call a file: a statement by its build, all others by their path."""
-    return name if not name.startswith("builds/") else "2026-W02"
+    return name if not re.match("builds/[^/]*$", name) else "2026-W02"
 
 
 def damage(force: Force) -> str:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import growth, page, peers, standing
+from bench import growth, influence, page, peers, register, standing
 from bench.archive_store import PEERS
+from bench.curves import as_markdown
 
 SIZE = {"edges": 1000, "persons": 200, "support": 3000, "weeks": 2}
 
@@ -164,5 +165,22 @@ def test_growth_is_measured_fitted_and_drawn(shared, tmp_path):
 
 
 def test_the_line_through_a_curve_is_its_slope():
-    found = growth.Measured([2, 4, 6], *[[1.0, 2.0, 3.0]] * 6)
-    assert growth.as_markdown(found).splitlines()[2] == "| weekly commit, s | 1 | 2 | 3 | 0.5 |"
+    found = growth.curves(growth.Measured([2, 4, 6], *[[1.0, 2.0, 3.0]] * 6))
+    assert as_markdown("build", [2, 4, 6], found).splitlines()[2] == "| weekly commit, s | 1 | 2 | 3 | 0.5 |"
+
+
+def test_the_register_is_built_asked_and_disposed_of(shared, tmp_path):
+    """Each answer is the raw extract's, and each root still verifies, or it would have stopped."""
+    (tmp_path / "docs").mkdir()
+    asked = ["--weeks", "3", "--docs", str(tmp_path / "docs"), "--folder", str(tmp_path / "work")]
+    done = CliRunner().invoke(register.main, asked)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "docs" / "register.md").read_text("utf-8")
+    assert "| builds | 2 | 3 | each build adds |" in page
+    assert "| disposals | 1 | 2 |" in page
+
+
+def test_influence_is_measured_on_a_small_force():
+    done = CliRunner().invoke(influence.main, ["--links", "20000"])
+    assert done.exit_code == 0, done.output
+    assert "betweenness" in done.output

@@ -173,7 +173,7 @@ def test_a_record_moves_to_another_theme_and_another_offence(force):
     found = split(force)
     assert told(found, "link") == {("ANN", "BOB"): (100, 0, ("corrected", -100))}
     assert told(found, "link", theme="CL") == {("ANN", "BOB"): (0, 100, ("corrected", 100))}
-    days = {row["offence_code"]: row["days"] for row in HARM.rows.to_pylist()}
+    days = {row["offence_code"]: row["weight"] for row in HARM.rows.to_pylist()}
     assert told(found, "person", "harm", "CL")["ANN"] == (0, days["1"], ("corrected", days["1"]))
 
 

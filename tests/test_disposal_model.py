@@ -829,7 +829,7 @@ def is_among(out: Set[str], what: str, systems: pa.Array, ids: pa.Array) -> Any:
 
 
 def bare(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
-    """What a build says, but for what tells of the archive's history: versions, ids of networks, roots, orders."""
+    """What a build says, but for what tells of the archive's history: versions, ids of networks, roots and digests, orders."""
     people: dict[str, set[str]] = {"": set()}
     for row in rows["nominal"]:
         if row["network"]:
@@ -837,6 +837,7 @@ def bare(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
     for row in rows["nominal"] + rows["network"]:
         row["network"] = frozenset(people[row["network"]])
         row.pop("links_root", None)
+        row.pop("influence", None)
     for row in [*rows["record"], *(support for link in rows["link"] for support in link["supports"])]:
         del row["version"]
     return plain({table: each for table, each in rows.items() if table != "order"})

@@ -25,7 +25,7 @@ from provenance.errors import Malformed, Missing, Tampered
 from provenance.tables import TABLES
 
 CUT_OFF, WHEN = "2026-01-11T23:59:59Z", "2026-01-12T09:00"
-DAYS = {row["offence_code"]: row["days"] for row in HARM.rows.to_pylist()}
+DAYS = {row["offence_code"]: row["weight"] for row in HARM.rows.to_pylist()}
 NET = "SOC-2026-W02-001"
 
 
@@ -122,11 +122,12 @@ def test_after_a_disposal_a_figure_cannot_be_worked_out_again_and_says_so(tmp_pa
     made.archive.close()
 
 
-def test_without_the_table_of_that_edition_harm_is_not_guessed(force):
-    (row,) = explaining.person(force.as_of(WHEN), "ANN")  # a story has no harm table in its folder
-    assert figures(row)["harm"]["worked_out"] is None
-    assert "the harm table of edition illustrative is not at hand" in figures(row)["harm"]["status"]
-    assert figures(row)["records"]["status"] == "agrees"
+def test_without_the_table_of_that_edition_harm_is_not_guessed(tmp_path):
+    made = told(tmp_path, record("R-1", "ANN", "BOB"))
+    made.archive.harm_file(HARM.sha256).unlink()
+    with pytest.raises(Missing, match="harm table is missing: edition illustrative"):
+        explaining.person(made.as_of(WHEN), "ANN")
+    made.archive.close()
 
 
 def test_who_is_not_there_and_what_is_no_figure(force):
@@ -139,7 +140,7 @@ def test_who_is_not_there_and_what_is_no_figure(force):
 
 
 def test_every_figure_of_a_row_has_its_sentence(ann):
-    named = set(TABLES["nominal"].columns.names) - {"theme", "nominal", "harm_edition"}
+    named = set(TABLES["nominal"].columns.names) - {"theme", "nominal", "harm_edition", "severity_edition"}
     assert named | set(whatif.MEASURES) >= set(figures(ann)) >= named
     assert set(explaining.MEANS) == set(figures(ann))
 

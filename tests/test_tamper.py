@@ -29,6 +29,7 @@ KINDS = {
     r"store/received/\d{4}/[a-z]+\.parquet": ITS_PATH,
     r"store/(records|links|networks)/\d{4}-W\d\d\.[a-z]+\.parquet": ITS_PATH,
     r"builds/\d{4}-W\d\d\.json": ITS_PATH,
+    r"builds/harm/[0-9a-f]{64}\.csv": ITS_PATH,
     r"log/checkpoint": ITS_PATH,
     r"log/policy": ITS_PATH,
     r"log/tile/(\d+|entries)/\d{3}\.p/\d+": ITS_PATH,

@@ -96,7 +96,7 @@ def test_ranks_before_and_after(chain):
         "ANN": (3, 1), "BOB": (1, 1), "CAT": (1, 1), "DEE": (3, 1)
     }  # fmt: skip
     harm = {r["nominal"]: r for r in whatif.ranking(chain, "harm", without, theme="SOC").to_pylist()}
-    days = next(row["days"] for row in HARM.rows.to_pylist() if row["offence_code"] == "34B")
+    days = next(row["weight"] for row in HARM.rows.to_pylist() if row["offence_code"] == "34B")
     assert harm["BOB"]["before"] - harm["BOB"]["after"] == days
     assert (harm["EVE"]["before"], harm["EVE"]["after"], harm["EVE"]["rank_after"]) == (0, None, None)
 
