@@ -107,7 +107,7 @@ class Register:
 
     def build(self, say: Callable[[str], None]) -> None:
         """Every week, and the questions at the points."""
-        points = set(np.linspace(1, len(self.cut_offs), _POINTS + 1).round().astype(int).tolist()[1:])
+        points = set(np.linspace(1, len(self.cut_offs), _POINTS + 1).round().astype(int).tolist()) - {1}
         took: list[float] = []
         for number, cut_off in enumerate(self.cut_offs, start=1):
             started = time.perf_counter()

@@ -829,7 +829,7 @@ def is_among(out: Set[str], what: str, systems: pa.Array, ids: pa.Array) -> Any:
 
 
 def bare(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
-    """What a build says, but for what tells of the archive's history: versions, ids of networks, roots and digests, orders."""
+    """What a build says, but for what tells of the archive's history: versions, ids of networks, digests, orders."""
     people: dict[str, set[str]] = {"": set()}
     for row in rows["nominal"]:
         if row["network"]:
