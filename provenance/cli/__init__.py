@@ -22,6 +22,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "asof": "What the dashboard showed at a moment.",
     "explain": "Why two nominals are linked, and by which records.",
     "diff": "What changed in the links between two moments.",
+    "networks": "How large networks are, and would be by other rules.",
     "places": "Where the records behind links happened, by area.",
     "verify": "Check the archive, one build, or a pack that it gave out.",
     "review": "Who and what is due for review or disposal, and what was kept.",
