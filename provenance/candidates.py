@@ -11,12 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from provenance import figures, networks, rows
+from provenance import figures, networks
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.params import Networks, stated
 from provenance.records import THEMES
-from provenance.supported import SEVERAL
 
 RULES = pa.schema(
     [
@@ -55,10 +54,7 @@ def _of_theme(snapshot: Snapshot, code: int, asked: Sequence[Networks], rule: Ne
     index, at = archive.index("link"), snapshot.standing("link", THEMES[code - 1])
     at = at[archive.shown("link", at, case=snapshot.case)]
     strength, records = figures.of_links(archive, at)
-    token, owner = index.parents_beside(at)
-    one = (records[owner] == 1) & rows.among(token, archive.index("record").a)
-    sole = np.full(len(at), SEVERAL, np.int64)
-    sole[owner[one]] = token[one]
+    sole = figures.sole_records(archive, index, at, records)
     people, ends = np.unique(np.concatenate([index.a[at], index.b[at]]), return_inverse=True)
     a, b = ends[: len(at)].astype(np.int64), ends[len(at) :].astype(np.int64)
     said = []

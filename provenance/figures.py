@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from provenance import durable, vault
+from provenance import durable, rows, vault
 from provenance.archive import Archive
 from provenance.errors import Tampered
+from provenance.index import Index
 from provenance.sealing import opened_blob, sealed_blob
+from provenance.supported import SEVERAL
 from provenance.tables import TABLES
 
 _PEOPLE = [name for name in TABLES["nominal"].columns.names if name != "nominal"]
@@ -43,6 +45,16 @@ def of_links(archive: Archive, positions: np.ndarray) -> tuple[np.ndarray, np.nd
         start += len(content)
     archive.figures = known
     return known[positions, 0], known[positions, 1]
+
+
+def sole_records(archive: Archive, index: Index, positions: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """For each link at `positions` the token of the one record that it rests on, SEVERAL where `records` are more."""
+    token, owner = index.parents_beside(positions)
+    # Beside a link's records stand the ids by which they knew merged nominals.
+    one = (records[owner] == 1) & rows.among(token, archive.index("record").a)
+    sole = np.full(len(positions), SEVERAL, np.int64)
+    sole[owner[one]] = token[one]
+    return sole
 
 
 def put_links(archive: Archive, build: int, figures: np.ndarray) -> None:

@@ -133,8 +133,12 @@ class _Theme:
         names = vault.nominal_ids(archive.vault.keys(people))
         was = pc.index_in(now["token"].combine_chunks(), value_set=self.held["token"].combine_chunks())
         previous = pc.fill_null(self.held["network"].combine_chunks().take(was), "")
+        # The rule asks for nothing else.
+        sole = np.full(len(at), supported.SEVERAL)
+        if params.networks.shared_associate:
+            sole = figures.sole_records(archive, index, at, self.links.records)
         result = networks.networks(
-            self.name, a, b, self.links.strength, self.links.records, _sole(archive, self.links, params),
+            self.name, a, b, self.links.strength, self.links.records, sole,
             params.networks, names, now["harm"].to_numpy(), previous, draft.label,
         )  # fmt: skip
         moved = self._moved(draft, was)
@@ -215,17 +219,6 @@ class _Theme:
 
 
 _MEASURED = ["network", "members", "influence"]
-
-
-def _sole(archive: Archive, links: _Links, params: Params) -> np.ndarray:
-    """For each link the token of the one record that it rests on, SEVERAL where there are more."""
-    sole = np.full(len(links.at), supported.SEVERAL, np.int64)
-    if params.networks.shared_associate:  # the rule asks for nothing else
-        token, owner = links.index.parents_beside(links.at)
-        # Beside a link's records stand the ids by which they knew merged nominals.
-        mine = (links.records[owner] == 1) & rows.among(token, archive.index("record").a)
-        sole[owner[mine]] = token[mine]
-    return sole
 
 
 def _same_rule(archive: Archive, params: Params) -> bool:

@@ -667,3 +667,22 @@ def test_a_withdrawn_build_gives_way_to_the_one_before_and_stays_on_record(clock
     assert [p.label for p in asof.live_on(clocks.archive, "2026-10-26")] == ["2026-W43.2", "2026-W43"]
     assert "2026-W43.2" in [built.label for built in clocks.archive.history.builds]
     verify.insist(verify.verify(clocks.archive))
+
+
+def test_a_network_whose_links_changed_is_measured_again_and_one_that_nothing_touched_keeps_its_digest(tmp_path):
+    """The members stay the same people in both."""
+    force = Force(tmp_path)
+    first = [record(f"R-{n}", "ANN", "BOB") for n in range(2)] + [record(f"S-{n}", "BOB", "CAT") for n in range(2)]
+    first += [record(f"T-{n}", "EVE", "FAY") for n in range(2)]
+    force.receive(*first, cut_off="2026-01-11T23:59:59Z")
+    force.build("2026-01-11T23:59:59Z")
+    force.receive(record("R-9", "ANN", "BOB"), cut_off="2026-01-18T23:59:59Z", mode="delta")
+    force.build("2026-01-18T23:59:59Z")
+    seen = []
+    for when in ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z"):
+        snapshot = force.as_of(when)
+        influence_proved(snapshot)
+        seen.append({row["members"]: row["influence"] for row in snapshot.networks().to_pylist()})
+    assert seen[0][3] != seen[1][3]
+    assert seen[0][2] == seen[1][2]
+    force.archive.close()

@@ -28,7 +28,7 @@ def made(folder: Path, **rule: int) -> Force:
     folder.mkdir(exist_ok=True)
     force = Force(folder)
     force.receive(*RECORDS, cut_off=WHEN)
-    networks = PARAMS.networks.model_copy(update={"alarm_share_percent": 50} | rule)
+    networks = PARAMS.networks.model_copy(update={"alarm_share_percent": 30} | rule)
     force.build(WHEN, rules=PARAMS.model_copy(update={"networks": networks}))
     return force
 
@@ -55,6 +55,7 @@ def test_each_rule_gives_the_networks_that_a_build_by_it_has(force, tmp_path):
         assert row["linked"] == 10
         other.archive.close()
     assert {row["networks"] for row in found} == {1, 2, 3}
+    assert {row["alarm"] for row in found} == {0, 1}
 
 
 def test_the_page_fits_and_says_what_json_says(force):

@@ -119,3 +119,18 @@ def test_in_a_build_a_merged_id_beside_the_one_record_of_a_link_is_no_second_rec
     people = force.as_of("2026-01-12").nominals().to_pylist()
     assert {row["nominal"] for row in people if row["network"]} == {"M-1", "M-2", "M-3"}
     force.archive.close()
+
+
+def test_in_a_build_two_records_that_knew_one_person_by_the_same_other_id_are_two(tmp_path):
+    """Twenty times over, for which of a row's tokens is the larger is drawn."""
+    rules = PARAMS.model_copy(update={"networks": SHARED.model_copy(update={"least_strength": 1})})
+    force, crimes, merges = Force(tmp_path), [], []
+    for n in range(20):
+        crimes += [record(f"R-{n}", f"OLD-{n}", f"B-{n}"), record(f"S-{n}", f"OLD-{n}", f"C-{n}")]
+        crimes.append(record(f"T-{n}", f"B-{n}", f"C-{n}"))
+        said = {"from_nominal": f"OLD-{n}", "into_nominal": f"A-{n}", "evidence": "prints", "by": "DI"}
+        merges.append(said | {"at": "2026-01-05T00:00:00Z"})
+    force.receive(*crimes, cut_off="2026-01-11T23:59:59Z", merges=merges)
+    force.build("2026-01-11T23:59:59Z", rules=rules)
+    assert force.as_of("2026-01-12").networks()["members"].to_pylist() == [3] * 20
+    force.archive.close()
