@@ -17,6 +17,7 @@ from provenance import archive, asof, causes, comparing, consulting, disposal, d
 from provenance.causes import Split
 from provenance.errors import Malformed, Refused
 from provenance.history import Publication
+from provenance.series import series as over_builds
 from provenance.whatif import Without
 from provenance.world import now, user
 
@@ -138,12 +139,12 @@ class Archive:
     def series(
         self, *, nominal: str = "", network: str = "", figure: str = "strength", last: int | None = None
     ) -> pa.Table:
-        """One figure in each published build, or the `last` so many, with the causes of each step (`causes.SERIES`)."""
+        """One figure in each published build, or the `last` so many, with the causes of each step (`series.SERIES`)."""
         self._inner.refresh()
         labels = list(dict.fromkeys(publication.label for publication in self.publications))
         builds = sorted(map(self.build, labels), key=lambda snapshot: snapshot.built.number)
         builds = builds[-last:] if last else builds
-        return causes.series(builds, nominal=nominal, network=network, figure=figure)
+        return over_builds(builds, nominal=nominal, network=network, figure=figure)
 
     def passages(self, before: str, after: str) -> pa.Table:
         """Who passed from which network to which between two moments (`comparing.PASSAGES`)."""

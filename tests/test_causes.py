@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_builds import Weeks, ruled
 
 import provenance
-from provenance import builds, causes, comparing, figures, harm, holding
+from provenance import builds, causes, comparing, figures, harm, holding, series
 from provenance.asof import Snapshot
 from provenance.causes import STEPS, Split
 from provenance.cli import main
@@ -429,7 +429,7 @@ def test_in_any_weeks_the_causes_are_the_change(tmp_path_factory, chance: Random
                 same(found, causes.causes(one, other, people=[who]), one, other, who)
     for who in ("N1", "N2"):
         for figure in ("strength", "links", "harm", "records"):
-            rows = causes.series(snapshots, nominal=who, figure=figure).to_pylist()
+            rows = series.series(snapshots, nominal=who, figure=figure).to_pylist()
             assert all(row["change"] == sum(row[c] for c in STEPS) for row in rows if row["change"] is not None)
     force.archive.close()
 
@@ -527,7 +527,7 @@ def test_a_series_of_a_person_tells_each_step(force):
     week(force, 1, MET, second, record("R-5", "ANN-2", "DAN"))
     week(force, 2, second, record("R-5", "ANN-2", "DAN"), merges=[judged("ANN", "ANN-2", "2026-01-21T10:00:00Z")])
     snapshots = [force.as_of(when) for when in WEEKS[:3]]
-    rows = causes.series(snapshots, nominal="ANN").to_pylist()
+    rows = series.series(snapshots, nominal="ANN").to_pylist()
     # In the third week ANN goes on as ANN-2: what that row came to before is what ANN's own lost with R-1.
     assert [[row[name] for name in ("value", "change", "new_record", "expired", "identity")] for row in rows] == [
         [100, None, None, None, None],
@@ -537,12 +537,12 @@ def test_a_series_of_a_person_tells_each_step(force):
     assert (rows[1]["links_new"], rows[1]["links_gone"]) == (1, 0)
 
     (network,) = set(snapshots[0].nominals(nominal="ANN")["network"].to_pylist())
-    grown = causes.series(snapshots[:2], network=network, figure="members").to_pylist()
+    grown = series.series(snapshots[:2], network=network, figure="members").to_pylist()
     assert [(row["value"], row["new_record"], row["links_new"]) for row in grown] == [(2, None, None), (3, 1, 1)]
-    whole = causes.series(snapshots).to_pylist()
+    whole = series.series(snapshots).to_pylist()
     assert [row["value"] for row in whole] == [200, 300, 200]
     with pytest.raises(Malformed, match="figure 'joy' is not one of links, strength"):
-        causes.series(snapshots, nominal="ANN", figure="joy")
+        series.series(snapshots, nominal="ANN", figure="joy")
 
 
 # ---- doors -----------------------------------------------------------------------------------------------------------
