@@ -13,7 +13,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from provenance import archive, asof, causes, comparing, consulting, disposal, durable, explaining, verify, whatif
+from provenance import (
+    archive,
+    asof,
+    causes,
+    comparing,
+    consulting,
+    disposal,
+    durable,
+    explaining,
+    hinges,
+    verify,
+    whatif,
+)
 from provenance.causes import Split
 from provenance.errors import Malformed, Refused
 from provenance.history import Publication
@@ -49,8 +61,8 @@ class Snapshot(asof.Snapshot):
         raise Malformed("what is asked is not said: wanted `between`, `network`, or `by` within a theme or network")
 
     def hangs_on(self, network: str) -> dict[str, Any]:
-        """The single records, grades and source systems that a network hangs on (`whatif.sensitivity`)."""
-        return whatif.sensitivity(self, network)
+        """The single records, grades and source systems that a network hangs on (`hinges.sensitivity`)."""
+        return hinges.sensitivity(self, network)
 
     def key_players(self, *, network: str | None = None, theme: str | None = None, most: int = 5) -> dict[str, Any]:
         """The first people by each of several measures, side by side (`explaining.key_players`)."""

@@ -8,7 +8,7 @@ left out when a person of the crowd goes. Only the theme concerned is read, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,12 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import counted, cuts, influence, networks, propagation, vault
+from provenance import counted, influence, networks, propagation, vault
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
-from provenance.graphs import graph
-from provenance.networks import components
 from provenance.params import Params
 from provenance.records import KINDS, SCHEMES
 from provenance.supported import SEVERAL, Integers
@@ -114,7 +112,7 @@ class View:
         supports, owner = self.supports.filter(pa.array(keep)), self.owner[keep]
         named = pa.array(without.nominals, pa.string())
         before = pc.if_else(pc.is_in(self.names, value_set=named), "", self.before)
-        added = _added(supports, owner, len(self.a))
+        added = added_up(supports, owner, len(self.a))
         return View(self.theme, self.rule, self.names, before, self.a, self.b, *added, supports, owner)
 
     @cached_property
@@ -180,7 +178,7 @@ def view(snapshot: Snapshot, *, theme: str = "", network: str = "") -> View:
     before = pc.fill_null(people["network"].combine_chunks().take(at), "")
     a, b = (pc.index_in(links[side].combine_chunks(), value_set=names).to_numpy().astype(np.int64) for side in "ab")
     supports, owner = propagation.unfolded(links)
-    added = _added(supports, owner, links.num_rows)
+    added = added_up(supports, owner, links.num_rows)
     return View(theme or network.split("-")[0], params.networks, names, before, a, b, *added, supports, owner)
 
 
@@ -234,7 +232,7 @@ def network(snapshot: Snapshot, network: str, without: Without) -> dict[str, Any
         "network": network,
         "theme": now.theme,
         "without": str(without),
-        "change": _becomes(len(names), [len(part) for part in parts.values()], len(lost)),
+        "change": becomes(len(names), [len(part) for part in parts.values()], len(lost)),
         "members": len(names),
         "links": int(now.supported.sum()),
         "strength": int(now.strength[now.supported].sum()),
@@ -381,47 +379,6 @@ def known(snapshot: Snapshot, without: Without) -> Without:
     return Without(without.records, without.grades, without.systems, nominals, without.kinds)
 
 
-def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
-    """What a network hangs on: single records, one grade, one source system.
-
-    `hinges` are the records whose removal alone ends the network, splits it, or drops people from it, worst first. Only
-    a record that some supported link cannot do without is tried. `without` says what becomes of it without what is
-    graded C in 3x5x2, and without each source system; `alone` which of these it stands on and on nothing else.
-    """
-    snapshot.networks(network=network)
-    now = view(snapshot, network=network)
-    names = now.names.to_pylist()
-    of_supported = now.supports.filter(pa.array(now.supported[now.owner]))
-    systems = pc.unique(of_supported["system"]).to_pylist()
-    tried = [("grade C of 3x5x2", Without(grades=("C",)))]
-    tried += [(f"source system {system}", Without(systems=(system,))) for system in sorted(systems)]
-    without, alone = [], []
-    for what, away in tried:
-        gone = away.takes(of_supported)
-        if gone.any():
-            without.append({"what": what, **_outcome(now.without(away), len(names))})
-            if gone.all():
-                alone.append(what)
-    hinges, apart = [], _Apart(now)
-    for (system, record), lost in _fragile(now):
-        found = apart.parts(tuple(lost))
-        if found is None:
-            continue
-        hinges.append(
-            {
-                "system": system,
-                "record_id": record,
-                "change": _becomes(len(names), found, 1),
-                "parts": found,
-                "loose": len(names) - sum(found),
-                "links_lost": [{"a": names[now.a[i]], "b": names[now.b[i]]} for i in lost],
-            }
-        )
-    order = (ENDS, SPLITS, SMALLER)
-    hinges.sort(key=lambda x: (order.index(x["change"]), max(x["parts"], default=0), x["system"], x["record_id"]))
-    return {"network": network, "members": len(names), "hinges": hinges, "without": without, "alone": alone}
-
-
 def _supported(
     snapshot: Snapshot, link: Mapping[str, Any], without: Without, rule: Any, records: int, strength: int
 ) -> dict[str, bool]:
@@ -441,18 +398,18 @@ def _supported(
 _ASKED = ("system", "record_id", "kind", "grade_scheme", "grade")
 
 
-def _added(supports: pa.Table, owner: Integers, links: int) -> tuple[Integers, Integers, Integers]:
+def added_up(supports: pa.Table, owner: Integers, links: int) -> tuple[Integers, Integers, Integers]:
     """Strength, distinct records and the sole record of each link."""
     strength, records, sole = np.zeros(links, np.int64), np.zeros(links, np.int64), np.full(links, SEVERAL, np.int64)
     np.add.at(strength, owner, supports["contribution"].to_numpy())
     np.add.at(records, owner, 1)  # a record is in a link's supports once
-    number = _numbered(supports)
+    number = numbered(supports)
     alone = records[owner] == 1
     sole[owner[alone]] = number[alone]
     return strength, records, sole
 
 
-def _numbered(supports: pa.Table) -> Integers:
+def numbered(supports: pa.Table) -> Integers:
     """A number for each support's record."""
     key = pc.binary_join_element_wise(supports["system"], supports["record_id"], "\x1f")
     return key.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
@@ -482,157 +439,13 @@ def _grade(grade: str) -> tuple[str, str]:
     raise Malformed("grade is none of its scheme: wanted such as 1C, C or 1 (of 3x5x2), 5x5x5:B2, or ungraded")
 
 
-def _becomes(members: int, parts: list[int], lost: int) -> str:
+def becomes(members: int, parts: list[int], lost: int) -> str:
+    """What becomes of a network of so many members that falls into `parts` and loses `lost` of its links."""
     if not parts:
         return ENDS
     if len(parts) > 1:
         return SPLITS
     return SMALLER if parts[0] < members else UNCHANGED if not lost else WEAKER
-
-
-def _outcome(then: View, members: int) -> dict[str, Any]:
-    parts = sorted((row["members"] for row in then.grouped.networks.to_pylist()), reverse=True)
-    return {"change": _becomes(members, parts, 1), "parts": parts, "loose": members - sum(parts)}
-
-
-def _pieces(now: View, kept: np.ndarray) -> list[int]:
-    """How many people the networks have that these links make, largest first."""
-    root = components(now.a[kept], now.b[kept], len(now.names))
-    return sorted((count for count in np.bincount(root).tolist() if count > 1), reverse=True)
-
-
-def _fragile(now: View) -> Iterator[tuple[tuple[str, str], list[int]]]:
-    """Each record that some supported link cannot do without, and those links."""
-    number, points = _numbered(now.supports), now.supports["contribution"].to_numpy()
-    owner, rule = now.owner, now.rule
-    if rule.shared_associate:
-        lost = _lost_by_triangle(now, number)
-    else:
-        short = (now.records[owner] - 1 < rule.least_records) | (now.strength[owner] - points < rule.least_strength)
-        at = np.flatnonzero(now.supported[owner] & short)
-        lost = {}
-        for record, link in zip(number[at].tolist(), owner[at].tolist(), strict=True):
-            lost.setdefault(record, []).append(link)
-    _, first = np.unique(number, return_index=True)  # numbers begin at 0 and leave none out
-    named = now.supports.select(["system", "record_id"]).take(pa.array(first)).to_pylist()
-    for record in sorted(lost):
-        yield (named[record]["system"], named[record]["record_id"]), sorted(lost[record])
-
-
-def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
-    """As above where a shared associate supports too: a link needs what the rest of its triangle rests on too."""
-    near: dict[int, set[int]] = {}
-    for x, y in zip(now.a.tolist(), now.b.tolist(), strict=True):
-        near.setdefault(x, set()).add(y)
-        near.setdefault(y, set()).add(x)
-    lost: dict[int, list[int]] = {}
-    order = np.argsort(number, kind="stable")
-    for place in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []:
-        touched = np.unique(now.owner[place])
-        ends = set(now.a[touched].tolist()) | set(now.b[touched].tolist())
-        around = np.array(sorted(ends.union(*(near[x] for x in ends))), np.int64)
-        at = np.flatnonzero(np.isin(now.a, around) & np.isin(now.b, around))
-        mine = np.isin(now.owner, at)
-        mine[place] = False
-        whole = _added(now.supports.filter(pa.array(mine)), now.owner[mine], len(now.a))
-        strength, records, sole = (part[at] for part in whole)
-        held = np.flatnonzero(records)
-        still = np.zeros(len(at), bool)
-        still[held] = support.supported(
-            now.a[at][held], now.b[at][held], strength[held], records[held], sole[held], now.rule
-        )
-        # What lies further off rests on triangles that are not all in sight here, and on nothing of this record.
-        concerned = np.isin(now.a[at], list(ends)) | np.isin(now.b[at], list(ends))
-        if len(gone := at[now.supported[at] & ~still & concerned]):
-            lost[int(number[place[0]])] = gone.tolist()
-    return lost
-
-
-class _Apart:
-    """What a network comes to without some of its supported links, found without looking at all of it each time."""
-
-    def __init__(self, now: View) -> None:
-        self.now, self._found = now, dict[tuple[int, ...], list[int] | None]()
-        self._near: dict[int, list[int]] = {}
-        at = np.flatnonzero(now.supported)
-        for x, y in zip(now.a[at].tolist(), now.b[at].tolist(), strict=True):
-            self._near.setdefault(x, []).append(y)
-            self._near.setdefault(y, []).append(x)
-        self.whole = _pieces(now, now.supported)
-        self._beyond = self._bridges(at) if len(self.whole) == 1 else {}
-
-    def parts(self, lost: tuple[int, ...]) -> list[int] | None:
-        """How many people each part has without these links; None where everybody stays in reach of everybody."""
-        if lost not in self._found:
-            self._found[lost] = self._parts(lost)
-        return self._found[lost]
-
-    def _parts(self, lost: tuple[int, ...]) -> list[int] | None:
-        now = self.now
-        if len(self.whole) == 1 and len(lost) == 1:
-            if lost[0] not in self._beyond:
-                return None
-            beyond = self._beyond[lost[0]]
-            return [size for size in sorted((beyond, self.whole[0] - beyond), reverse=True) if size > 1]
-        away = {(int(now.a[i]), int(now.b[i])) for i in lost}
-
-        def around(person: int) -> Iterator[int]:
-            return (other for other in self._near[person] if (min(person, other), max(person, other)) not in away)
-
-        if not any(i in self._beyond for i in lost) and all(_meet(x, y, around) for x, y in sorted(away)):
-            return None
-        kept = now.supported.copy()
-        kept[list(lost)] = False
-        return _pieces(now, kept)
-
-    def _bridges(self, at: Integers) -> dict[int, int]:
-        """The links that are on no circle, each with how many people are on one side of it."""
-        now = self.now
-        whole = graph(now.names, now.network, now.a[at], now.b[at], now.strength[at])
-        cut = cuts.cuts(whole)
-        place, steps = whole.people[cut.people], cut.steps.tocoo()
-        size = len(now.names)
-        circled = np.unique(place[steps.row] * size + place[steps.col])  # both ways
-        bridge = at[~np.isin(now.a[at] * size + now.b[at], circled)]
-        ring = np.setdiff1d(at, bridge)
-        root = components(now.a[ring], now.b[ring], size)  # what circles hold together is one knot of a tree
-        people = np.bincount(root, minlength=size).tolist()
-        near: dict[int, list[tuple[int, int]]] = {}
-        for link, x, y in zip(bridge.tolist(), root[now.a[bridge]].tolist(), root[now.b[bridge]].tolist(), strict=True):
-            near.setdefault(x, []).append((y, link))
-            near.setdefault(y, []).append((x, link))
-        if not near:
-            return {}
-        first = min(near)
-        order, above = [first], {first: (-1, -1)}
-        for knot in order:
-            for other, link in near[knot]:
-                if other not in above:
-                    above[other] = (knot, link)
-                    order.append(other)
-        beyond = {}
-        for knot in reversed(order[1:]):
-            parent, link = above[knot]
-            beyond[link] = people[knot]
-            people[parent] += people[knot]
-        return beyond
-
-
-def _meet(x: int, y: int, around: Any) -> bool:
-    """Whether a walk leads from x to y: from both ends at once, the smaller side first."""
-    sides, edges = [{x}, {y}], [[x], [y]]
-    while edges[0] and edges[1]:
-        mine = 0 if len(sides[0]) <= len(sides[1]) else 1
-        step = []
-        for person in edges[mine]:
-            for other in around(person):
-                if other in sides[1 - mine]:
-                    return True
-                if other not in sides[mine]:
-                    sides[mine].add(other)
-                    step.append(other)
-        edges[mine] = step
-    return False
 
 
 def _counted_away(snapshot: Snapshot, theme: str, without: Without) -> dict[str, Mapping[str, int]]:

@@ -111,6 +111,13 @@ class Force:
         folder = write_extract(self.folder / "inbox" / f"extract-{self._extracts}", rows, cut_off=cut_off, **said)
         return self.take(folder, on=cut_off)
 
+    def hand_over(self, handed: Any) -> receiving.Receipt:
+        """Receive what the sources hand over (`reference.Handed`), but for their orders."""
+        return self.receive(
+            *handed.rows, cut_off=handed.cut_off, mode=handed.mode, systems=handed.systems, nominals=handed.nominals,
+            merges=handed.merges,
+        )  # fmt: skip
+
     def take(self, folder: Path, *, on: str = "2026-01-01T00:00:00Z", systems: Any = None) -> receiving.Receipt:
         """Receive an extract that lies in a folder."""
         extract = extracts.read(

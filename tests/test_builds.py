@@ -210,10 +210,7 @@ def test_week_by_week_as_at_once_and_as_the_slow_twin(tmp_path_factory, chance):
     for _ in range(4):
         handed, cut_off = weeks.week()
         for extract in handed:
-            force.receive(
-                *extract.rows, cut_off=extract.cut_off, mode=extract.mode, systems=extract.systems,
-                nominals=extract.nominals, merges=extract.merges,
-            )  # fmt: skip
+            force.hand_over(extract)
         force.build(cut_off, rules=ruled(thresholds={"stale_watermark_days": 60}))  # a system may be silent for weeks
         snapshot = force.as_of(cut_off)
         assert said(snapshot) == plain(reference.build_tables(weeks.handed, cut_off, PARAMS, DAYS))

@@ -406,10 +406,7 @@ def test_in_any_weeks_the_causes_are_the_change(tmp_path_factory, chance: Random
     for _ in range(4):
         handed, cut_off = weeks.week()
         for extract in handed:
-            force.receive(
-                *extract.rows, cut_off=extract.cut_off, mode=extract.mode, systems=extract.systems,
-                nominals=extract.nominals, merges=extract.merges,
-            )  # fmt: skip
+            force.hand_over(extract)
         rules = ruled(
             thresholds=LOOSE,
             links={"ungraded_percent": chance.choice((50, 100, 100))},

@@ -13,7 +13,7 @@ from force import HARM, PARAMS, Force, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provenance import whatif
+from provenance import hinges, whatif
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
 from provenance.params import Params
@@ -102,7 +102,7 @@ def test_ranks_before_and_after(chain):
 
 
 def test_what_a_network_hangs_on_is_said_worst_first(chain):
-    note = whatif.sensitivity(chain, NET)
+    note = hinges.sensitivity(chain, NET)
     assert [(x["record_id"], x["change"], x["parts"], x["loose"]) for x in note["hinges"]] == [
         ("R-4", "splits", [2, 2], 0),
         ("R-5", "splits", [2, 2], 0),
@@ -119,7 +119,7 @@ def test_what_a_network_hangs_on_is_said_worst_first(chain):
 
 def test_a_network_on_grade_c_alone_says_so(tmp_path):
     _, snapshot = told(tmp_path, graded("R-1", "ANN", "BOB"), graded("R-2", "ANN", "BOB"))
-    note = whatif.sensitivity(snapshot, NET)
+    note = hinges.sensitivity(snapshot, NET)
     assert note["alone"] == ["grade C of 3x5x2", "source system CONNECT"]
     assert [x["change"] for x in note["hinges"]] == ["ends", "ends"]
 
@@ -268,7 +268,7 @@ def test_a_network_hangs_on_the_records_that_trying_each_finds(tmp_path_factory,
             said = whatif.network(snapshot, network, Without(records=(key,)))
             if said["change"] in ("ends", "splits", "smaller"):
                 tried[key] = said["change"], [len(part["members"]) for part in said["parts"]], len(said["loose"])
-        note = whatif.sensitivity(snapshot, network)
+        note = hinges.sensitivity(snapshot, network)
         found = {(x["system"], x["record_id"]): (x["change"], x["parts"], x["loose"]) for x in note["hinges"]}
         assert found == tried
     force.archive.close()

@@ -45,7 +45,7 @@ def asof(
     WHEN is a London time such as 2026-03-14T10:00, or carries an offset (Z, +01:00). A bare date lists every build that
     was live on that day, and answers when there was only one.
     """
-    from provenance import asof, explaining, moments, whatif
+    from provenance import asof, explaining, hinges, moments
 
     if key_players and (nominal or proof or not (network or theme)):
         raise click.UsageError("--key-players goes with --network or --theme, and not with --nominal or --proof")
@@ -70,7 +70,7 @@ def asof(
                 }
             answer = snapshot.answer(nominal=nominal, network=network, theme=theme)
             if network is not None:
-                answer["hangs_on"] = whatif.sensitivity(snapshot, network)
+                answer["hangs_on"] = hinges.sensitivity(snapshot, network)
             if harm and nominal is not None:
                 found = snapshot.harm(nominal, theme)
                 answer["harm"] = {"totals": found.totals.to_pylist(), "records": found.records.to_pylist()}
