@@ -104,12 +104,14 @@ def _small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:
 
 
 _kept: dict[tuple[str, str, int], Engine] = {}
+_MOST = 8  # engines: a comparison of two builds asks those of both by turns
 
 
 def engine(params: Params, table: HarmTable, threads: int) -> Engine:
-    """The engine for these rules. The last one is kept: builds in a row follow the same rules."""
+    """The engine for these rules. The last few are kept: builds in a row follow the same rules."""
     key = (params.tallying_digest(), table.identity, threads)
     if key not in _kept:
-        _kept.clear()
+        if len(_kept) >= _MOST:
+            del _kept[next(iter(_kept))]
         _kept[key] = Engine(params, table, threads)
     return _kept[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,12 @@ def shared() -> Path:
 def _quiet_dvc(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["DVC_SITE_CACHE_DIR"] = str(tmp_path_factory.mktemp("dvc-site"))
     os.environ["DVC_NO_ANALYTICS"] = "1"
+
+
+@pytest.fixture(scope="module")
+def _few_rows() -> Iterator[None]:
+    """For stories in which nothing pulls the plug: nothing waits for the disk, and a few rows need no second thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(os, "sched_getaffinity", lambda _: {0})
+        yield

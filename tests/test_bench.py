@@ -169,15 +169,17 @@ def test_the_line_through_a_curve_is_its_slope():
     assert as_markdown("build", [2, 4, 6], found).splitlines()[2] == "| weekly commit, s | 1 | 2 | 3 | 0.5 |"
 
 
-def test_the_register_is_built_asked_and_disposed_of(shared, tmp_path):
+def test_the_register_is_built_asked_and_disposed_of(shared, tmp_path, monkeypatch):
     """Each answer is the raw extract's, and each root still verifies, or it would have stopped."""
+    monkeypatch.setattr(register, "_QUESTIONS", 15)
+    monkeypatch.setattr(register, "_DISPOSALS", 2)
     (tmp_path / "docs").mkdir()
     asked = ["--weeks", "3", "--docs", str(tmp_path / "docs"), "--folder", str(tmp_path / "work")]
     done = CliRunner().invoke(register.main, asked)
     assert done.exit_code == 0, done.output
     page = (tmp_path / "docs" / "register.md").read_text("utf-8")
     assert "| builds | 2 | 3 | each build adds |" in page
-    assert "| disposals | 1 | 2 |" in page
+    assert "| disposals | 1 | 2 | each disposal adds |" in page
 
 
 def test_influence_is_measured_on_a_small_force():

@@ -29,6 +29,8 @@ from provenance.errors import Malformed, Missing, Tampered
 from provenance.harm import HarmTable
 from provenance.params import Params
 
+pytestmark = pytest.mark.usefixtures("_few_rows")
+
 WEEKS = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z", "2026-02-01T23:59:59Z")
 LOOSE = {"stale_watermark_days": 60, "max_drop_percent": 100}
 USUAL = ruled(thresholds=LOOSE, networks={"least_records": 1})

@@ -24,6 +24,8 @@ from provenance.cli import main
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.tables import TABLES
 
+pytestmark = pytest.mark.usefixtures("_few_rows")
+
 CUT_OFF, WHEN = "2026-01-11T23:59:59Z", "2026-01-12T09:00"
 DAYS = {row["offence_code"]: row["weight"] for row in HARM.rows.to_pylist()}
 NET = "SOC-2026-W02-001"

@@ -19,6 +19,8 @@ from provenance.errors import Malformed, Missing
 from provenance.params import Params
 from provenance.whatif import Without
 
+pytestmark = pytest.mark.usefixtures("_few_rows")
+
 CUT_OFF, WHEN = "2026-01-11T23:59:59Z", "2026-01-12T09:00"
 
 
