@@ -26,6 +26,7 @@ from provenance import (
     geography,
     harm,
     identity,
+    lookups,
     merkle,
     moments,
     params,
@@ -193,22 +194,26 @@ class Snapshot:
             at = self.standing_of("nominal", [self.token(nominal)], theme)
         else:
             at = self.standing("nominal", theme)
-        content = self.content("nominal", at)
-        return content if network is None else content.filter(pc.equal(content["network"], network))
+        if network is not None:
+            held = lookups.of(self.archive, "nominal", at)
+            at = at[held["network"][at] == held.code(network)]
+        return self.content("nominal", at)
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
         """Networks with their figures, largest first within a theme; figures withheld as for people.
 
         Raises Missing for an id it has not.
         """
-        content = self.content("network", self.standing("network", theme))
+        at = self.standing("network", theme)
+        whole = len(at)
+        if network is not None:
+            held = lookups.of(self.archive, "network", at)
+            at = at[held["network"][at] == held.code(network)]
+        content = self.content("network", at)
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
-        if network is None:
-            return content
-        found = content.filter(pc.equal(content["network"], network))
-        if not found.num_rows:
-            raise Missing(f"build {self.label} has no network of that id: it has {content.num_rows} networks")
-        return found
+        if network is not None and not content.num_rows:
+            raise Missing(f"build {self.label} has no network of that id: it has {whole} networks")
+        return content
 
     def people(self, nominals: Sequence[str]) -> pa.Table:
         """What the sources said about these nominals themselves, as this build had it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from provenance import durable, rows, vault
+from provenance import durable, lookups, rows, vault
 from provenance.archive import Archive
 from provenance.errors import Tampered
 from provenance.index import Index
@@ -70,6 +70,12 @@ def keep(archive: Archive, build: int) -> None:
     table = archive.opened("nominal", persons).select(_PEOPLE).append_column("position", pa.array(persons))
     sealed = sealed_blob(archive.vault.derived_secret, f"figures {build}", _written(table))
     durable.write(archive.root / "index" / "people.figures", sealed, mode=0o600)
+    new = np.flatnonzero(people.segment[persons] == build)  # positions ascend, and so do a segment's rows
+    lookups.put(archive, "nominal", build, table.take(pa.array(new)))
+    networks = archive.index("network")
+    span = networks.of_segment(build)
+    rows_ = networks.rows(np.arange(span.start, span.stop))
+    lookups.put(archive, "network", build, archive.sealer.open("network", rows_))
     index = archive.index("link")
     for number in range(1, build + 1):
         if not _path(archive, number).exists():
@@ -93,7 +99,7 @@ def recall(archive: Archive, build: int) -> None:
 
 
 def files(archive: Archive) -> list[Path]:
-    """All that is put away."""
+    """All that is put away, here and in `lookups`."""
     return sorted((archive.root / "index").glob("*.figures"))
 
 
@@ -101,6 +107,8 @@ def differs(archive: Archive) -> str:
     """What is wrong with the figures put away, "" when nothing is: those of an earlier build are only late."""
     builds = len(archive.history.builds)
     for path in files(archive):
+        if "." in path.stem:  # of `lookups`
+            continue
         sealed = path.read_bytes()
         if path.stem == "people":
             labels = [f"figures {build}" for build in range(builds, 0, -1)]
@@ -111,7 +119,7 @@ def differs(archive: Archive) -> str:
                 f"index/{path.name} does not open: a byte of it was changed, or it is of a build that the log does "
                 "not have"
             )
-    return ""
+    return lookups.differs(archive)
 
 
 def _links(archive: Archive, build: int) -> np.ndarray | None:

@@ -21,7 +21,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                   verify""",
-    "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
+    "acts": """pins copies draft selection lookups figures receiving propagation linking grouping publishing builds holding
                reviewing expunging disposal backups rekeying escrow witnessing publicising stamping""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
     "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention
