@@ -44,6 +44,7 @@ _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
 )  # fmt: skip
+_FEW = 256  # entries that are read from the log itself rather than through the catalogue
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 
 
@@ -144,7 +145,7 @@ class Archive:
 
     def is_logged(self, act: entries.Built) -> bool:
         """Whether the log itself, hashed up to its signed head, has this act where the catalogue says."""
-        place = self.catalogue.place(type(act).__name__, act.label)
+        place = self.place(type(act).__name__, act.label)
         return place is not None and list(self.log.entries(place, place + 1)) == [entries.to_bytes(act)]
 
     def signing_key(self) -> SigningKey:
@@ -494,12 +495,13 @@ class Archive:
             self.forget()
 
     def _logged_since(self, before: int) -> Sequence[entries.Act]:
-        """Decisive acts from log index `before` up to the head that is read here, and no further.
-
-        Whoever logs something meanwhile may tell the catalogue of it before it is asked here: then all is read again.
-        """
+        """Decisive acts from log index `before` up to the head that is read here, and no further."""
+        self._refresh_log()
+        if before == self.log.size:
+            return ()
+        if before and self.log.size - before <= _FEW:  # as after each page that is shown: the catalogue can wait
+            return [act for act in self.log.acts(before, self.log.size) if type(act).__name__ in _DECISIVE]
         while True:
-            self._refresh_log()
             size, fault, acts = self.log.size, None, ()
             try:
                 self.catalogue.refresh(self.log)
@@ -508,10 +510,27 @@ class Archive:
             except Tampered as error:  # the catalogue knows more than the head that was read
                 fault = error
             self._refresh_log()
-            if self.log.size == size:
+            if self.log.size == size:  # else somebody logged meanwhile, and may have told the catalogue: all again
                 if fault:
                     raise fault
                 return acts
+
+    def placed(self, kinds: Iterable[str]) -> Sequence[tuple[int, entries.Act]]:
+        """Acts of these kinds, each with its place in the log, in log order."""
+        while True:
+            size = self.log.size
+            try:
+                self.catalogue.refresh(self.log)
+                return [(place, act) for place, act in self.catalogue.placed(kinds) if place < size]
+            except Tampered:  # the catalogue knows more than the head that was read
+                self._refresh_log()
+                if self.log.size == size:
+                    raise
+
+    def place(self, kind: str, label: str) -> int | None:
+        """Where in the log the act of this kind and label stands, the last one if there are several."""
+        found = [place for place, act in self.placed([kind]) if getattr(act, "label", "") == label]
+        return found[-1] if found else None
 
     def _refresh_log(self) -> None:
         """The log's head as it is on disk, which may be by a key that took over since archive.json was read."""

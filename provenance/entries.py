@@ -64,6 +64,16 @@ Mode = Annotated[str, _matching("full or delta", r"full|delta")]
 Text = Annotated[
     str, _matching("text of one line, 1 to 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
 ]
+TextOrNone = Annotated[
+    str, _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}")
+]
+InstantOrNone = Annotated[
+    str,
+    _matching(
+        "an instant, YYYY-MM-DDTHH:MM:SSZ, or nothing", r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?",
+        lambda text: text and datetime.fromisoformat(text),
+    ),
+]
 RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*(/\w[\w.-]*)*")]
 Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
@@ -413,6 +423,19 @@ class Consulted(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Viewed(Act):
+    """Someone was shown a page of a build; `under` is the role in which they looked."""
+
+    label: Label
+    at: InstantOrNone  # the moment that was asked for; "" where the build was asked for by its label
+    asked: Text  # the view and its filters, without the nominals
+    nominals: Tokens  # whom it was about, not all whom it named
+    case: TextOrNone  # for which it also showed what is restricted
+    shown: Digest  # leaf of what it said
+    leaves: Digest  # root over the leaves of the rows that were opened for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined(Act):
     """Rows of an extract spoke of what was disposed of, and were kept out (R41); the rejects report says which."""
 
@@ -445,7 +468,8 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Quarantined, Restored,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
+        Quarantined, Restored,
     )
 }  # fmt: skip
 

@@ -132,17 +132,17 @@ def person(
 
 
 def key_players(
-    snapshot: Snapshot, *, network: str | None = None, theme: str | None = None, most: int = 5
+    snapshot: Snapshot, *, network: str | None = None, theme: str | None = None, most: int = 5, now: View | None = None
 ) -> dict[str, Any]:
     """The first `most` people by each of several measures, side by side; in a network, or in a whole theme.
 
-    Each measure stands for itself and is not mixed with another. A person whose figure is withheld has none.
+    `now` is the network or theme as `whatif.view` gives it, for whoever has it at hand. Each measure stands for itself and is not mixed with another. A person whose figure is withheld has none.
     """
     if not network and not theme:
         raise Malformed("key players are asked for within one network or one theme: found neither")
     if network:
         snapshot.networks(network=network)
-    now = whatif.view(snapshot, network=network or "", theme="" if network else theme or "")
+    now = now or whatif.view(snapshot, network=network or "", theme="" if network else theme or "")
     people = {row["nominal"]: row for row in snapshot.nominals(network=network, theme=theme).to_pylist()}
     asked = (*PLAYERS, WITHIN) if network else PLAYERS
     measures, ranks = [], {}

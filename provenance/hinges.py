@@ -22,15 +22,16 @@ from provenance.supported import Integers
 from provenance.whatif import ENDS, SMALLER, SPLITS, View, Without, added_up, becomes, numbered, view
 
 
-def sensitivity(snapshot: Snapshot, network: str) -> dict[str, Any]:
-    """What a network hangs on: single records, one grade, one source system.
+def sensitivity(snapshot: Snapshot, network: str, now: View | None = None) -> dict[str, Any]:
+    """What a network hangs on: single records, one grade, one source system. `now` is the network's `whatif.view`.
 
     `hinges` are the records whose removal alone ends the network, splits it, or drops people from it, worst first. Only
     a record that some supported link cannot do without is tried. `without` says what becomes of it without what is
     graded C in 3x5x2, and without each source system; `alone` which of these it stands on and on nothing else.
     """
-    snapshot.networks(network=network)
-    now = view(snapshot, network=network)
+    if now is None:
+        snapshot.networks(network=network)
+        now = view(snapshot, network=network)
     names = now.names.to_pylist()
     of_supported = now.supports.filter(pa.array(now.supported[now.owner]))
     systems = pc.unique(of_supported["system"]).to_pylist()

@@ -160,6 +160,15 @@ class Index:
             np.minimum.at(since, self._spans[:, 0], self._spans[:, 1])
         return since[positions], self.until[positions].astype(np.int64)
 
+    def spans(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Every stay of the rows at `positions`: which of them, from which build, until which (0: it stands)."""
+        place = np.full(len(self), -1)
+        place[positions] = np.arange(len(positions))
+        mine = self._spans[place[self._spans[:, 0]] >= 0] if len(self._spans) else self._spans
+        which = np.concatenate([np.arange(len(positions)), place[mine[:, 0]]])
+        since = np.concatenate([self.since[positions], mine[:, 1]])
+        return which, since, np.concatenate([self.until[positions], mine[:, 2]])
+
     def reached(self, tokens: np.ndarray) -> np.ndarray:
         """Positions of the living rows that have one of `tokens` among their parents."""
         found = among(self.a, tokens) | among(self.b, tokens)

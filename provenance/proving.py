@@ -405,7 +405,7 @@ class _Pack:
     def _indexes(self) -> dict[str, Any]:
         """Where in the log the acts stand that the pack rests on."""
         archive, label, publication = self.archive, self.snapshot.label, self.snapshot.publication
-        placed = archive.catalogue.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
+        placed = archive.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
         acts = [(at, act) for at, act in placed if at < archive.log.size]  # others may have logged meanwhile
         published = ended = -1
         for at, act in acts:
@@ -418,7 +418,7 @@ class _Pack:
                 published = at  # or the withdrawal of a later build, after which this one was live again
         return {
             "keys": [at for at, act in acts if isinstance(act, Founded | Rekeyed)],
-            "built": archive.catalogue.place("Built", label),
+            "built": archive.place("Built", label),
             "published": published,
             "ended": ended,
             "certified": [at for at, act in acts if isinstance(act, Certified) and act.number in self.disposals],

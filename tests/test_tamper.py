@@ -38,7 +38,7 @@ KINDS = {
     r"archive\.json": ITS_PATH,
     r"index/catalogue\.sqlite": ITS_PATH,
     r"index/catalogue\.sha256": r"index/catalogue\.sqlite and its digest catalogue\.sha256 disagree",
-    r"index/(people|\d{5})\.figures": ITS_PATH,
+    r"index/(people|\d{5}(\.(nominal|network))?)\.figures": ITS_PATH,
     r"keys/log\.pem": r"(signing key|key file) log\.pem",
     r"keys/master": r"the master key is another one",  # nothing but what it opens can tell; see its length below
 }
