@@ -44,7 +44,7 @@ _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
 )  # fmt: skip
-_FEW = 256  # entries that are read from the log itself rather than through the catalogue
+_VIEWS = 256  # page views that the catalogue may be behind the log
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
 
 
@@ -74,6 +74,7 @@ class Archive:
         self.vault = self._opened_vault()
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
+        self._catalogued = 0  # entries that the catalogue had when it was last asked
         self.catalogue = Catalogue(root / "index" / "catalogue.sqlite")
         self.refresh()
 
@@ -499,8 +500,10 @@ class Archive:
         self._refresh_log()
         if before == self.log.size:
             return ()
-        if before and self.log.size - before <= _FEW:  # as after each page that is shown: the catalogue can wait
-            return [act for act in self.log.acts(before, self.log.size) if type(act).__name__ in _DECISIVE]
+        if before and self.log.size - self._catalogued <= _VIEWS:
+            acts = list(self.log.acts(before, self.log.size))
+            if all(isinstance(act, entries.Viewed) for act in acts):
+                return ()  # decides nothing, and many come: the catalogue takes them in with what comes next
         while True:
             size, fault, acts = self.log.size, None, ()
             try:
@@ -510,6 +513,7 @@ class Archive:
             except Tampered as error:  # the catalogue knows more than the head that was read
                 fault = error
             self._refresh_log()
+            self._catalogued = size
             if self.log.size == size:  # else somebody logged meanwhile, and may have told the catalogue: all again
                 if fault:
                     raise fault
@@ -526,6 +530,10 @@ class Archive:
                 self._refresh_log()
                 if self.log.size == size:
                     raise
+
+    def acts(self, kinds: Iterable[str]) -> Sequence[entries.Act]:
+        """Acts of these kinds, in log order."""
+        return [act for _, act in self.placed(kinds)]
 
     def place(self, kind: str, label: str) -> int | None:
         """Where in the log the act of this kind and label stands, the last one if there are several."""

@@ -15,6 +15,7 @@ from provenance import canonical
 from provenance.errors import Malformed
 from provenance.records import KINDS, ROLES, THEMES
 
+_ANY = -1
 # Each view, and what it must be told of: a theme, a network, and how many nominals.
 VIEWS: Mapping[str, tuple[bool, bool, int]] = {
     "associations": (True, False, 0),
@@ -25,6 +26,7 @@ VIEWS: Mapping[str, tuple[bool, bool, int]] = {
     "nominal": (False, False, 1),
     "figures": (False, False, 1),
     "link": (False, False, 2),
+    "search": (False, False, _ANY),  # the nominals are those that were found
 }
 THEME_VIEWS = tuple(view for view, (theme, _, _) in VIEWS.items() if theme)
 ORDERS = ("strength", "harm", "links", "records")  # by which people are listed; networks by members too
@@ -42,13 +44,14 @@ class Ask:
     theme: str = ""
     network: str = ""
     nominals: tuple[str, ...] = ()  # sorted: a link has no direction
-    since: str = ""  # label of the build that changes are counted from; "" the one before
+    since: str = ""  # label of the build that it is compared with; "" none, and the one before for a view of changes
     least: int = 0  # points of strength that a link must have
     kinds: tuple[str, ...] = ()  # of the records behind a link
     grades: tuple[str, ...] = ()  # as recorded, or "ungraded"
     roles: tuple[str, ...] = ()  # of either person in a record
     by: str = ORDERS[0]
     page: int = 1
+    names: bool = True  # False: counts alone, for who may know no names (R48)
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
@@ -58,7 +61,7 @@ class Ask:
             raise Malformed(f"view {self.view} wants a theme: one of {', '.join(THEMES)}")
         if bool(self.network) != wants_network or self.network and not _NETWORK.fullmatch(self.network):
             raise Malformed(f"view {self.view} wants {'the id of a network' if wants_network else 'no network'}")
-        if len(set(self.nominals)) != people:
+        if people != _ANY and len(set(self.nominals)) != people:
             raise Malformed(f"view {self.view} wants {people} nominals: found {len(set(self.nominals))}")
         for name, allowed in (("kinds", KINDS), ("roles", ROLES)):
             if unknown := set(getattr(self, name)) - set(allowed):
@@ -69,6 +72,8 @@ class Ask:
             raise Malformed("filter since wants the label of a build, such as 2026-W11")
         if self.by not in (*ORDERS, "members"):
             raise Malformed(f"order is not one that there is: wanted one of {', '.join(ORDERS)}")
+        if not self.names and self.view not in THEME_VIEWS:
+            raise Malformed(f"view {self.view} names people: wanted one of {', '.join(THEME_VIEWS)}")
         if self.least < 0 or not 1 <= self.page < 100_000:
             raise Malformed("filter least wants points, 0 or more, and page a number from 1")
         for name in ("nominals", *_LISTS):
@@ -88,12 +93,14 @@ class Ask:
     def logged(self) -> str:
         """The whole of it but the nominals, as one line of canonical JSON."""
         subject = {name: getattr(self, name) for name in ("theme", "network") if getattr(self, name)}
-        return canonical.dumps({"view": self.view, **subject, **self.parameters()}).decode()
+        counts = {} if self.names else {"names": 0}
+        return canonical.dumps({"view": self.view, **subject, **counts, **self.parameters()}).decode()
 
 
 def read(logged: str, nominals: Sequence[str]) -> Ask:
     """What `logged` wrote, with the nominals back in. Raises Malformed."""
     content = canonical.loads(logged.encode())
+    content["names"] = bool(content.get("names", 1))
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
     try:
         return Ask(**fields, nominals=tuple(nominals))

@@ -53,7 +53,7 @@ class Snapshot:
 
     def __init__(self, archive: Archive, built: entries.Built, publication: Publication | None, case: str = "") -> None:
         self.archive, self.built, self.publication, self.case = archive, built, publication, case
-        self._seen = self._acts()
+        self._seen = self.acts
 
     def __repr__(self) -> str:
         return f"Snapshot({self.label})"
@@ -417,11 +417,10 @@ class Snapshot:
             "caveat_version": self.landing_page["version"],
         }
 
-    def _acts(self) -> tuple[Any, ...]:
-        """Which disposals and restrictions there are, and holds that stand: on these rests what may be shown."""
-        history = self.archive.history
-        standing = frozenset(hold.id for hold in history.holds.values() if hold.stands)
-        return len(history.disposals), dict(history.restricted), standing
+    @property
+    def acts(self) -> int:
+        """How many acts there are on which rests what may be shown: while it is the same, so is that."""
+        return self.archive.history.shifts
 
     def keep_up(self) -> None:
         """Take in what others have logged: a snapshot may be kept for hours, and shows nothing that has since gone.
@@ -429,7 +428,7 @@ class Snapshot:
         Raises Overtaken when something has, once nothing of it is remembered here.
         """
         self.archive.refresh()
-        if (acts := self._acts()) != self._seen:
+        if (acts := self.acts) != self._seen:
             self._seen = acts
             for name in ("disposed", "restricted_rows", "_identities", "_withheld", "_near_withheld"):
                 self.__dict__.pop(name, None)

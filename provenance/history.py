@@ -54,6 +54,9 @@ class Disposal:
         return [token for act in self.acts for token in entries.unpacked(act.records)]
 
 
+_SHIFTS = (entries.Held, entries.Released, entries.Restricted, entries.Disposed)
+
+
 @dataclass
 class History:
     """The acts that decide what was shown when."""
@@ -71,6 +74,7 @@ class History:
     known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
+    shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -79,6 +83,7 @@ class History:
     def extend(self, acts: Iterable[Any]) -> None:
         """Take note of further acts, in log order."""
         for act in acts:
+            self.shifts += isinstance(act, _SHIFTS)
             match act:
                 case entries.Founded():
                     self.signers.append((0, act.vkey))

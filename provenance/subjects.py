@@ -6,15 +6,19 @@ says so. A victim is told as one wherever they are named. Text and whole numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from provenance import counted, explaining, hinges, rows, standings, themes, vault
 from provenance.asking import Ask
 from provenance.asof import Snapshot
+from provenance.between import STEPS
+from provenance.causes import causes
 from provenance.errors import Missing
 from provenance.records import THEMES
 from provenance.themes import WITHHELD, told
@@ -30,15 +34,68 @@ _PERSON = (
 )  # fmt: skip
 
 
-def answer(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
-    """What the page of a network, a nominal or a link says. Raises Missing for one that the build has not."""
-    if ask.view == "network":
-        return _network(snapshot, ask)
-    if ask.view == "nominal":
-        return _nominal(snapshot, ask)
-    if ask.view == "figures":
-        return _figures(snapshot, ask)
-    return _link(snapshot, ask)
+def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, Any]:
+    """What the page of a network, a nominal or a link says, beside what it said `before`, if that is asked for.
+
+    Raises Missing for a subject that the build has not, and with `before` for one that neither has.
+    """
+    views: Mapping[str, Callable[[Snapshot, Ask], dict[str, Any]]] = {
+        "network": _network, "nominal": _nominal, "figures": _figures, "link": _link, "search": _search,
+    }  # fmt: skip
+    if before is None:
+        return views[ask.view](snapshot, ask)
+    sides = []
+    for side in (before, snapshot):
+        try:
+            sides.append(views[ask.view](side, ask))
+        except Missing:
+            sides.append({})
+    if not any(sides):
+        raise Missing(f"neither build {before.label} nor build {snapshot.label} has what is asked for")
+    return {"since": before.label, "before": sides[0], "after": sides[1], "causes": _causes(before, snapshot, ask)}
+
+
+def _causes(before: Snapshot, after: Snapshot, ask: Ask) -> dict[str, Any]:
+    """Why the figures differ, each difference as the sum of its causes."""
+    split = causes(before, after, people=ask.nominals)
+    found = split.changes.to_pylist()
+    if ask.network:
+        found = [row for row in found if ask.network in (row["a"], row["b"])]
+    else:
+        names = {after.canonical(who) for who in ask.nominals} | {before.canonical(who) for who in ask.nominals}
+        whole = ask.view == "link"
+        found = [row for row in found if (all if whole else any)(who in names for who in (row["a"], row["b"]) if who)]
+    return {
+        "changes": told(found),
+        "steps": list(STEPS),
+        "method": list(split.method),
+        "editions": list(split.editions),
+        "disposals": list(split.disposals),
+    }
+
+
+def _search(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
+    """Who was found, with the themes and networks that each is in."""
+    found = []
+    for who in ask.nominals:
+        rows_ = snapshot.nominals(nominal=who).to_pylist()
+        found.append({"nominal": who, "in": [{"theme": row["theme"], "network": row["network"]} for row in rows_]})
+    return {"found": themes.named(snapshot, found, "nominal")}
+
+
+def search(snapshot: Snapshot, words: str, most: int = 20) -> list[str]:
+    """Nominals of the build whose id is `words`, or in whose name or id they stand, in order of id."""
+    wanted, at = words.strip(), snapshot.standing("person")
+    if not wanted:
+        return []
+    at = at[snapshot.archive.shown("person", at, case=snapshot.case)]
+    people = snapshot.archive.opened("person", at)
+    fits = [pc.match_substring(people[name], wanted, ignore_case=True) for name in ("name", "nominal_id")]
+    found = set(people.filter(pc.or_(*fits))["nominal_id"].to_pylist())
+    with contextlib.suppress(Missing):
+        snapshot.token(wanted)
+        found.add(wanted)
+    return sorted(found)[:most]
 
 
 def _network(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:

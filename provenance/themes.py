@@ -1,6 +1,6 @@
 """The four views of a theme: who is associated with whom, what changed, who is key, and where.
 
-Each answers with what the page says, as text and whole numbers, and opens no row but of those it lists. `names` False
+Each answers with what the page says, as text and whole numbers, and opens no row but of those it lists. `ask.names` False
 leaves out whoever could be told apart: what is then left are counts (R48).
 """
 
@@ -21,12 +21,12 @@ WITHHELD = "withheld"  # in place of a figure that would tell of what is gone or
 _MEASURES = ("strength", "links", "harm", "records")
 
 
-def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask, *, names: bool) -> dict[str, Any]:
+def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, Any]:
     """What the page of a theme view says; `before` is the build that changes are counted from, where there is one."""
     views: Mapping[str, Callable[[], dict[str, Any]]] = {
-        "associations": lambda: _associations(snapshot, ask, names),
-        "change": lambda: _change(snapshot, before, ask, names),
-        "key-nominals": lambda: _key_nominals(snapshot, ask, names),
+        "associations": lambda: _associations(snapshot, ask),
+        "change": lambda: _change(snapshot, before, ask),
+        "key-nominals": lambda: _key_nominals(snapshot, ask),
         "places": lambda: _places(snapshot, ask),
     }
     return {"theme": ask.theme, **views[ask.view]()}
@@ -67,7 +67,7 @@ def _totals(snapshot: Snapshot, theme: str) -> dict[str, int]:
     }
 
 
-def _associations(snapshot: Snapshot, ask: Ask, names: bool) -> dict[str, Any]:
+def _associations(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     skip = (ask.page - 1) * ROWS
     networks = standings.shown(snapshot, "network", ask.theme)
     by = ask.by if ask.by in lookups.COLUMNS["network"] else "strength"
@@ -79,7 +79,7 @@ def _associations(snapshot: Snapshot, ask: Ask, names: bool) -> dict[str, Any]:
         "totals": _totals(snapshot, ask.theme),
         "networks": told([_network(content[network]) for network in order]),
     }
-    if not names:
+    if not ask.names:
         return found
     links = standings.shown(snapshot, "link", ask.theme)
     strongest, count = standings.strongest(snapshot, links, ROWS, skip, ask.least)
@@ -114,7 +114,7 @@ def _person(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in wanted}
 
 
-def _change(snapshot: Snapshot, before: Snapshot | None, ask: Ask, names: bool) -> dict[str, Any]:
+def _change(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, Any]:
     series = standings.over_builds(snapshot, ask.theme)
     labels = [built.label for built in snapshot.archive.history.builds[: snapshot.built.number]]
     said: dict[str, Any] = {"labels": labels, "series": series, "since": before.label if before else ""}
@@ -128,7 +128,7 @@ def _change(snapshot: Snapshot, before: Snapshot | None, ask: Ask, names: bool) 
         for word in ("new", "gone", "changed")
     }
     said["networks"] = _networks_changed(before, snapshot, ask.theme)
-    if not names:
+    if not ask.names:
         return said
     changed.sort(key=lambda row: (-abs(row["strength_after"] - row["strength_before"]), row["a"], row["b"]))
     listed = [{name: row[name] for name in row if name != "theme"} for row in changed[:ROWS]]
@@ -190,14 +190,14 @@ def _movers(before: Snapshot, after: Snapshot, theme: str) -> dict[str, list[dic
     return found
 
 
-def _key_nominals(snapshot: Snapshot, ask: Ask, names: bool) -> dict[str, Any]:
+def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     at = standings.shown(snapshot, "nominal", ask.theme)
     told_at = at[standings.visible(snapshot, "nominal", at)]
     held = lookups.of(snapshot.archive, "nominal", told_at)
     said: dict[str, Any] = {"people": len(at), "withheld": len(at) - len(told_at), "measures": list(_MEASURES)}
     said["victims_only"] = int(held["victim_only"][told_at].sum())
     said["spread"] = {name: _spread(held[name][told_at]) for name in _MEASURES}
-    if not names:
+    if not ask.names:
         return said
     chosen = np.unique(
         np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in _MEASURES])

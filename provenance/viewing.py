@@ -51,19 +51,19 @@ class Page:
         return f"{self.label}/{self.ask.view}/{self.digest}"
 
 
-def page(base: Snapshot, before: Snapshot | None, ask: Ask, *, names: bool = True) -> Page:
-    """Work a page out. `before` is the build from which a view of changes counts, None where there is none.
+def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
+    """Work a page out. `before` is the build that it is compared with, None where it is not.
 
     Raises Missing for what the build has not, and Overtaken as every question.
     """
     snapshot = Seen(base)
     if ask.view in asking.THEME_VIEWS:
-        said = themes.answer(snapshot, before, ask, names=names)
+        said = themes.answer(snapshot, before, ask)
     else:
-        said = subjects.answer(snapshot, ask)
+        said = subjects.answer(snapshot, before, ask)
     whole = {
         "form": FORM, "view": ask.view, "build": snapshot.label, "root": snapshot.root,
-        "cut_off": snapshot.built.cut_off, "case": snapshot.case, "names": int(names),
+        "cut_off": snapshot.built.cut_off, "case": snapshot.case, "names": int(ask.names),
         "caveat_version": snapshot.landing_page["version"], "filters": ask.parameters(), "said": said,
     }  # fmt: skip
     noted = snapshot.noted()

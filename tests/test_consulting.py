@@ -38,7 +38,7 @@ def force(tmp_path: Path) -> Iterator[Force]:
 
 def consulted(force: Force) -> list[entries.Consulted]:
     force.archive.refresh()
-    return list(force.archive.catalogue.acts(["Consulted"]))
+    return list(force.archive.acts(["Consulted"]))
 
 
 def pairs(links) -> list[tuple[str, str]]:

@@ -438,7 +438,7 @@ class Machine(RuleBasedStateMachine):
         )  # fmt: skip
         kept_out = model.receive(extract, path, admit=admit)
         assert (receipt.returned, receipt.rejected) == (kept_out, kept_out)
-        quarantined = [act for act in archive.catalogue.acts(["Quarantined"]) if act.extract == receipt.number]
+        quarantined = [act for act in archive.acts(["Quarantined"]) if act.extract == receipt.number]
         assert [act.rows for act in quarantined] == ([kept_out] if kept_out else [])
         self.done["kept out"] += bool(kept_out)
         self.done["admitted"] += admit

@@ -195,10 +195,10 @@ def test_held_in_march_due_in_june_still_there_in_july_released_in_august(tmp_pa
     assert (people, links) == (SHOWN_TO_ALL, whole)
     assert missing == {}
     story.force.archive.refresh()
-    consulted = list(story.force.archive.catalogue.acts(["Consulted"]))
+    consulted = list(story.force.archive.acts(["Consulted"]))
     assert [(act.on, act.case, act.label, act.rows) for act in consulted] == [(ASKED, "24/0113", "2026-W23", 4)]
     assert "no hold of that case stands" in story.refused(ASKED, "asof", MONTHS["06"], "--case", "24/0999")
-    assert len(list(story.force.archive.catalogue.acts(["Consulted"]))) == 1
+    assert len(list(story.force.archive.acts(["Consulted"]))) == 1
     (listed,) = story.answer(ASKED, "hold", "list")["holds"]
     assert (listed["earliest_release"], listed["overdue"]) == ("2026-08-13", False)
 
@@ -531,7 +531,7 @@ def test_a_record_whose_people_all_go_stays_as_the_record_of_an_event(force):
 
 
 def quarantined(force: Force) -> list[tuple[int, int]]:
-    return [(act.extract, act.rows) for act in force.archive.catalogue.acts(["Quarantined"])]
+    return [(act.extract, act.rows) for act in force.archive.acts(["Quarantined"])]
 
 
 def take(force: Force, folder: Path, *, on: str, admit: str = "") -> tuple[receiving.Receipt, extracts.Extract]:
@@ -611,7 +611,7 @@ def test_what_comes_back_is_admitted_by_a_person_with_a_reason_and_is_another_th
     # The same extract once more, now that somebody has looked.
     receipt, _ = take(force, again, on=WEEK[1], admit="a new offence, other evidence")
     assert (receipt.again, receipt.returned, receipt.number) == (False, 0, 3)
-    (said,) = force.archive.catalogue.acts(["Confirmed"])
+    (said,) = force.archive.acts(["Confirmed"])
     assert (said.extract, said.threshold, said.by, said.reason) == (
         3, "returned", "D. Officer", "a new offence, other evidence",
     )  # fmt: skip
@@ -693,11 +693,11 @@ def test_a_hold_on_what_is_restricted_already_keeps_it_and_its_case_may_read_it(
     force.finish(on=AFTER[1])
     for case in ("24/0001", "24/0002"):
         assert force.as_of(AFTER[0], case=case).links().num_rows == 1
-    restricted = list(force.archive.catalogue.acts(["Restricted"]))
+    restricted = list(force.archive.acts(["Restricted"]))
     assert [{held.hold for held in act.holds} for act in restricted] == [{first.id}, {first.id, second.id}]
     assert len({(act.disposal, act.plan, act.approved_by, act.reason, act.nominals) for act in restricted}) == 1
     force.finish(on=AFTER[1])
-    assert len(list(force.archive.catalogue.acts(["Restricted"]))) == 2  # nothing new, so nothing is said
+    assert len(list(force.archive.acts(["Restricted"]))) == 2  # nothing new, so nothing is said
     assert release(force, first, AFTER[1]) == []
     assert force.as_of(AFTER[0], case="24/0002").links().num_rows == 1
     assert force.as_of(AFTER[0], case="24/0001").links().num_rows == 0

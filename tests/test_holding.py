@@ -309,7 +309,7 @@ def test_a_story_convicted_in_january_released_in_july(force):
     midnight = WHO | {"on": "2026-07-20T23:00:00Z"}  # in London's summer
     ended = holding.release(force.archive, PARAMS, hold.id, reason="period-ended", **midnight)
     assert (ended.stands, ended.released_on) == (False, "2026-07-20T23:00:00Z")
-    (act,) = force.archive.catalogue.acts(["Released"])
+    (act,) = force.archive.acts(["Released"])
     assert (act.hold, act.earliest, act.reason) == (hold.id, "2026-07-21", "period-ended")
 
     for again in (
@@ -329,7 +329,7 @@ def test_an_inquiry_ends_by_decision_and_a_criminal_case_does_not(force):
     with pytest.raises(Malformed, match="reason is not one for a release: found aaaaa, wanted period-ended, decided"):
         holding.release(force.archive, PARAMS, case.id, reason="tired", **WHO)
     assert not holding.release(force.archive, PARAMS, inquiry.id, reason="decided", **WHO).stands
-    (act,) = force.archive.catalogue.acts(["Released"])
+    (act,) = force.archive.acts(["Released"])
     assert act.earliest == ""
 
 

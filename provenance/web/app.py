@@ -1,0 +1,164 @@
+"""The dashboard as a web application: who is at the door, what every answer carries, and where each page is.
+
+Every answer forbids to be stored, framed or referred from; pages run no script and no style but their own (`looks`).
+What goes wrong is a page too, in the words of the error; of an error that nobody foresaw it says nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
+from provenance.web import looks
+from provenance.web.pages import Pages, Person
+from provenance.web.reader import Reader
+
+HEADERS = {
+    "Content-Security-Policy": looks.POLICY,
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_STATUS = {Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
+_OPEN = ("/static/", "/health", "/sign-")  # answered to whoever asks
+_log = logging.getLogger("provenance.web")
+
+
+class Door(Protocol):
+    """Who is signed on, and how one signs on and out."""
+
+    def person(self, request: Request) -> Person | None:
+        """Who this request is from, None where nobody is signed on. Raises Refused."""
+
+    def routes(self, draw: Callable[[Request, str, Mapping[str, Any]], Response]) -> list[BaseRoute]:
+        """Where one signs on and out; addresses that begin with /sign-."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is said on every page of an installation."""
+
+    service: str
+    force: str
+    marking: str
+    handling: str
+
+
+def application(reader: Reader, door: Door, house: House) -> Starlette:
+    """The dashboard over an open archive."""
+    environment = looks.environment()
+
+    def draw(request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+        person: Person | None = getattr(request.state, "person", None)
+        frame = _frame(request, house, person, context)
+        return HTMLResponse(environment.get_template(template).render({**context, "page": frame}), status)
+
+    pages = Pages(reader, draw)
+
+    async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        try:
+            response = await _let_in(request, door, call_next)
+        except ProvenanceError as error:
+            response = _failed(request, draw, error)
+        except Exception:
+            _log.error("request failed: %s %s", request.method, request.scope.get("endpoint"), exc_info=True)
+            response = _failed(request, draw, ProvenanceError("something went wrong that was not foreseen"))
+        if not request.url.path.startswith("/static/"):
+            response.headers.update(HEADERS)
+        return response
+
+    def health(request: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    def unknown(request: Request, error: Exception) -> Response:
+        return _failed(request, draw, Missing("page is not one that there is: wanted an address that this service gave"))
+
+    routes = [
+        Route("/", pages.front),
+        Route("/health", health),
+        Route("/moment", pages.moment),
+        Route("/compare", pages.compare),
+        Route("/cite/{label}/{view}/{digest}", pages.cite),
+        Route("/seen/{place:int}", pages.seen),
+        *door.routes(draw),
+    ]
+    for base in ("/at/{when}", "/build/{label}"):
+        routes += [
+            Route(base, pages.front),
+            Route(base + "/search", pages.search),
+            Route(base + "/{view}", pages.view),
+            Route(base + "/{theme}/{view}", pages.view),
+        ]
+    routes.append(Mount("/static", StaticFiles(directory=looks.STATIC)))
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=guarded)],
+        exception_handlers={HTTPException: unknown},
+    )
+
+
+async def _let_in(request: Request, door: Door, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    request.state.person = None
+    if not request.url.path.startswith(_OPEN):
+        request.state.person = await run_in_threadpool(door.person, request)
+        if request.state.person is None:
+            return RedirectResponse("/sign-on", 303)
+    return await call_next(request)
+
+
+def _failed(
+    request: Request, draw: Callable[[Request, str, Mapping[str, Any], int], Response], error: ProvenanceError
+) -> Response:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    return draw(request, "failed.html", {"error": str(error), "status": status, "title": _TITLES[status]}, status)
+
+
+_TITLES = {
+    404: "Not there",
+    400: "Not understood",
+    403: "Not allowed",
+    409: "Something else comes first",
+    500: "Something is wrong",
+}
+
+
+def _frame(request: Request, house: House, person: Person | None, context: Mapping[str, Any]) -> dict[str, Any]:
+    """What `layout.html` draws around a page."""
+    path = request.url.path
+    return {
+        "title": context.get("title", "Start"),
+        "service": house.service,
+        "force": house.force,
+        "marking": house.marking,
+        "handling": house.handling,
+        "user": {"name": person.name, "role": person.role} if person else None,
+        "sign_out": "/sign-out" if person else None,
+        "csrf": person.csrf if person else "",
+        "home": "/",
+        "navigation": [
+            {"text": "Start", "href": "/", "current": path == "/"},
+            {"text": "Help", "href": "/help", "current": path == "/help"},
+        ]
+        if person
+        else [],
+        "trail": context.get("trail", []),
+        "reference": context.get("reference"),
+        "footer": context.get("footer", []),
+        "errors": context.get("errors", []),
+    }

@@ -1,0 +1,296 @@
+"""The pages of the dashboard: each asks, logs who is shown what, and only then shows it.
+
+Refused: whoever may not see names, or what is restricted; a case without its hold; an address that does not say what it
+is for. What goes wrong is told in the words of the error, which never carry a personal value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from provenance import access, asof, moments
+from provenance.asking import THEME_VIEWS, Ask
+from provenance.asof import Snapshot
+from provenance.errors import Conflict, Missing
+from provenance.viewing import Page
+from provenance.web import addresses, words
+from provenance.web.addresses import Moment, address
+from provenance.web.reader import Reader
+from provenance.world import now
+
+TITLES = {
+    "associations": "Associations", "change": "Change over time", "key-nominals": "Key nominals", "places": "Places",
+    "network": "Network", "nominal": "Nominal", "figures": "How the figures come about", "link": "Link",
+    "search": "Search",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed on, as one request knows them."""
+
+    name: str
+    role: str  # titles of what they were granted
+    may: frozenset[str]
+    csrf: str  # token of the forms of this session
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A build that a request asks about."""
+
+    moment: Moment
+    snapshot: Snapshot
+    case: str
+
+
+class Pages:
+    """Handlers of the pages about builds."""
+
+    def __init__(self, reader: Reader, draw: Callable[[Request, str, Mapping[str, Any]], Response]) -> None:
+        self.reader, self.draw = reader, draw
+
+    def view(self, request: Request) -> Response:
+        """A view of a theme, or of a network, a nominal or a link."""
+        opened = self.opened(request)
+        if isinstance(opened, Response):
+            return opened
+        ask = self.asked(request)
+        page = self.shown(request, opened, ask)
+        if form := request.query_params.get("format"):
+            return self.exported(request, opened, page, form)
+        if request.headers.get("HX-Request") and ask.view == "link":
+            return self.draw(request, "evidence.html", self.context(request, opened, page))
+        template = "compared.html" if ask.since and ask.view != "change" else f"{ask.view}.html"
+        return self.draw(request, template, self.context(request, opened, page))
+
+    def opened(self, request: Request) -> Opened | Response:
+        """The build that was live then; for a day on which there were several, the page that lists them."""
+        person: Person = request.state.person
+        query, when = request.query_params, request.path_params.get("when", "")
+        label, case = request.path_params.get("label", ""), query.get("case", "").strip()
+        if case:
+            access.insist_on(person.may, access.RESTRICTED)
+        if when and moments.is_date(when):
+            live = asof.live_on(self.reader.archive, when)
+            if len(live) > 1:
+                return self.draw(request, "day.html", {"day": words.day(when), "live": [words.live(p) for p in live]})
+        snapshot = self.reader.snapshot(when=when, label=label, case=case)
+        if case:
+            self.reader.consult(snapshot, on=now(), by=person.name)
+        return Opened(Moment(when, label), snapshot, case)
+
+    def asked(self, request: Request) -> Ask:
+        """What the address asks for, as far as this person may know it."""
+        person: Person = request.state.person
+        view, theme = request.path_params["view"], request.path_params.get("theme", "")
+        names = access.NAMES in person.may
+        if view not in THEME_VIEWS:
+            access.insist_on(person.may, access.NAMES)
+        elif not names:
+            access.insist_on(person.may, access.AGGREGATES)
+        return addresses.read(view, theme, request.query_params, names=names)
+
+    def shown(self, request: Request, opened: Opened, ask: Ask) -> Page:
+        """The page, once it is in the log that this person is shown it."""
+        person: Person = request.state.person
+        page = self.reader.page(opened.snapshot, ask)
+        when = opened.moment.when
+        at = "" if not when or moments.is_date(when) else moments.utc(moments.parse(when))
+        self.reader.log(page, case=opened.case, at=at, on=now(), by=person.name, under=person.role)
+        return page
+
+    def context(self, request: Request, opened: Opened, page: Page) -> dict[str, Any]:
+        """What the templates draw."""
+        snapshot, ask, moment, case = opened.snapshot, page.ask, opened.moment, opened.case
+
+        def to(view: str, **subject: Any) -> str:
+            return address(moment, Ask(view=view, **subject), case=case)
+
+        return {
+            "said": page.said["said"],
+            "ask": ask,
+            "title": TITLES[ask.view],
+            "build": self.banner(opened),
+            "choose": self.chooser(opened, ask, request.query_params),
+            "to": to,
+            "here": lambda **other: address(moment, _with(ask, other), case=case),
+            "file": lambda form: address(moment, ask, case=case, form=form),
+            "tabs": [
+                {"text": TITLES[view], "href": to(view, theme=ask.theme, names=ask.names), "current": view == ask.view}
+                for view in THEME_VIEWS
+            ]
+            if ask.view in THEME_VIEWS
+            else [],
+            "reference": {
+                "text": f"{page.label}/{ask.view}/{page.digest[:16]}",
+                "href": f"/cite/{page.label}/{ask.view}/{page.digest}",
+                "digest": page.digest,
+            },
+            "caveat": snapshot.landing_page,
+            "case": case,
+            "may": request.state.person.may,
+            "words": words,
+        }
+
+    def banner(self, opened: Opened) -> dict[str, Any]:
+        """Which build answers, and what has become of it."""
+        snapshot, archive = opened.snapshot, self.reader.archive
+        gone = snapshot.disposed
+        verified = self.reader.is_verified(snapshot)
+        publication = snapshot.publication
+        when = opened.moment.when
+        return {
+            "asked": words.moment(when) if when else f"build {snapshot.label}",
+            "past": snapshot.built.number < len(archive.history.builds),
+            "label": snapshot.label,
+            "href": f"/build/{snapshot.label}",
+            "live_from": words.instant(publication.start) if publication else "never",
+            "live_to": words.instant(publication.end) if publication and publication.end else None,
+            "cut_off": words.instant(snapshot.built.cut_off),
+            "root": snapshot.root,
+            "verified": verified,
+            "verified_words": "The rows of this build give the root that was signed for it."
+            if verified
+            else "The rows of this build do not give the root that was signed for it.",
+            "disposed": gone["disposed"],
+            "reduced": gone["reduced"],
+            "restricted": gone["restricted"],
+            "since_href": f"/build/{snapshot.label}/since",
+            "open": False,
+        }
+
+    def chooser(self, opened: Opened, ask: Ask, query: QueryParams) -> dict[str, Any]:
+        """What the picker of the moment and the slider over builds need."""
+        archive = self.reader.archive
+        live = archive.history.publications
+        at = [place for place, p in enumerate(live) if p.label == opened.snapshot.label]
+        place = at[-1] if at else -1
+        keep = {"view": ask.view, "theme": ask.theme}
+        keep |= {"query": urlencode([(k, v) for k, v in query.multi_items() if k not in ("format", "page")])}
+        start = opened.snapshot.publication.start if opened.snapshot.publication else ""
+        return {
+            "action": "/moment",
+            "keep": {name: value for name, value in keep.items() if value},
+            "value": words.picked(opened.moment.when or start),
+            "words": words.moment(opened.moment.when) if opened.moment.when else words.instant(start) if start else "",
+            "builds": [
+                {"label": p.label, "words": f"live from {words.instant(p.start)}", "value": p.start} for p in live
+            ],
+            "chosen": live[place].start if place >= 0 else "",
+            "earlier": address(Moment(live[place - 1].start), ask, case=opened.case) if place > 0 else None,
+            "later": address(Moment(live[place + 1].start), ask, case=opened.case)
+            if 0 <= place < len(live) - 1
+            else None,
+        }
+
+    def moment(self, request: Request) -> Response:
+        """The picker and the slider: on to the address that says what they chose."""
+        query = request.query_params
+        when = query.get("build", "").strip() or words.typed(query)
+        view, theme = query.get("view", ""), query.get("theme", "")
+        path = Moment(when).path
+        if theme and view in THEME_VIEWS:
+            path += f"/{theme}/{view}"
+        elif view:
+            path += f"/{view}"
+        rest = query.get("query", "")
+        return RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
+
+    def compare(self, request: Request) -> Response:
+        """Two moments: on to the later one's page, compared with the earlier one's build."""
+        query = request.query_params
+        one, other = (self.reader.snapshot(when=words.typed(query, prefix)) for prefix in ("one-", "other-"))
+        if one.built.number == other.built.number:
+            raise Conflict(f"both moments fall into build {one.label}: there is nothing to compare")
+        early, late = sorted((one, other), key=lambda snapshot: snapshot.built.number)
+        kept = QueryParams(query.get("query", ""))
+        ask = addresses.read(query.get("view", ""), query.get("theme", ""), kept, names=True)
+        return RedirectResponse(address(Moment(label=late.label), _with(ask, {"since": early.label})), 303)
+
+    def search(self, request: Request) -> Response:
+        """Nominals by name or id, in the build of a moment."""
+        access.insist_on(request.state.person.may, access.NAMES)
+        opened = self.opened(request)
+        if isinstance(opened, Response):
+            return opened
+        asked = request.query_params.get("q", "").strip()
+        found = self.reader.search(opened.snapshot, asked) if len(asked) > 1 else []
+        page = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
+        return self.draw(request, "search.html", self.context(request, opened, page) | {"q": asked})
+
+    def front(self, request: Request) -> Response:
+        """The landing page: the caveats, and where to go."""
+        when = request.path_params.get("when", "") or now()
+        opened = Opened(Moment(when, request.path_params.get("label", "")), self._landing(request, when), "")
+        ask = Ask(view="associations", theme="SOC", names=access.NAMES in request.state.person.may)
+        rules = opened.snapshot.archive.stated(opened.snapshot.built)
+        return self.draw(
+            request,
+            "front.html",
+            {
+                "build": self.banner(opened),
+                "choose": self.chooser(opened, ask, QueryParams("")) | {"keep": {}},
+                "caveat": opened.snapshot.landing_page,
+                "themes": [
+                    {"text": words.THEMES[theme], "href": address(opened.moment, _with(ask, {"theme": theme}))}
+                    for theme in words.THEMES
+                ],
+                "documents": rules.documents,
+                "moment": opened.moment,
+                "may": request.state.person.may,
+            },
+        )
+
+    def _landing(self, request: Request, when: str) -> Snapshot:
+        if label := request.path_params.get("label", ""):
+            return self.reader.snapshot(label=label)
+        return self.reader.snapshot(when=when)
+
+    def cite(self, request: Request) -> Response:
+        """A permanent reference: on to the page that it names."""
+        parts = [request.path_params[name] for name in ("label", "view", "digest")]
+        _, act = self.reader.find("/".join(parts))
+        ask = self.reader.asked(act)
+        return RedirectResponse(address(Moment(label=act.label), ask, case=act.case), 303)
+
+    def seen(self, request: Request) -> Response:
+        """What one logged view showed, held to its build again."""
+        person: Person = request.state.person
+        place = int(request.path_params["place"])
+        act = self.reader.viewed(place)
+        if act.by != person.name:
+            access.insist_on(person.may, access.TRAIL)
+        replay = self.reader.replay(act)
+        shown = access.NAMES in person.may and replay.page is not None
+        return self.draw(
+            request,
+            "seen.html",
+            {
+                "place": place,
+                "act": act,
+                "replay": replay,
+                "on": words.instant(act.on),
+                "at": words.instant(act.at) if act.at else "",
+                "href": address(Moment(label=act.label), replay.page.ask, case=act.case) if shown else None,
+                "words": words,
+            },
+        )
+
+    def exported(self, request: Request, opened: Opened, page: Page, form: str) -> Response:
+        """A page as a file."""
+        access.insist_on(request.state.person.may, access.EXPORT)
+        raise Missing(f"page cannot be had as {form}: wanted one of {', '.join(addresses.FORMATS)}")
+
+
+def _with(ask: Ask, other: Mapping[str, Any]) -> Ask:
+    fields = {name: getattr(ask, name) for name in Ask.__dataclass_fields__}
+    return Ask(**(fields | dict(other)))
+

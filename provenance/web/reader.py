@@ -1,0 +1,153 @@
+"""The archive as the pages share it: one at a time, with what was worked out kept for the next who asks the same.
+
+A page is kept for as long as nothing it could have shown was disposed of, restricted or released since; in memory only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from provenance import asof, consulting, lookups, subjects, viewing
+from provenance.archive import Archive
+from provenance.asking import Ask
+from provenance.asof import Snapshot
+from provenance.entries import Viewed
+from provenance.errors import Conflict, Missing
+from provenance.viewing import Page, Replay
+
+_T = TypeVar("_T")
+_BUILDS = 64  # whose standing is kept
+_PAGES = 2_000
+
+
+class Reader:
+    """What the handlers of all requests ask."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self._turn = threading.RLock()  # an Archive is one reader's; its log alone takes several at once
+        self._builds: OrderedDict[Hashable, Snapshot] = OrderedDict()
+        self._pages: OrderedDict[Hashable, Page] = OrderedDict()
+        self._verified: dict[Hashable, bool] = {}
+
+    @contextmanager
+    def turn(self) -> Iterator[Archive]:
+        """The archive, to one at a time, with what others have logged taken in."""
+        with self._turn:
+            self.archive.refresh()
+            yield self.archive
+
+    def prepare(self) -> None:
+        """Put away what pages look up, where a disposal removed it."""
+        with self._turn:
+            try:
+                lookups.mend(self.archive)
+            except Conflict:  # a build or a disposal is on its way, and pages work it out for themselves
+                pass
+
+    def snapshot(self, *, when: str = "", label: str = "", case: str = "") -> Snapshot:
+        """The build that was live at `when`, or of that label, kept from one request to the next. Raises as `asof.as_of`."""
+        with self.turn() as archive:
+            if label:
+                built = archive.history.build(label)
+                live = [p for p in archive.history.publications if p.label == label]
+                fresh = Snapshot(archive, built, live[-1] if live else None, case)
+            else:
+                fresh = asof.as_of(archive, when, case=case)
+            key = fresh.label, fresh.publication, case, fresh.acts
+            return _kept(self._builds, key, lambda: fresh, _BUILDS)
+
+    def before(self, snapshot: Snapshot, since: str) -> Snapshot | None:
+        """The build that changes are counted from: `since`, or the one before. Raises Missing for one that came later."""
+        with self.turn() as archive:
+            number = snapshot.built.number
+            if not since:
+                return self.snapshot(label=archive.history.builds[number - 2].label) if number > 1 else None
+            found = self.snapshot(label=since)
+            if found.built.number >= number:
+                raise Missing(f"build {since} is not earlier than build {snapshot.label}: wanted one before it")
+            return found
+
+    def page(self, snapshot: Snapshot, ask: Ask) -> Page:
+        """The page, worked out or as it was kept."""
+
+        def ask_again() -> Page:
+            with self.turn():
+                counted_from = self.before(snapshot, ask.since) if ask.since or ask.view == "change" else None
+                base = self.snapshot(label=snapshot.label, case=snapshot.case)
+                key = base.label, base.case, base.acts, counted_from and counted_from.label, ask
+                return _kept(self._pages, key, lambda: viewing.page(base, counted_from, ask), _PAGES)
+
+        return asof.whole(ask_again)
+
+    def search(self, snapshot: Snapshot, words: str) -> list[str]:
+        """See `subjects.search`."""
+        return asof.whole(lambda: self._searched(snapshot, words))
+
+    def _searched(self, snapshot: Snapshot, words: str) -> list[str]:
+        with self.turn():
+            return subjects.search(self.snapshot(label=snapshot.label, case=snapshot.case), words)
+
+    def log(self, page: Page, *, case: str, at: str, on: str, by: str, under: str) -> int:
+        """See `viewing.log`. Not in turn: those who come at once share one commit."""
+        return viewing.log(self.archive, page, case=case, at=at, on=on, by=by, under=under)
+
+    def consult(self, snapshot: Snapshot, *, on: str, by: str) -> None:
+        """See `consulting.consult`."""
+        with self.turn() as archive:
+            consulting.consult(archive, snapshot, on=on, by=by)
+
+    def is_verified(self, snapshot: Snapshot) -> bool:
+        """Whether the build verifies, worked out once for as long as its files are the same."""
+        with self.turn():
+            key = snapshot.label, snapshot.acts
+            if key not in self._verified:
+                self._verified[key] = snapshot.verified
+            return self._verified[key]
+
+    def find(self, reference: str) -> tuple[int, Viewed]:
+        """See `viewing.find`."""
+        with self.turn() as archive:
+            return viewing.find(archive, reference)
+
+    def asked(self, act: Viewed) -> Ask:
+        """See `viewing.asked`."""
+        with self.turn() as archive:
+            return viewing.asked(archive, act)
+
+    def viewed(self, place: int) -> Viewed:
+        """The page view at a place in the log. Raises Missing where another act stands there."""
+        with self.turn() as archive:
+            act = next(archive.log.acts(place, place + 1), None) if place < archive.log.size else None
+            if not isinstance(act, Viewed):
+                raise Missing(f"log entry {place} is no page view: wanted the number of one")
+            return act
+
+    def replay(self, act: Viewed) -> Replay:
+        """Show a logged view again. Raises as `viewing.replay`."""
+
+        def ask_again() -> Replay:
+            with self.turn() as archive:
+                try:
+                    ask = viewing.asked(archive, act)
+                    snapshot = self.snapshot(label=act.label, case=act.case)
+                    shown = self.page(snapshot, ask)
+                except Missing:
+                    shown = None
+                return viewing.replay(archive, act, shown)
+
+        return asof.whole(ask_again)
+
+
+def _kept(kept: OrderedDict[Hashable, _T], key: Hashable, make: Callable[[], _T], most: int) -> _T:
+    if key in kept:
+        kept.move_to_end(key)
+        return kept[key]
+    made = kept[key] = make()
+    while len(kept) > most:
+        kept.popitem(last=False)
+    return made

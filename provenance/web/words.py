@@ -1,0 +1,80 @@
+"""How pages say things: moments in London time and in words, codes in plain English. Times are read and written here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from provenance import moments
+from provenance.errors import Malformed
+from provenance.history import Publication
+
+THEMES = {
+    "SOC": "Serious and organised crime",
+    "CSE": "Child sexual exploitation",
+    "CL": "County lines",
+}
+KINDS = {
+    "crime": "Crime",
+    "custody": "Custody",
+    "intelligence": "Intelligence",
+    "prison_release": "Prison release",
+    "missing": "Missing person",
+}
+SCHEMES = {"3x5x2": "3x5x2", "5x5x5": "5x5x5 (before 2016)"}
+_PARTS = ("day", "month", "year", "time")
+
+
+def instant(text: str) -> str:
+    """An instant of the log, in words: Saturday 14 March 2026 at 10:00."""
+    return _said(moments.instant(text))
+
+
+def moment(text: str) -> str:
+    """A moment as it was asked for, in words."""
+    return f"{day(text)}" if moments.is_date(text) else _said(moments.parse(text))
+
+
+def day(text: str) -> str:
+    """A date in words, whatever follows it."""
+    return _day(moments.day(text[:10])[0]) if moments.is_date(text[:10]) else text
+
+
+def _said(when: Any) -> str:
+    local = when.astimezone(moments.LONDON)
+    return f"{_day(local)} at {local:%H:%M}" + (f":{local:%S}" if local.second else "")
+
+
+def _day(when: Any) -> str:
+    local = when.astimezone(moments.LONDON)
+    return f"{local:%A} {local.day} {local:%B %Y}"
+
+
+def live(publication: Publication) -> dict[str, str]:
+    """A build that was live on a day of several, for the list of them."""
+    end = instant(publication.end) if publication.end else "now"
+    return {"label": publication.label, "from": instant(publication.start), "to": end, "at": publication.start}
+
+
+def picked(when: str) -> dict[str, str]:
+    """The fields of the picker for a moment."""
+    if not when:
+        return dict.fromkeys(_PARTS, "")
+    if moments.is_date(when):
+        year, month, day_ = when.split("-")
+        return {"day": str(int(day_)), "month": str(int(month)), "year": year, "time": ""}
+    local = moments.parse(when).astimezone(moments.LONDON)
+    return {"day": str(local.day), "month": str(local.month), "year": str(local.year), "time": f"{local:%H:%M}"}
+
+
+def typed(query: QueryParams, prefix: str = "") -> str:
+    """The moment that the fields of a picker say. Raises Malformed."""
+    day_, month, year, time = (query.get(prefix + part, "").strip() for part in _PARTS)
+    if not all(part.isascii() and part.isdigit() for part in (day_, month, year)) or len(year) != 4:
+        raise Malformed("date is not whole: wanted a day, a month and a year of four digits, such as 14 3 2026")
+    date = f"{year}-{int(month):02d}-{int(day_):02d}"
+    if not moments.is_date(date):
+        raise Malformed(f"date is not one that there is: found day {day_}, month {month}, year {year}")
+    moments.day(date)
+    return f"{date}T{time}" if time else date
