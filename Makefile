@@ -1,12 +1,13 @@
 # `make demo` and `make test` each set up everything they need in .venv and do their work. Run by root on Debian,
 # `make test` also installs the programs that it is judged by (tests/judges/install.sh); nothing else is touched.
-# Wanted on the machine: python3.11 or later with venv, git, make.
+# Wanted on the machine: python3.11 or later with venv, git, make; Node.js with npm is brought where it is not there.
 
 PY   ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(shell command -v $(v) 2>/dev/null)))
 VENV := .venv
 BIN  := $(VENV)/bin
+STATIC := provenance/web/static/manifest.json
 
-.PHONY: demo test judges bench soak lock lint
+.PHONY: demo test assets judges bench soak lock lint
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -16,10 +17,16 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(VENV)/.ready
+# What pages are drawn with: packages from npm and our own sources, built into the package and never committed.
+assets: $(STATIC)
+
+$(STATIC): frontend/package-lock.json frontend/build.py frontend/node.lock $(wildcard provenance/web/assets/*) | $(VENV)/.ready
+	@$(BIN)/python frontend/build.py
+
+demo: $(VENV)/.ready $(STATIC)
 	@$(BIN)/python -m pipeline.demo demo
 
-test: $(VENV)/.ready lint judges
+test: $(VENV)/.ready $(STATIC) lint judges
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 judges:

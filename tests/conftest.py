@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import browser
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -39,3 +41,32 @@ def _few_rows() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(os, "sched_getaffinity", lambda _: {0})
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    """One browser for all tests of pages, each of whom has a profile of its own."""
+    with browser.chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Callable[..., str]]:
+    """`served(app)`: the address at which an ASGI application answers until the module's tests are done."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(browser.serving(app))
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Callable[..., browser.Visitor]]:
+    """`visit(address, **context)`: a visitor with a profile of its own. In the end nobody may have offended."""
+    visitors = []
+
+    def arrive(address: str, **context) -> browser.Visitor:
+        visitors.append(browser.Visitor(chromium, address, **context))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.context.close()
+    assert [offence for visitor in visitors for offence in visitor.offences] == []

@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
-    "doors": """world api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
+    "doors": """world api provenance web.looks web.words web.addresses web.reader web.presenting web.pages web.app web
+                cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
                 cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose cli.certificate
                 cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
     "views": "asking seeing standings themes subjects viewing",

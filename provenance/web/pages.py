@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from provenance import access, asof, moments
-from provenance.asking import THEME_VIEWS, Ask
+from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing
+from provenance.errors import Conflict, Missing, Refused
 from provenance.viewing import Page
-from provenance.web import addresses, words
+from provenance.web import addresses, presenting, words
 from provenance.web.addresses import Moment, address
 from provenance.web.reader import Reader
 from provenance.world import now
@@ -40,6 +40,12 @@ class Person:
     role: str  # titles of what they were granted
     may: frozenset[str]
     csrf: str  # token of the forms of this session
+
+    def insist(self, wanted: str) -> None:
+        """Raises Refused unless this person may do what is `wanted`, of `access.PERMISSIONS`."""
+        if wanted not in self.may:
+            able = " or ".join(role.title for role in access.ROLES.values() if wanted in role.may)
+            raise Refused(f"not allowed to {access.PERMISSIONS[wanted]}: signed on as {self.role}, wanted {able}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,13 @@ class Pages:
         if isinstance(opened, Response):
             return opened
         ask = self.asked(request)
-        page = self.shown(request, opened, ask)
+        page, place = self.shown(request, opened, ask)
         if form := request.query_params.get("format"):
             return self.exported(request, opened, page, form)
         if request.headers.get("HX-Request") and ask.view == "link":
-            return self.draw(request, "evidence.html", self.context(request, opened, page))
+            return self.draw(request, "evidence.html", self.context(request, opened, page, place))
         template = "compared.html" if ask.since and ask.view != "change" else f"{ask.view}.html"
-        return self.draw(request, template, self.context(request, opened, page))
+        return self.draw(request, template, self.context(request, opened, page, place))
 
     def opened(self, request: Request) -> Opened | Response:
         """The build that was live then; for a day on which there were several, the page that lists them."""
@@ -77,7 +83,7 @@ class Pages:
         query, when = request.query_params, request.path_params.get("when", "")
         label, case = request.path_params.get("label", ""), query.get("case", "").strip()
         if case:
-            access.insist_on(person.may, access.RESTRICTED)
+            person.insist(access.RESTRICTED)
         if when and moments.is_date(when):
             live = asof.live_on(self.reader.archive, when)
             if len(live) > 1:
@@ -93,37 +99,53 @@ class Pages:
         view, theme = request.path_params["view"], request.path_params.get("theme", "")
         names = access.NAMES in person.may
         if view not in THEME_VIEWS:
-            access.insist_on(person.may, access.NAMES)
+            person.insist(access.NAMES)
         elif not names:
-            access.insist_on(person.may, access.AGGREGATES)
+            person.insist(access.AGGREGATES)
         return addresses.read(view, theme, request.query_params, names=names)
 
-    def shown(self, request: Request, opened: Opened, ask: Ask) -> Page:
-        """The page, once it is in the log that this person is shown it."""
+    def shown(self, request: Request, opened: Opened, ask: Ask) -> tuple[Page, int]:
+        """The page, once it is in the log that this person is shown it; and where in the log."""
         person: Person = request.state.person
         page = self.reader.page(opened.snapshot, ask)
         when = opened.moment.when
         at = "" if not when or moments.is_date(when) else moments.utc(moments.parse(when))
-        self.reader.log(page, case=opened.case, at=at, on=now(), by=person.name, under=person.role)
-        return page
+        place = self.reader.log(page, case=opened.case, at=at, on=now(), by=person.name, under=person.role)
+        return page, place
 
-    def context(self, request: Request, opened: Opened, page: Page) -> dict[str, Any]:
+    def context(self, request: Request, opened: Opened, page: Page, place: int) -> dict[str, Any]:
         """What the templates draw."""
         snapshot, ask, moment, case = opened.snapshot, page.ask, opened.moment, opened.case
 
         def to(view: str, **subject: Any) -> str:
             return address(moment, Ask(view=view, **subject), case=case)
 
-        return {
-            "said": page.said["said"],
+        def here(**other: Any) -> str:
+            return address(moment, _with(ask, other), case=case)
+
+        said = page.said["said"]
+        builds = self.reader.archive.history.builds[: snapshot.built.number - 1]
+        extra = presenting.extra(said, ask, to, here, [built.label for built in reversed(builds)])
+        if "causes" in said:
+            earlier = self.reader.before(snapshot, ask.since)
+            extra["sides"] = [
+                {"asked": words.instant(side.publication.start) if side.publication else "", "label": side.label,
+                 "href": address(Moment(label=side.label), _with(ask, {"since": ""})), "figures": figures}
+                for side, figures in zip((earlier, snapshot), presenting.sides(said, ask), strict=True)
+                if side is not None
+            ]  # fmt: skip
+        return extra | {
+            "said": said,
+            "place": place,
+            "path": request.url.path,
             "ask": ask,
             "title": TITLES[ask.view],
             "build": self.banner(opened),
             "choose": self.chooser(opened, ask, request.query_params),
             "to": to,
-            "here": lambda **other: address(moment, _with(ask, other), case=case),
+            "here": here,
             "file": lambda form: address(moment, ask, case=case, form=form),
-            "tabs": [
+            "tabs_of": [
                 {"text": TITLES[view], "href": to(view, theme=ask.theme, names=ask.names), "current": view == ask.view}
                 for view in THEME_VIEWS
             ]
@@ -217,19 +239,20 @@ class Pages:
 
     def search(self, request: Request) -> Response:
         """Nominals by name or id, in the build of a moment."""
-        access.insist_on(request.state.person.may, access.NAMES)
+        request.state.person.insist(access.NAMES)
         opened = self.opened(request)
         if isinstance(opened, Response):
             return opened
         asked = request.query_params.get("q", "").strip()
         found = self.reader.search(opened.snapshot, asked) if len(asked) > 1 else []
-        page = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
-        return self.draw(request, "search.html", self.context(request, opened, page) | {"q": asked})
+        page, place = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
+        return self.draw(request, "search.html", self.context(request, opened, page, place) | {"q": asked})
 
     def front(self, request: Request) -> Response:
         """The landing page: the caveats, and where to go."""
-        when = request.path_params.get("when", "") or now()
-        opened = Opened(Moment(when, request.path_params.get("label", "")), self._landing(request, when), "")
+        label = request.path_params.get("label", "")
+        when = "" if label else request.path_params.get("when", "") or now()
+        opened = Opened(Moment(when, label), self.reader.snapshot(when=when, label=label), "")
         ask = Ask(view="associations", theme="SOC", names=access.NAMES in request.state.person.may)
         rules = opened.snapshot.archive.stated(opened.snapshot.built)
         return self.draw(
@@ -243,16 +266,14 @@ class Pages:
                     {"text": words.THEMES[theme], "href": address(opened.moment, _with(ask, {"theme": theme}))}
                     for theme in words.THEMES
                 ],
-                "documents": rules.documents,
+                "papers": [
+                    [paper.name.replace("_", " "), paper.version or "not supplied", paper.digest or "not supplied"]
+                    for paper in rules.documents
+                ],
                 "moment": opened.moment,
                 "may": request.state.person.may,
             },
         )
-
-    def _landing(self, request: Request, when: str) -> Snapshot:
-        if label := request.path_params.get("label", ""):
-            return self.reader.snapshot(label=label)
-        return self.reader.snapshot(when=when)
 
     def cite(self, request: Request) -> Response:
         """A permanent reference: on to the page that it names."""
@@ -267,26 +288,37 @@ class Pages:
         place = int(request.path_params["place"])
         act = self.reader.viewed(place)
         if act.by != person.name:
-            access.insist_on(person.may, access.TRAIL)
+            person.insist(access.TRAIL)
         replay = self.reader.replay(act)
-        shown = access.NAMES in person.may and replay.page is not None
+        shown = replay.page if access.NAMES in person.may else None
+        href = address(Moment(label=act.label), shown.ask, case=act.case) if shown else None
         return self.draw(
             request,
             "seen.html",
             {
+                "title": "What was shown",
                 "place": place,
-                "act": act,
                 "replay": replay,
-                "on": words.instant(act.on),
-                "at": words.instant(act.at) if act.at else "",
-                "href": address(Moment(label=act.label), replay.page.ask, case=act.case) if shown else None,
-                "words": words,
+                "facts": [
+                    {"key": key, "value": value, "href": href, "action": "Show"}
+                    for key, value, href in (
+                        ("Shown on", words.instant(act.on), None),
+                        ("Shown to", act.by, None),
+                        ("In the role of", act.under, None),
+                        ("View", TITLES[read_view(act.asked)], href),
+                        ("Build", act.label, f"/build/{act.label}"),
+                        ("Moment asked for", words.instant(act.at) if act.at else "the build itself", None),
+                        ("Case", act.case or "none", None),
+                        ("Digest of what it said", act.shown, None),
+                        ("Root over the rows behind it", act.leaves, None),
+                    )
+                ],
             },
         )
 
     def exported(self, request: Request, opened: Opened, page: Page, form: str) -> Response:
         """A page as a file."""
-        access.insist_on(request.state.person.may, access.EXPORT)
+        request.state.person.insist(access.EXPORT)
         raise Missing(f"page cannot be had as {form}: wanted one of {', '.join(addresses.FORMATS)}")
 
 
