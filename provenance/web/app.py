@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
+from provenance.maps import Outline
 from provenance.web import looks
 from provenance.web.pages import Pages, Person
 from provenance.web.reader import Reader
@@ -60,7 +61,7 @@ class House:
     handling: str
 
 
-def application(reader: Reader, door: Door, house: House) -> Starlette:
+def application(reader: Reader, door: Door, house: House, outline: Outline | None = None) -> Starlette:
     """The dashboard over an open archive."""
     environment = looks.environment()
 
@@ -69,7 +70,7 @@ def application(reader: Reader, door: Door, house: House) -> Starlette:
         frame = _frame(request, house, person, context)
         return HTMLResponse(environment.get_template(template).render({**context, "page": frame}), status)
 
-    pages = Pages(reader, draw)
+    pages = Pages(reader, draw, outline)
 
     async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         try:

@@ -6,7 +6,7 @@ is for. What goes wrong is told in the words of the error, which never carry a p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +19,7 @@ from provenance import access, asof, moments
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Missing, Refused
+from provenance.maps import Outline
 from provenance.viewing import Page
 from provenance.web import addresses, presenting, words
 from provenance.web.addresses import Moment, address
@@ -30,6 +31,7 @@ TITLES = {
     "network": "Network", "nominal": "Nominal", "figures": "How the figures come about", "link": "Link",
     "search": "Search",
 }  # fmt: skip
+_DRAWN = 500  # pages whose drawings are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,11 @@ class Opened:
 class Pages:
     """Handlers of the pages about builds."""
 
-    def __init__(self, reader: Reader, draw: Callable[[Request, str, Mapping[str, Any]], Response]) -> None:
-        self.reader, self.draw = reader, draw
+    def __init__(
+        self, reader: Reader, draw: Callable[[Request, str, Mapping[str, Any]], Response], outline: Outline | None
+    ) -> None:
+        self.reader, self.draw, self.outline = reader, draw, outline
+        self._drawn: dict[Hashable, dict[str, Any]] = {}
 
     def view(self, request: Request) -> Response:
         """A view of a theme, or of a network, a nominal or a link."""
@@ -124,8 +129,7 @@ class Pages:
             return address(moment, _with(ask, other), case=case)
 
         said = page.said["said"]
-        builds = self.reader.archive.history.builds[: snapshot.built.number - 1]
-        extra = presenting.extra(said, ask, to, here, [built.label for built in reversed(builds)])
+        extra = self.extra(opened, page, to, here)
         if "causes" in said:
             earlier = self.reader.before(snapshot, ask.since)
             extra["sides"] = [
@@ -161,6 +165,20 @@ class Pages:
             "may": request.state.person.may,
             "words": words,
         }
+
+    def extra(self, opened: Opened, page: Page, to: presenting.To, here: presenting.To) -> dict[str, Any]:
+        """What is drawn beside what the page says, worked out once for the same page under the same addresses."""
+        key = page.digest, opened.moment, opened.case
+        if key not in self._drawn:
+            builds = self.reader.archive.history.builds[: opened.snapshot.built.number]
+            frame = presenting.Frame(
+                to, here, [built.label for built in builds],
+                [moments.instant(built.cut_off).date() for built in builds], self.outline,
+            )  # fmt: skip
+            while len(self._drawn) >= _DRAWN:
+                self._drawn.pop(next(iter(self._drawn)), None)
+            self._drawn[key] = presenting.extra(page.said["said"], page.ask, frame)
+        return dict(self._drawn[key])
 
     def banner(self, opened: Opened) -> dict[str, Any]:
         """Which build answers, and what has become of it."""

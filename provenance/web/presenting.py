@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+import numpy as np
+from markupsafe import Markup
+
+from provenance import charts, diagrams, layouts, maps
 from provenance.asking import Ask
+from provenance.diagrams import Role
 from provenance.records import KINDS, ROLES
+from provenance.scales import class_of, classes
 from provenance.web import words
 
 _LISTED = 200  # rows of a list that has no pages
@@ -23,23 +31,51 @@ STEPS = {
 To = Callable[..., str]
 
 
-def extra(said: Mapping[str, Any], ask: Ask, to: To, here: To, labels: list[str]) -> dict[str, Any]:
-    """What the template of this view draws besides; `labels` are those of the builds before, latest first."""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a page stands among: how to write addresses, the builds up to this one, and the map."""
+
+    to: To
+    here: To
+    labels: Sequence[str]  # of the builds up to this one, in order
+    dates: Sequence[date]  # of their cut-offs
+    outline: maps.Outline | None
+
+    @property
+    def earlier(self) -> list[dict[str, str]]:
+        """Builds to compare with, latest first."""
+        return [{"value": label, "text": label} for label in reversed(self.labels[:-1])]
+
+
+def extra(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
+    """What the template of this view draws besides."""
     if "causes" in said:
-        return _compared(said, ask, to)
+        return _compared(said, ask)
     views: Mapping[str, Callable[[], dict[str, Any]]] = {
         "key-nominals": lambda: _key_nominals(said),
-        "change": lambda: _change(said, labels),
-        "places": lambda: {"map": "", "map_note": ""},
-        "network": lambda: _network(said, ask, to, labels),
-        "nominal": lambda: _nominal(said, ask, to, labels),
-        "link": lambda: {"links": [_evidence(link, said, to) for link in said["links"]]},
+        "change": lambda: _change(said, frame),
+        "places": lambda: _places(said, frame),
+        "network": lambda: _network(said, ask, frame),
+        "nominal": lambda: _nominal(said, ask, frame),
+        "link": lambda: {"links": [_evidence(link, said, frame.to) for link in said["links"]]},
     }
     return views[ask.view]() if ask.view in views else {}
 
 
-def _options(labels: list[str]) -> list[dict[str, str]]:
-    return [{"value": label, "text": label} for label in labels]
+def _chart(frame: Frame, caption: str, series: Mapping[str, Sequence[Any]], prefix: str, unit: str) -> dict[str, Any]:
+    """Lines over builds; of several builds of one day the last."""
+    last = {day: place for place, day in enumerate(frame.dates)}
+    places = sorted(last.values())
+    drawn = charts.lines(
+        [frame.dates[place] for place in places],
+        [frame.labels[place] for place in places],
+        [
+            charts.Series(name, tuple(values[place] if isinstance(values[place], int) else None for place in places))
+            for name, values in series.items()
+        ],
+        title=caption, said=f"{caption}, in {len(places)} builds", prefix=prefix, unit=unit, steps=True,
+    )  # fmt: skip
+    return {"caption": caption, "svg": drawn.svg, "note": "", "columns": drawn.columns, "rows": drawn.rows}
 
 
 def _key_nominals(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,29 +89,120 @@ def _key_nominals(said: Mapping[str, Any]) -> dict[str, Any]:
     return {"spread_columns": columns, "spread": rows}
 
 
-def _change(said: Mapping[str, Any], labels: list[str]) -> dict[str, Any]:
-    return {"drawings": [], "since_options": _options(labels)}
+def _change(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
+    series = said["series"]
+    counts = {"nominals": series["people"], "links": series["links"]}
+    return {
+        "drawings": [
+            _chart(frame, "Nominals and links in each build", counts, "counts", "number"),
+            _chart(frame, "Networks in each build", {"networks": series["networks"]}, "networks", "number"),
+            _chart(frame, "Strength of all links in each build", {"strength": series["strength"]}, "strength", "points"),
+        ],
+        "since_options": frame.earlier,
+    }
 
 
-def _network(said: Mapping[str, Any], ask: Ask, to: To, labels: list[str]) -> dict[str, Any]:
-    network = said["network"]
-    links = sorted(said["links"], key=lambda link: (-link["strength"], link["a"], link["b"]))[:_LISTED]
+def _places(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
+    if frame.outline is None:
+        return {"map": "", "map_note": "", "area_names": {}}
+    drawn = maps.areas(
+        frame.outline, {row["place"]: row["records"] for row in said["places"] if row["place"]},
+        title="Records behind links, by area", said="Each area is tinted by how many records happened there",
+        prefix="map", unit="records",
+    )  # fmt: skip
+    names = dict(zip(frame.outline.codes, frame.outline.names, strict=True))
+    return {"map": drawn.svg, "map_note": frame.outline.attribution, "area_names": names}
+
+
+def _network(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
+    network, to = said["network"], frame.to
+    links = sorted(said["links"], key=lambda link: (-link["strength"], link["a"], link["b"]))
     named = {row["nominal"]: row for row in said["people"]}
+    key = {one["nominal"]: place for place, one in _first(said["key_players"])}
+    drawn = said["drawn"]
+    people = [
+        (who, _role(named[who]), named[who]["strength"], key.get(who, 0), named[who]["computed_with_erased"])
+        for who in drawn
+    ]
+    counts = (("members", "nominals"), ("links", "supported links"), ("strength", "points of strength"), ("harm", "days of harm"))
     return {
         "counts": [
             {"number": network[name], "text": text, "href": None}
-            for name, text in (("members", "nominals"), ("links", "supported links"), ("strength", "points of strength"), ("harm", "days of harm"))
+            for name, text in counts
             if isinstance(network[name], int)
         ],
         "hinges": [hinge | {"words": _hinge(hinge)} for hinge in said["hangs_on"].get("hinges", [])[:10]],
         "links_first": [
             link | {f"{side}_{what}": named[link[side]][f"nominal_{what}"] for side in "ab" for what in ("name", "child")}
-            for link in links
+            for link in links[:_LISTED]
         ],
-        "network_drawing": "",
-        "drawings": [],
-        **_beside(ask, labels, {"id": ask.network}),
+        "network_drawing": _diagram(people, links, f"Network {network['network']}", to, network["theme"]),
+        "drawings": _series(said["series"], frame, "this network", ("members", "strength", "harm")),
+        **_beside(ask, frame, {"id": ask.network}),
     }  # fmt: skip
+
+
+def _first(players: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The first five by strength, with their places."""
+    return [(one["rank"], one) for measure in players if measure["measure"] == "strength" for one in measure["first"][:5]]
+
+
+def _role(row: Mapping[str, Any]) -> Role:
+    held = {name for name in ("offending", "victim", "witness") if isinstance(row[name], int) and row[name] > 0}
+    if row["victim_only"] == 1:
+        return Role.VICTIM
+    if {"offending", "victim"} <= held:
+        return Role.BOTH
+    for name, role in (("victim", Role.VICTIM), ("offending", Role.OFFENDING), ("witness", Role.WITNESS)):
+        if name in held:
+            return role
+    return Role.OTHER
+
+
+def _diagram(
+    people: Sequence[tuple[str, Role, Any, int, int]], links: Sequence[Mapping[str, Any]], title: str, to: To, theme: str
+) -> Markup | str:
+    """The picture of people (id, role, strength, place among the key players, withheld) and the links between them."""
+    if not people or not links:
+        return ""
+    place = {one[0]: at for at, one in enumerate(people)}
+    pairs = [link for link in links if link["a"] in place and link["b"] in place]
+    ends = np.array([(place[link["a"]], place[link["b"]]) for link in pairs], np.int64).reshape(-1, 2)
+    points = np.array([link["strength"] for link in pairs], np.int64)
+    bounds = classes(points.tolist())
+    strengths = [value if isinstance(value, int) else 0 for _, _, value, _, _ in people]
+    person_bounds = classes(strengths)
+    at = layouts.place(ends, points, len(people))
+    return diagrams.network(
+        [
+            diagrams.Person(
+                who, to("nominal", nominals=(who,)), role, _class(strength, person_bounds), key, bool(withheld)
+            )
+            for (who, role, _, key, withheld), strength in zip(people, strengths, strict=True)
+        ],
+        [
+            diagrams.Link(
+                int(a), int(b), to("link", nominals=(link["a"], link["b"]), theme=theme or link.get("theme", "")),
+                _class(link["strength"], bounds),
+            )
+            for (a, b), link in zip(ends.tolist(), pairs, strict=True)
+        ],
+        at, title=title, said=f"{len(people)} nominals and {len(pairs)} links between them", prefix="network",
+    )  # fmt: skip
+
+
+def _class(value: int, bounds: list[int]) -> int:
+    return min(max(class_of(value, bounds), 1), diagrams.STRENGTHS)
+
+
+def _series(series: Mapping[str, Sequence[Any]], frame: Frame, of: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    units = {"strength": "points", "harm": "days", "links": "links", "members": "nominals"}
+    titles = {"strength": "Strength", "harm": "Harm", "links": "Links", "members": "Nominals"}
+    return [
+        _chart(frame, f"{titles[name]} of {of} in each build", {titles[name].lower(): series[name]}, f"series-{name}", units[name])
+        for name in names
+        if any(isinstance(value, int) for value in series[name])
+    ]
 
 
 def _hinge(hinge: Mapping[str, Any]) -> str:
@@ -87,8 +214,8 @@ def _hinge(hinge: Mapping[str, Any]) -> str:
     return f"{loose:,} nominals would fall out of it"
 
 
-def _nominal(said: Mapping[str, Any], ask: Ask, to: To, labels: list[str]) -> dict[str, Any]:
-    person = said["person"]
+def _nominal(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
+    person, to = said["person"], frame.to
     known: list[dict[str, Any]] = [{"key": "Nominal", "value": said["nominal"], "href": None, "action": ""}]
     rows = [("Name", "name"), ("Date of birth", "born"), ("Sex", "sex"), ("Ethnicity", "ethnicity")]
     known += [
@@ -122,19 +249,53 @@ def _nominal(said: Mapping[str, Any], ask: Ask, to: To, labels: list[str]) -> di
     return {
         "known": known,
         "drawers": drawers,
-        "network_drawing": "",
-        "drawings": [],
-        **_beside(ask, labels, {"id": said["asked_as"]}),
+        "network_drawing": _near(said, to),
+        "drawings": [
+            drawing | {"caption": f"{words.THEMES[theme]}: {drawing['caption'][0].lower()}{drawing['caption'][1:]}"}
+            for theme, series in said["series"].items()
+            for drawing in _series(series, frame, "this nominal", ("strength", "links", "harm"))
+        ],
+        **_beside(ask, frame, {"id": said["asked_as"]}),
     }
 
 
-def _beside(ask: Ask, labels: list[str], keep: Mapping[str, str]) -> dict[str, Any]:
+def _near(said: Mapping[str, Any], to: To) -> Markup | str:
+    """The nominal and those whom links join to them; each as the records of those links name them."""
+    roles: dict[str, set[str]] = {}
+    strength: dict[str, int] = {}
+    for link in said["links"]:
+        roles.setdefault(link["other"], set()).update(link["shown_as"])
+        strength[link["other"]] = strength.get(link["other"], 0) + link["strength"]
+    people = [(said["nominal"], _own_role(said["figures"]), max(strength.values(), default=0), 1, 0)]
+    people += [(who, _named_as(roles[who]), strength[who], 0, 0) for who in said["near"]]
+    pairs: dict[tuple[str, str], dict[str, Any]] = {}
+    for link in said["between"]:
+        held = pairs.setdefault((link["a"], link["b"]), {"a": link["a"], "b": link["b"], "strength": 0})
+        held["strength"] += link["strength"]
+    people.sort(key=lambda person: person[0])
+    return _diagram(people, list(pairs.values()), f"Nominal {said['nominal']} and those linked to them", to, "")
+
+
+def _own_role(figures: Sequence[Mapping[str, Any]]) -> Role:
+    names = ("offending", "victim", "witness")
+    summed = {name: sum(row[name] for row in figures if isinstance(row[name], int)) for name in names}
+    return _role(summed | {"victim_only": int(all(row["victim_only"] == 1 for row in figures))})
+
+
+def _named_as(roles: set[str]) -> Role:
+    offended = bool(roles & {"suspect", "offender", "arrested"})
+    return _role(
+        {"offending": int(offended), "victim": int("victim" in roles), "witness": int("witness" in roles), "victim_only": 0}
+    )
+
+
+def _beside(ask: Ask, frame: Frame, keep: Mapping[str, str]) -> dict[str, Any]:
     return {
         "keep": dict(keep),
         "kinds": [{"value": kind, "text": words.KINDS[kind]} for kind in KINDS],
         "grades": [{"value": grade, "text": grade} for grade in ("ungraded", *sorted(_GRADES))],
         "roles": [{"value": role, "text": role.capitalize()} for role in ROLES],
-        "since_options": _options(labels),
+        "since_options": frame.earlier,
     }
 
 
@@ -182,7 +343,7 @@ def _evidence(link: Mapping[str, Any], said: Mapping[str, Any], to: To) -> dict[
     }
 
 
-def _compared(said: Mapping[str, Any], ask: Ask, to: To) -> dict[str, Any]:
+def _compared(said: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
     steps = said["causes"]["steps"]
     columns = [{"text": text, "numeric": number, "href": None, "sorted": ""} for text, number in (
         ("What", False), ("Figure", False), ("Before", True), ("After", True))]  # fmt: skip
