@@ -64,6 +64,10 @@ Mode = Annotated[str, _matching("full or delta", r"full|delta")]
 Text = Annotated[
     str, _matching("text of one line, 1 to 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
 ]
+TextOrNone = Annotated[
+    str,
+    _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
+]
 RelativePath = Annotated[str, _matching("a path within the archive", r"\w[\w.-]*(/\w[\w.-]*)*")]
 Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is int and 0 <= value < 2**53)]
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
@@ -413,6 +417,26 @@ class Consulted(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Granted(Act):
+    """A person may look, as somebody of this role: see `access.ROLES`. Who grants it is `by`, and never that person."""
+
+    user: Text  # as they sign on
+    role: Code
+    department: Text
+    director: TextOrNone  # the Director's recorded authorisation, for whoever is outside the Intelligence Department
+    first_day: Day
+    last_day: DayOrNone  # none: until it is revoked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked(Act):
+    """Every grant of this role to this person ends, with this entry."""
+
+    user: Text
+    role: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined(Act):
     """Rows of an extract spoke of what was disposed of, and were kept out (R41); the rejects report says which."""
 
@@ -445,7 +469,8 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Quarantined, Restored,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Granted, Revoked,
+        Quarantined, Restored,
     )
 }  # fmt: skip
 

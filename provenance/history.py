@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provenance import entries
+from provenance.access import Grant
 from provenance.errors import Missing, Tampered
 from provenance.holds import Hold
 from provenance.notes import Verifier
@@ -71,6 +72,7 @@ class History:
     known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -118,6 +120,10 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                case entries.Granted():
+                    self.grants.append(Grant.made(act))
+                case entries.Revoked():
+                    self.grants = [grant.after(act) for grant in self.grants]
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
                     self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1
