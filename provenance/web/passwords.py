@@ -35,11 +35,11 @@ class Cost:
 COST = Cost(n=2**16, r=8, p=2)  # 64 MiB (OWASP Password Storage Cheat Sheet, scrypt; from memory, unverified)
 
 
-def set_password(keys: Path, user: str, password: str, *, cost: Cost = COST) -> None:
+def set_password(keys: Path, user: str, password: str) -> None:
     """Keep this password for `user`, in the place of any before. Raises Refused when it is too short or too long."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Refused(f"password has {len(password)} characters: wanted {SHORTEST} to {LONGEST}")
-    salt = os.urandom(_SALT)
+    salt, cost = os.urandom(_SALT), COST
     with durable.one_writer(keys):
         kept = _kept(keys)
         kept[user] = {

@@ -53,7 +53,7 @@ def _network(text: str) -> str:
 
 Url = Annotated[str, AfterValidator(reached)]
 Origin = Annotated[str, AfterValidator(_origin)]
-HeaderName = Annotated[str, Field(pattern=r"\A[A-Za-z0-9-]{1,64}\Z")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 class Oidc(_Section):

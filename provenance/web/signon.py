@@ -153,9 +153,9 @@ class Desk:
         return int(moments.parse(self.clock()).timestamp())
 
     def cookie(self, value: str, *also: str) -> str:
-        """With OIDC the way back begins at the provider, and a Strict cookie would not come along."""
-        site = "Lax" if isinstance(self.settings.sign_on, Oidc) else "Strict"
-        parts = [f"{self.cookie_name}={value}", "Path=/", "HttpOnly", f"SameSite={site}", *also]
+        """Lax, not Strict: it has to come along on the way back from a provider, and when a citation is followed from
+        a report. What changes anything is a form, and needs the token."""
+        parts = [f"{self.cookie_name}={value}", "Path=/", "HttpOnly", "SameSite=Lax", *also]
         return "; ".join(parts + ["Secure"] * self.settings.is_secure)
 
     def signed_on(self, request: Request) -> Person:
@@ -336,7 +336,8 @@ def _named(oidc: Oidc, token: Any, keys: dict[str, Any], *, nonce: str, at: int)
             sub={"essential": True}, nonce={"essential": True, "value": nonce},
         ).validate(decoded.claims)  # fmt: skip
     except (JoseError, KeyError, ValueError, TypeError) as error:
-        raise NotSignedOn(f"provider's ID token is not good: {type(error).__name__}, wanted to begin anew") from error
+        what = f"{type(error).__name__} {getattr(error, 'claim', '')}".rstrip()
+        raise NotSignedOn(f"provider's ID token is not good: {what}, wanted to begin anew") from error
     claims = decoded.claims
     audience = claims["aud"]
     if (isinstance(audience, list) and audience != [oidc.client_id]) or claims.get(
