@@ -65,7 +65,7 @@ Text = Annotated[
     str, _matching("text of one line, 1 to 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
 ]
 TextOrNone = Annotated[
-    str, _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}")
+    str, _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
 ]
 InstantOrNone = Annotated[
     str,
@@ -436,6 +436,26 @@ class Viewed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Granted(Act):
+    """A person may look, as somebody of this role: see `access.ROLES`. Who grants it is `by`, and never that person."""
+
+    user: Text  # as they sign on
+    role: Code
+    department: Text
+    director: TextOrNone  # the Director's recorded authorisation, for whoever is outside the Intelligence Department
+    first_day: Day
+    last_day: DayOrNone  # none: until it is revoked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked(Act):
+    """Every grant of this role to this person ends, with this entry."""
+
+    user: Text
+    role: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined(Act):
     """Rows of an extract spoke of what was disposed of, and were kept out (R41); the rejects report says which."""
 
@@ -469,6 +489,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
+        Granted, Revoked,
         Quarantined, Restored,
     )
 }  # fmt: skip

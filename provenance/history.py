@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provenance import entries
+from provenance.access import Grant
 from provenance.errors import Missing, Tampered
 from provenance.holds import Hold
 from provenance.notes import Verifier
@@ -75,6 +76,7 @@ class History:
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
+    grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -123,6 +125,10 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                case entries.Granted():
+                    self.grants.append(Grant.made(act))
+                case entries.Revoked():
+                    self.grants = [grant.after(act) for grant in self.grants]
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
                     self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1

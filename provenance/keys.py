@@ -65,7 +65,7 @@ class SigningKey:
     @classmethod
     def open(cls, path: Path, *, name: str) -> SigningKey:
         """Raises Missing, Refused when others may read the file, or Malformed."""
-        data = _read(path)
+        data = read_own(path)
         try:
             private = load_pem_private_key(data, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
@@ -110,7 +110,7 @@ def retired(folder: Path) -> list[Verifier]:
     if not (folder / _RETIRED).exists():
         return []
     try:
-        return [Verifier.parse(line) for line in _read(folder / _RETIRED).decode().splitlines()]
+        return [Verifier.parse(line) for line in read_own(folder / _RETIRED).decode().splitlines()]
     except (Malformed, UnicodeDecodeError) as error:
         raise Malformed(f"key file {_RETIRED} is not a list of public keys, a vkey on each line: {error}") from error
 
@@ -218,7 +218,7 @@ def _succeed(path: Path) -> None:
 
 
 def _secret(path: Path) -> Secret:
-    secret = _read(path)
+    secret = read_own(path)
     if len(secret) != _SECRET:
         raise Malformed(f"master key {path.name}: {len(secret)} bytes, wanted {_SECRET}")
     return secret
@@ -231,7 +231,7 @@ def _create(path: Path, content: bytes) -> None:
     durable.write(path, content, mode=0o600)
 
 
-def _read(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """A file's bytes, if only its owner may read it; asked of the open file, so that it cannot change meanwhile."""
     try:
         with open(path, "rb") as file:

@@ -106,6 +106,11 @@ def london(moment: datetime) -> str:
     return f"{local.day} {_MONTHS[local.month - 1]} {local.year}, {clock}"
 
 
+def london_day(on: str) -> str:
+    """The calendar day in London of an instant in the stored form."""
+    return parse(on).astimezone(LONDON).date().isoformat()
+
+
 def iso_week(moment: datetime) -> str:
     """The ISO 8601 week of the London calendar date: `2026-W47`. Its year may differ from the date's around January."""
     year, week, _ = moment.astimezone(LONDON).isocalendar()

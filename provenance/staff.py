@@ -22,7 +22,7 @@ def is_same(one: str, other: str) -> bool:
 
     A name without a letter or digit, or with letters of several scripts, is anyone's.
     """
-    return _bare(one) == _bare(other) or not _is_telling(one) or not _is_telling(other)
+    return _bare(one) == _bare(other) or not is_telling(one) or not is_telling(other)
 
 
 def _shown(name: str) -> str:
@@ -34,7 +34,8 @@ def _bare(name: str) -> str:
     return _shown(name).translate(_LOOKS_LIKE)
 
 
-def _is_telling(name: str) -> bool:
+def is_telling(name: str) -> bool:
+    """Whether a reader can tell it from others: it has a letter or digit, and letters of one script."""
     shown = _shown(name)
     scripts = {unicodedata.name(c, "").split(" ")[0] for c in shown if unicodedata.category(c)[0] == "L"}
     return bool(shown) and (len(scripts) < 2 or scripts <= _TOGETHER)

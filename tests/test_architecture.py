@@ -16,19 +16,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
-    "doors": """world api provenance web.looks web.words web.addresses web.reader web.presenting web.pages web.app web
-                cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
+    "doors": """world api provenance web web.settings web.passwords web.sessions web.signon web.looks
+                web.words web.addresses web.reader web.presenting web.pages web.door web.app cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
                 cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose cli.certificate
-                cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
+                cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.access cli.serve
+                cli.backup cli.restore cli cli.__main__""",
     "views": "asking seeing standings themes subjects viewing",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                   verify""",
     "acts": """pins copies draft selection lookups figures receiving propagation linking grouping publishing builds holding
-               reviewing expunging disposal backups rekeying escrow witnessing publicising stamping""",
+               granting reviewing expunging disposal backups rekeying escrow witnessing publicising stamping""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
     "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention
-                links engine supported networks graphs cuts betweenness subgroups influence entries holds statements
-                certificates history extracts notices stamps steps packs checking""",
+                links engine supported networks graphs cuts betweenness subgroups influence entries access holds
+                statements certificates history extracts notices stamps steps packs checking""",
     "words": "errors canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }
@@ -46,8 +47,9 @@ WORLD = {
     # pins.py hands its environment on to git and DVC, which are other programs.
     "the environment": ({"os.environ", "os.getenv", "os.environb", "os.getcwd", "Path.cwd", "Path.home",
                          "os.path.expanduser", "sys.argv"}, {"world.py", "pins.py"}),
-    # Keys, secrets and tokens; and the ids of holds and disposals, which tell nothing of what they are about.
-    "chance": ({"os.urandom", "os.getrandom"}, {"vault.py", "keys.py", "holding.py", "disposal.py"}),
+    # Keys, secrets and tokens; ids of holds and disposals, which tell nothing of what they are about; salts; sessions.
+    "chance": ({"os.urandom", "os.getrandom"},
+               {"vault.py", "keys.py", "holding.py", "disposal.py", "web/passwords.py", "web/sessions.py"}),
 }  # fmt: skip
 APART = set(TABLE["apart"].split())  # programs of their own, which are their own doors
 CHANCY = {"random", "secrets", "uuid", "tempfile"}  # modules that draw for themselves, or write where nobody looks

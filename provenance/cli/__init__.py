@@ -34,6 +34,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "timestamp": "Have the head stamped by a time-stamping authority.",
     "monitor": "Check a series of published heads against a log.",
     "key": "The keys that sign the log, and a new one.",
+    "access": "Who may look at the pages, and when that was.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",
 }
