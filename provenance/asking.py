@@ -1,4 +1,4 @@
-"""What a page of the dashboard is asked for: a view, its subject and its filters; the same words in an address and in the log.
+"""What a page of the dashboard is asked for: a view, its subject and its filters, as the log has it too.
 
 An Ask names people by their ids, which the log never holds: `logged` leaves them out, and whoever logs it puts their
 tokens beside. Refuses a view, a filter or a subject that there is not, by name and never by value.
@@ -57,15 +57,17 @@ class Ask:
         if self.view not in VIEWS:
             raise Malformed(f"view is not one that there is: wanted one of {', '.join(VIEWS)}")
         wants_theme, wants_network, people = VIEWS[self.view]
-        if wants_theme and self.theme not in THEMES or self.theme not in ("", *THEMES):
+        if (wants_theme and self.theme not in THEMES) or self.theme not in ("", *THEMES):
             raise Malformed(f"view {self.view} wants a theme: one of {', '.join(THEMES)}")
-        if bool(self.network) != wants_network or self.network and not _NETWORK.fullmatch(self.network):
+        if bool(self.network) != wants_network or (self.network and not _NETWORK.fullmatch(self.network)):
             raise Malformed(f"view {self.view} wants {'the id of a network' if wants_network else 'no network'}")
         if people != _ANY and len(set(self.nominals)) != people:
             raise Malformed(f"view {self.view} wants {people} nominals: found {len(set(self.nominals))}")
         for name, allowed in (("kinds", KINDS), ("roles", ROLES)):
             if unknown := set(getattr(self, name)) - set(allowed):
-                raise Malformed(f"filter {name} has {len(unknown)} values that there are not: wanted {', '.join(allowed)}")
+                raise Malformed(
+                    f"filter {name} has {len(unknown)} values that there are not: wanted {', '.join(allowed)}"
+                )
         if not all(grade == "ungraded" or _GRADE.fullmatch(grade) for grade in self.grades):
             raise Malformed("filter grades wants grades as they were recorded, such as B2 or 1A, or `ungraded`")
         if self.since and not _LABEL.fullmatch(self.since):

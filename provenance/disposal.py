@@ -673,9 +673,7 @@ def _stays(archive: Archive, going: np.ndarray) -> Iterable[str]:
 
 def _said_before(archive: Archive, requests: Sequence[Request]) -> Iterable[str]:
     """What the log, which forgets nothing, already says of them by name."""
-    texts = {
-        getattr(act, name) for act in archive.acts(_WORDED) for name in _WORDED[type(act).__name__]
-    }
+    texts = {getattr(act, name) for act in archive.acts(_WORDED) for name in _WORDED[type(act).__name__]}
     if named := sum(any(holding.is_word(request.id, text) for text in texts) for request in requests):
         yield (
             f"{_number(named, 'id')} asked for here stands in words that somebody logged (a case, an authority, a "

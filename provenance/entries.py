@@ -65,12 +65,14 @@ Text = Annotated[
     str, _matching("text of one line, 1 to 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
 ]
 TextOrNone = Annotated[
-    str, _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
+    str,
+    _matching("text of one line, at most 1000 characters", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}"),
 ]
 InstantOrNone = Annotated[
     str,
     _matching(
-        "an instant, YYYY-MM-DDTHH:MM:SSZ, or nothing", r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?",
+        "an instant, YYYY-MM-DDTHH:MM:SSZ, or nothing",
+        r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?",
         lambda text: text and datetime.fromisoformat(text),
     ),
 ]

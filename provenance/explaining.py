@@ -136,7 +136,8 @@ def key_players(
 ) -> dict[str, Any]:
     """The first `most` people by each of several measures, side by side; in a network, or in a whole theme.
 
-    `now` is the network or theme as `whatif.view` gives it, for whoever has it at hand. Each measure stands for itself and is not mixed with another. A person whose figure is withheld has none.
+    `now` is the network or theme as `whatif.view` gives it, for whoever has it at hand. Each measure stands for itself
+    and is not mixed with another. A person whose figure is withheld has none.
     """
     if not network and not theme:
         raise Malformed("key players are asked for within one network or one theme: found neither")

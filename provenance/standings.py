@@ -30,7 +30,7 @@ def visible(snapshot: Snapshot, table: str, at: np.ndarray) -> np.ndarray:
 
 
 def first(snapshot: Snapshot, table: str, at: np.ndarray, by: str, count: int, skip: int = 0) -> np.ndarray:
-    """The rows at `at` from place `skip` on, `count` of them, by a column of `lookups`, most first; withheld ones last."""
+    """`count` of the rows at `at` from place `skip` on, by a column of `lookups`, most first; withheld ones last."""
     held = lookups.of(snapshot.archive, table, at)
     value = np.where(visible(snapshot, table, at), held[by][at], -1)
     index = snapshot.archive.index(table)
@@ -43,7 +43,7 @@ def first(snapshot: Snapshot, table: str, at: np.ndarray, by: str, count: int, s
 
 
 def strongest(snapshot: Snapshot, at: np.ndarray, count: int, skip: int = 0, least: int = 0) -> tuple[np.ndarray, int]:
-    """Links at `at` of at least so many points, strongest first, from place `skip` on; and how many there are in all."""
+    """Links at `at` of at least so many points, strongest first, from place `skip` on; and how many there are."""
     strength, _ = figures.of_links(snapshot.archive, at)
     if least:
         at, strength = at[strength >= least], strength[strength >= least]
@@ -101,7 +101,7 @@ def _alive(index: Index) -> np.ndarray:
 
 
 def _sums(archive: Archive, index: Index, code: int, builds: int, value: np.ndarray, case: str) -> list[int]:
-    """For each build, what the rows that it shows come to; an heir counts in the place of the dead row it stands for."""
+    """For each build, what the rows that it shows come to; an heir counts in the place of its dead row."""
     at = np.flatnonzero(index.theme == code)
     last = at.copy()
     while len(dead := np.flatnonzero((last >= 0) & (index.died[last] > 0))):

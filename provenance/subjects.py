@@ -165,7 +165,7 @@ def _nominal(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     wanted = ("theme", "a", "b", "other", "strength", "records", "handling", "conditions", "reduced")
     listed = [{name: row[name] for name in wanted} | {"shown_as": _shown_as(row)} for row in kept]
     near = sorted({row["other"] for row in kept}, key=lambda other: (-_points(kept, other), other))[:OPENED_ON]
-    found = {
+    return {
         "nominal": canonical,
         "asked_as": who,
         "person": themes.described(snapshot, [canonical]).get(canonical, {}),
@@ -180,7 +180,6 @@ def _nominal(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
         },
         "labels": _labels(snapshot),
     }
-    return found
 
 
 def _points(links: Iterable[Mapping[str, Any]], other: str) -> int:
@@ -287,4 +286,3 @@ def _series(snapshot: Snapshot, table: str, at: np.ndarray) -> dict[str, list[An
 
 def _labels(snapshot: Snapshot) -> list[str]:
     return [built.label for built in snapshot.archive.history.builds[: snapshot.built.number]]
-

@@ -1,7 +1,7 @@
 """The four views of a theme: who is associated with whom, what changed, who is key, and where.
 
-Each answers with what the page says, as text and whole numbers, and opens no row but of those it lists. `ask.names` False
-leaves out whoever could be told apart: what is then left are counts (R48).
+Each answers with what the page says, as text and whole numbers, and opens no row but of those it lists. `ask.names`
+False leaves out whoever could be told apart: what is then left are counts (R48).
 """
 
 from __future__ import annotations
@@ -199,15 +199,11 @@ def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     said["spread"] = {name: _spread(held[name][told_at]) for name in _MEASURES}
     if not ask.names:
         return said
-    chosen = np.unique(
-        np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in _MEASURES])
-    )
+    chosen = np.unique(np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in _MEASURES]))
     listed = {row["nominal"]: row for row in people_listed(snapshot, chosen)}
     ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[chosen])).to_pylist()
     for who, position in zip(ids, chosen.tolist(), strict=True):
-        listed[who]["ranks"] = {
-            name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in _MEASURES
-        }
+        listed[who]["ranks"] = {name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in _MEASURES}
     order = sorted(listed.values(), key=lambda row: (row["ranks"][ask.by], row["nominal"]))
     return said | {"listed": order}
 

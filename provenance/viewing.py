@@ -23,8 +23,8 @@ from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.errors import Missing, Tampered
-from provenance.seeing import Seen
 from provenance.sealing import leaf_batch, opened_blob, sealed_blob
+from provenance.seeing import Seen
 from provenance.tables import TABLES
 
 FORM = 1  # of what pages say; a page is said the same way again only by the form that it was shown in
@@ -226,4 +226,3 @@ def _gone(archive: Archive, then: dict[str, np.ndarray], case: str) -> tuple[dic
         if hidden:
             reasons["restricted"] = reasons.get("restricted", 0) + hidden
     return dict(sorted(reasons.items())), tuple(sorted(disposals))
-

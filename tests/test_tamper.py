@@ -216,7 +216,7 @@ def test_a_file_that_is_gone_is_named_unless_nothing_rests_on_it(stored):
     earlier = [
         n for n in stored.files if (m := re.fullmatch(r"log/tile/(\w+)/000\.p/(\d+)", n)) and int(m[2]) < width[m[1]]
     ]
-    derived = [n for n in stored.files if re.fullmatch(r"index/\w+(\.\w+)?", n)]
+    derived = [n for n in stored.files if re.fullmatch(r"index/\w+(\.\w+)*", n)]
     assert sorted(unmissed) == sorted(earlier + derived)
 
 

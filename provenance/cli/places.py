@@ -46,7 +46,7 @@ def places(
     from provenance.errors import Conflict, Malformed
 
     asked = {"nominal": nominal, "network": network, "theme": theme}
-    bounds = _boundaries(door)
+    bounds = boundaries(door)
     if geojson and not bounds:
         raise Malformed("params.yaml names no boundaries under geography: wanted them for --geojson")
     if geojson and Path(geojson).exists():
@@ -90,7 +90,7 @@ def places(
         insist(head)
 
 
-def _boundaries(door: Door) -> Boundaries | None:
+def boundaries(door: Door) -> Boundaries | None:
     """The boundaries that params name, if they name any. They are not part of any build: a map may be drawn anew."""
     from provenance import geography, params
 

@@ -1,7 +1,7 @@
-"""Where each page is: an address names the moment or the build, the view, its subject and its filters, and nothing else.
+"""Where each page is: an address names the moment or the build, the view, its subject and its filters.
 
-`/at/MOMENT/...` asks for what was live then; `/build/LABEL/...` for one build, the same for ever. Ids of people stand in
-the query, where any text may stand.
+`/at/MOMENT/...` asks for what was live then; `/build/LABEL/...` for one build, the same for ever. Ids of people stand
+in the query, where any text may stand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from provenance.asking import THEME_VIEWS, Ask
 from provenance.errors import Malformed
 
 FORMATS = ("csv", "parquet", "pdf")
-_LISTS = {"kind": "kinds", "grade": "grades", "role": "roles"}  # in an address one of each, as often as there are values
+_LISTS = {
+    "kind": "kinds",
+    "grade": "grades",
+    "role": "roles",
+}  # in an address one of each, as often as there are values
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,14 +18,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.maps import Outline
 from provenance.web import looks
-from provenance.web.pages import Pages, Person
+from provenance.web.door import SignOn
+from provenance.web.pages import Pages
 from provenance.web.reader import Reader
+from provenance.web.sessions import TooMany
+from provenance.web.signon import Desk, NotSignedOn, Person, Visits, sign_on_path
 
 HEADERS = {
     "Content-Security-Policy": looks.POLICY,
@@ -36,19 +39,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_STATUS = {Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
-_OPEN = ("/static/", "/health", "/sign-")  # answered to whoever asks
+_STATUS = {TooMany: 429, Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
+_OPEN = ("/static/", "/health", "/sign-o")  # answered to whoever asks
 _log = logging.getLogger("provenance.web")
-
-
-class Door(Protocol):
-    """Who is signed on, and how one signs on and out."""
-
-    def person(self, request: Request) -> Person | None:
-        """Who this request is from, None where nobody is signed on. Raises Refused."""
-
-    def routes(self, draw: Callable[[Request, str, Mapping[str, Any]], Response]) -> list[BaseRoute]:
-        """Where one signs on and out; addresses that begin with /sign-."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +54,7 @@ class House:
     handling: str
 
 
-def application(reader: Reader, door: Door, house: House, outline: Outline | None = None) -> Starlette:
+def application(reader: Reader, desk: Desk, house: House, outline: Outline | None = None) -> Starlette:
     """The dashboard over an open archive."""
     environment = looks.environment()
 
@@ -74,7 +67,14 @@ def application(reader: Reader, door: Door, house: House, outline: Outline | Non
 
     async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
-            response = await _let_in(request, door, call_next)
+            response = await _let_in(request, desk, call_next)
+        except NotSignedOn:
+            response = RedirectResponse(
+                sign_on_path(str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")), 303
+            )
+        except TooMany as error:
+            response = _failed(request, draw, error)
+            response.headers["Retry-After"] = str(error.after)
         except ProvenanceError as error:
             response = _failed(request, draw, error)
         except Exception:
@@ -88,7 +88,9 @@ def application(reader: Reader, door: Door, house: House, outline: Outline | Non
         return Response("ok\n", media_type="text/plain")
 
     def unknown(request: Request, error: Exception) -> Response:
-        return _failed(request, draw, Missing("page is not one that there is: wanted an address that this service gave"))
+        return _failed(
+            request, draw, Missing("page is not one that there is: wanted an address that this service gave")
+        )
 
     routes = [
         Route("/", pages.front),
@@ -97,7 +99,7 @@ def application(reader: Reader, door: Door, house: House, outline: Outline | Non
         Route("/compare", pages.compare),
         Route("/cite/{label}/{view}/{digest}", pages.cite),
         Route("/seen/{place:int}", pages.seen),
-        *door.routes(draw),
+        *SignOn(desk, draw).routes,
     ]
     for base in ("/at/{when}", "/build/{label}"):
         routes += [
@@ -109,17 +111,15 @@ def application(reader: Reader, door: Door, house: House, outline: Outline | Non
     routes.append(Mount("/static", StaticFiles(directory=looks.STATIC)))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(BaseHTTPMiddleware, dispatch=guarded)],
+        middleware=[Middleware(Visits, desk=desk), Middleware(BaseHTTPMiddleware, dispatch=guarded)],
         exception_handlers={HTTPException: unknown},
     )
 
 
-async def _let_in(request: Request, door: Door, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _let_in(request: Request, desk: Desk, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     request.state.person = None
     if not request.url.path.startswith(_OPEN):
-        request.state.person = await run_in_threadpool(door.person, request)
-        if request.state.person is None:
-            return RedirectResponse("/sign-on", 303)
+        request.state.person = await run_in_threadpool(desk.signed_on, request)
     return await call_next(request)
 
 
@@ -135,6 +135,7 @@ _TITLES = {
     400: "Not understood",
     403: "Not allowed",
     409: "Something else comes first",
+    429: "Too often",
     500: "Something is wrong",
 }
 

@@ -18,12 +18,13 @@ from starlette.responses import RedirectResponse, Response
 from provenance import access, asof, moments
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing, Refused
+from provenance.errors import Conflict, Missing
 from provenance.maps import Outline
 from provenance.viewing import Page
 from provenance.web import addresses, presenting, words
 from provenance.web.addresses import Moment, address
 from provenance.web.reader import Reader
+from provenance.web.signon import Person
 from provenance.world import now
 
 TITLES = {
@@ -32,22 +33,6 @@ TITLES = {
     "search": "Search",
 }  # fmt: skip
 _DRAWN = 500  # pages whose drawings are kept
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who is signed on, as one request knows them."""
-
-    name: str
-    role: str  # titles of what they were granted
-    may: frozenset[str]
-    csrf: str  # token of the forms of this session
-
-    def insist(self, wanted: str) -> None:
-        """Raises Refused unless this person may do what is `wanted`, of `access.PERMISSIONS`."""
-        if wanted not in self.may:
-            able = " or ".join(role.title for role in access.ROLES.values() if wanted in role.may)
-            raise Refused(f"not allowed to {access.PERMISSIONS[wanted]}: signed on as {self.role}, wanted {able}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +73,7 @@ class Pages:
         query, when = request.query_params, request.path_params.get("when", "")
         label, case = request.path_params.get("label", ""), query.get("case", "").strip()
         if case:
-            person.insist(access.RESTRICTED)
+            person.insist(access.RESTRICTED, case=case)
         if when and moments.is_date(when):
             live = asof.live_on(self.reader.archive, when)
             if len(live) > 1:
@@ -343,4 +328,3 @@ class Pages:
 def _with(ask: Ask, other: Mapping[str, Any]) -> Ask:
     fields = {name: getattr(ask, name) for name in Ask.__dataclass_fields__}
     return Ask(**(fields | dict(other)))
-

@@ -96,7 +96,9 @@ def _change(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
         "drawings": [
             _chart(frame, "Nominals and links in each build", counts, "counts", "number"),
             _chart(frame, "Networks in each build", {"networks": series["networks"]}, "networks", "number"),
-            _chart(frame, "Strength of all links in each build", {"strength": series["strength"]}, "strength", "points"),
+            _chart(
+                frame, "Strength of all links in each build", {"strength": series["strength"]}, "strength", "points"
+            ),
         ],
         "since_options": frame.earlier,
     }
@@ -124,7 +126,12 @@ def _network(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
         (who, _role(named[who]), named[who]["strength"], key.get(who, 0), named[who]["computed_with_erased"])
         for who in drawn
     ]
-    counts = (("members", "nominals"), ("links", "supported links"), ("strength", "points of strength"), ("harm", "days of harm"))
+    counts = (
+        ("members", "nominals"),
+        ("links", "supported links"),
+        ("strength", "points of strength"),
+        ("harm", "days of harm"),
+    )
     return {
         "counts": [
             {"number": network[name], "text": text, "href": None}
@@ -133,7 +140,7 @@ def _network(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
         ],
         "hinges": [hinge | {"words": _hinge(hinge)} for hinge in said["hangs_on"].get("hinges", [])[:10]],
         "links_first": [
-            link | {f"{side}_{what}": named[link[side]][f"nominal_{what}"] for side in "ab" for what in ("name", "child")}
+            link | {f"{end}_{what}": named[link[end]][f"nominal_{what}"] for end in "ab" for what in ("name", "child")}
             for link in links[:_LISTED]
         ],
         "network_drawing": _diagram(people, links, f"Network {network['network']}", to, network["theme"]),
@@ -144,7 +151,9 @@ def _network(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
 
 def _first(players: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
     """The first five by strength, with their places."""
-    return [(one["rank"], one) for measure in players if measure["measure"] == "strength" for one in measure["first"][:5]]
+    return [
+        (one["rank"], one) for measure in players if measure["measure"] == "strength" for one in measure["first"][:5]
+    ]
 
 
 def _role(row: Mapping[str, Any]) -> Role:
@@ -160,7 +169,11 @@ def _role(row: Mapping[str, Any]) -> Role:
 
 
 def _diagram(
-    people: Sequence[tuple[str, Role, Any, int, int]], links: Sequence[Mapping[str, Any]], title: str, to: To, theme: str
+    people: Sequence[tuple[str, Role, Any, int, int]],
+    links: Sequence[Mapping[str, Any]],
+    title: str,
+    to: To,
+    theme: str,
 ) -> Markup | str:
     """The picture of people (id, role, strength, place among the key players, withheld) and the links between them."""
     if not people or not links:
@@ -199,7 +212,13 @@ def _series(series: Mapping[str, Sequence[Any]], frame: Frame, of: str, names: S
     units = {"strength": "points", "harm": "days", "links": "links", "members": "nominals"}
     titles = {"strength": "Strength", "harm": "Harm", "links": "Links", "members": "Nominals"}
     return [
-        _chart(frame, f"{titles[name]} of {of} in each build", {titles[name].lower(): series[name]}, f"series-{name}", units[name])
+        _chart(
+            frame,
+            f"{titles[name]} of {of} in each build",
+            {titles[name].lower(): series[name]},
+            f"series-{name}",
+            units[name],
+        )
         for name in names
         if any(isinstance(value, int) for value in series[name])
     ]
@@ -210,7 +229,9 @@ def _hinge(hinge: Mapping[str, Any]) -> str:
     if hinge["change"] == "ends":
         return "the network would end"
     if hinge["change"] == "splits":
-        return f"it would fall apart into {len(parts):,} networks" + (f", and {loose:,} would be in none" if loose else "")
+        return f"it would fall apart into {len(parts):,} networks" + (
+            f", and {loose:,} would be in none" if loose else ""
+        )
     return f"{loose:,} nominals would fall out of it"
 
 
@@ -285,7 +306,12 @@ def _own_role(figures: Sequence[Mapping[str, Any]]) -> Role:
 def _named_as(roles: set[str]) -> Role:
     offended = bool(roles & {"suspect", "offender", "arrested"})
     return _role(
-        {"offending": int(offended), "victim": int("victim" in roles), "witness": int("witness" in roles), "victim_only": 0}
+        {
+            "offending": int(offended),
+            "victim": int("victim" in roles),
+            "witness": int("witness" in roles),
+            "victim_only": 0,
+        }
     )
 
 
@@ -347,10 +373,7 @@ def _compared(said: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
     steps = said["causes"]["steps"]
     columns = [{"text": text, "numeric": number, "href": None, "sorted": ""} for text, number in (
         ("What", False), ("Figure", False), ("Before", True), ("After", True))]  # fmt: skip
-    columns += [
-        {"text": STEPS[step], "numeric": True, "href": None, "sorted": ""}
-        for step in steps
-    ]
+    columns += [{"text": STEPS[step], "numeric": True, "href": None, "sorted": ""} for step in steps]
     rows = []
     for row in said["causes"]["changes"]:
         what = f"{row['a']} and {row['b']}" if row["kind"] == "link" else row["a"]
@@ -378,11 +401,18 @@ def _numbers(said: Mapping[str, Any], ask: Ask) -> list[dict[str, Any]]:
         return []
     if ask.view == "network":
         network = said["network"]
-        found = [(network[name], text) for name, text in (("members", "nominals"), ("strength", "points"), ("harm", "days of harm"))]
+        found = [
+            (network[name], text)
+            for name, text in (("members", "nominals"), ("strength", "points"), ("harm", "days of harm"))
+        ]
     elif ask.view == "nominal":
         for row in said["figures"]:
             theme = words.THEMES[row["theme"]]
-            found += [(row["links"], f"links ({theme})"), (row["strength"], f"points ({theme})"), (row["harm"], f"days of harm ({theme})")]
+            found += [
+                (row["links"], f"links ({theme})"),
+                (row["strength"], f"points ({theme})"),
+                (row["harm"], f"days of harm ({theme})"),
+            ]
     elif ask.view == "link":
         found = [(link["strength"], f"points ({words.THEMES[link['theme']]})") for link in said["links"]]
     return [{"number": number, "text": text, "href": None} for number, text in found if isinstance(number, int)]

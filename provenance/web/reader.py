@@ -5,6 +5,7 @@ A page is kept for as long as nothing it could have shown was disposed of, restr
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -43,14 +44,12 @@ class Reader:
 
     def prepare(self) -> None:
         """Put away what pages look up, where a disposal removed it."""
-        with self._turn:
-            try:
-                lookups.mend(self.archive)
-            except Conflict:  # a build or a disposal is on its way, and pages work it out for themselves
-                pass
+        # While a build or a disposal is on its way, pages work it out for themselves.
+        with self._turn, contextlib.suppress(Conflict):
+            lookups.mend(self.archive)
 
     def snapshot(self, *, when: str = "", label: str = "", case: str = "") -> Snapshot:
-        """The build that was live at `when`, or of that label, kept from one request to the next. Raises as `asof.as_of`."""
+        """The build that was live at `when`, or of that label, kept for later requests. Raises as `asof.as_of`."""
         with self.turn() as archive:
             if label:
                 built = archive.history.build(label)
@@ -62,7 +61,7 @@ class Reader:
             return _kept(self._builds, key, lambda: fresh, _BUILDS)
 
     def before(self, snapshot: Snapshot, since: str) -> Snapshot | None:
-        """The build that changes are counted from: `since`, or the one before. Raises Missing for one that came later."""
+        """The build that changes are counted from: `since`, or the one before. Raises Missing for a later one."""
         with self.turn() as archive:
             number = snapshot.built.number
             if not since:

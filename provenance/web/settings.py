@@ -115,6 +115,11 @@ class Settings(_Section):
     sign_on: Annotated[Oidc | Proxy | Local, Field(discriminator="by")]
     sessions: SessionLimits = SessionLimits()
     attempts: AttemptLimits = AttemptLimits()
+    # Said on every page.
+    service: Annotated[str, Field(min_length=1)] = "Network archive"
+    force: str = ""  # whose archive it is; "" says the archive's name
+    marking: Annotated[str, Field(min_length=1)] = "Official-Sensitive"
+    handling: str = "Police intelligence. Not to be copied outside the service."
 
     @property
     def is_secure(self) -> bool:

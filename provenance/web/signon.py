@@ -62,6 +62,17 @@ class Person:
     on: str
     _grants: Sequence[Grant]
 
+    @property
+    def role(self) -> str:
+        """As what they were let in, in words."""
+        held = access.standing(self._grants, self.name, self.on)
+        return " and ".join(sorted({access.ROLES[grant.role].title for grant in held if grant.role in access.ROLES}))
+
+    @property
+    def csrf(self) -> str:
+        """What each form of theirs is to carry."""
+        return self.session.token
+
     def insist(self, wanted: str, *, case: str = "") -> None:
         """Raises Refused, saying why, unless they may; see `access.insist`."""
         access.insist(self._grants, self.name, self.on, wanted, case=case)

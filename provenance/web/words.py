@@ -1,4 +1,4 @@
-"""How pages say things: moments in London time and in words, codes in plain English. Times are read and written here."""
+"""How pages say things, and read them: moments in London time and in words, codes in plain English."""
 
 from __future__ import annotations
 
