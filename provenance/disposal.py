@@ -690,6 +690,8 @@ _WORDED = {
     "Disposed": ("by", "under", "approved_by"),
     "Confirmed": ("by", "under", "reason"),
     "Escrowed": ("by", "under"),
+    "Granted": ("by", "under", "user", "department", "director"),
+    "Revoked": ("by", "under", "user"),
 }
 
 

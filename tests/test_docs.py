@@ -26,8 +26,9 @@ from click.testing import CliRunner
 
 from pipeline.sample.plan import Plan
 from pipeline.sample.weeks import write
-from provenance import entries, errors, extracts, links, records, tables
+from provenance import access, entries, errors, extracts, links, records, tables
 from provenance.cli import COMMANDS, main
+from provenance.web import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -245,6 +246,20 @@ def test_the_reference_has_every_key_of_params():
         assert f"`{key}`" in text or any(f"`{parent}.*`" in text for parent in (key, key.rpartition(".")[0])), key
     for edition in params["harm"]["editions"]:
         assert all(f"`{key}`" in text for key in edition)
+
+
+def test_the_reference_has_every_key_of_the_settings_of_the_web():
+    parts = {"sign_on": (settings.Oidc, settings.Proxy, settings.Local), "sessions": (settings.SessionLimits,)}
+    parts["attempts"] = (settings.AttemptLimits,)
+    keys = {f"{name}.{key}" for name, models in parts.items() for model in models for key in model.model_fields}
+    assert set(settings.Settings.model_fields) == {"origin", *parts}
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", section("web.yaml"), re.M)) == {"origin"} | keys
+
+
+def test_the_reference_says_what_each_role_may_do():
+    rows = re.findall(r"^\| `([a-z-]+)` \|(.*)\|$", section("provenance access").split("###")[0], re.M)
+    said = {code: [cell.strip() == "yes" for cell in cells.split("|")] for code, cells in rows}
+    assert said == {code: [one in role.may for one in access.PERMISSIONS] for code, role in access.ROLES.items()}
 
 
 @pytest.mark.parametrize("name", tables.TABLES)

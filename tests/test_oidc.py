@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx2
 import pytest
@@ -87,7 +87,7 @@ class Provider:
         return {"code": code, "state": asked["state"], "iss": ISSUER}
 
     async def token(self, request: Request) -> Response:
-        said = dict(await request.form())
+        said = dict(parse_qsl((await request.body()).decode()))
         asked = self.codes.pop(said.get("code", ""), None)  # each works once
         verifier = hashlib.sha256(said.get("code_verifier", "").encode()).digest()
         authorization = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()

@@ -112,6 +112,16 @@ ACTS = [
     entries.Certified(**WHO, number=1, certificate=DIGEST),
     entries.Escrowed(**WHO, copies=1, disposals=1),
     entries.Consulted(**WHO, case="26/0113", label="2026-W47", rows=12),
+    entries.Granted(
+        **WHO,
+        user="a.quoxby",
+        role="analyst",
+        department="Force CID",
+        director="DoI 26/14",
+        first_day="2026-11-16",
+        last_day="",
+    ),
+    entries.Revoked(**WHO, user="a.quoxby", role="analyst"),
     entries.Quarantined(**WHO, extract=3, rows=2),
     entries.Restored(**WHO, backup=DIGEST, replayed=1),
     entries.Rekeyed(
