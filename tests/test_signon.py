@@ -524,3 +524,15 @@ def test_the_token_of_a_session_follows_from_its_id_alone():
     assert one.token == Session(one.id, OLA, START + 9, {"a": "b"}).token
     assert not two.is_token(one.token)
     assert not one.is_token("\ud800")
+
+
+def test_what_a_sign_on_remembers_is_taken_once(house):
+    sessions = house.desk.sessions
+    begun = sessions.begin("", at=START, pending={"state": "x"})
+    assert [sessions.settle(begun), sessions.settle(begun)] == [True, False]
+
+
+def test_of_a_password_nothing_is_cut_off(keys):
+    passwords.set_password(keys, ANA, "x" * passwords.LONGEST)
+    assert passwords.is_right(keys, ANA, "x" * passwords.LONGEST)
+    assert not passwords.is_right(keys, ANA, "x" * (passwords.LONGEST + 1))
