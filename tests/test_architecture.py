@@ -19,6 +19,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "doors": """world api provenance cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
                 cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose cli.certificate
                 cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.backup cli.restore cli cli.__main__""",
+    "views": "scales shapes layouts diagrams charts maps",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                   verify""",
     "acts": """pins copies draft selection figures receiving propagation linking grouping publishing builds holding
