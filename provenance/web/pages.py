@@ -32,6 +32,11 @@ TITLES = {
     "network": "Network", "nominal": "Nominal", "figures": "How the figures come about", "link": "Link",
     "search": "Search",
 }  # fmt: skip
+_VERIFIED = {
+    True: "The rows of this build give the root that was signed for it.",
+    False: "The rows of this build do not give the root that was signed for it.",
+    None: "It is being checked now: open the page again in a minute.",
+}
 _DRAWN = 500  # pages whose drawings are kept
 
 
@@ -182,9 +187,7 @@ class Pages:
             "cut_off": words.instant(snapshot.built.cut_off),
             "root": snapshot.root,
             "verified": verified,
-            "verified_words": "The rows of this build give the root that was signed for it."
-            if verified
-            else "The rows of this build do not give the root that was signed for it.",
+            "verified_words": _VERIFIED[verified],
             "disposed": gone["disposed"],
             "reduced": gone["reduced"],
             "restricted": gone["restricted"],

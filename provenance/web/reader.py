@@ -19,6 +19,7 @@ from provenance.asof import Snapshot
 from provenance.entries import Viewed
 from provenance.errors import Conflict, Missing
 from provenance.viewing import Page, Replay
+from provenance.web.verdicts import Verdicts
 
 _T = TypeVar("_T")
 _BUILDS = 64  # whose standing is kept
@@ -33,7 +34,7 @@ class Reader:
         self._turn = threading.RLock()  # an Archive is one reader's; its log alone takes several at once
         self._builds: OrderedDict[Hashable, Snapshot] = OrderedDict()
         self._pages: OrderedDict[Hashable, Page] = OrderedDict()
-        self._verified: dict[Hashable, bool] = {}
+        self._verdicts = Verdicts(archive.root, archive.keys)
 
     @contextmanager
     def turn(self) -> Iterator[Archive]:
@@ -100,13 +101,10 @@ class Reader:
         with self.turn() as archive:
             consulting.consult(archive, snapshot, on=on, by=by)
 
-    def is_verified(self, snapshot: Snapshot) -> bool:
-        """Whether the build verifies, worked out once for as long as its files are the same."""
+    def is_verified(self, snapshot: Snapshot) -> bool | None:
+        """See `Verdicts.of`."""
         with self.turn():
-            key = snapshot.label, snapshot.acts
-            if key not in self._verified:
-                self._verified[key] = snapshot.verified
-            return self._verified[key]
+            return self._verdicts.of(snapshot)
 
     def find(self, reference: str) -> tuple[int, Viewed]:
         """See `viewing.find`."""
