@@ -96,7 +96,7 @@ class Snapshot:
         tables: dict[str, dict[str, int]] = {}
         reasons: dict[str, int] = {}
         for name in TABLES:
-            index, at = self.archive.index(name), self.positions(name)
+            index, at = self.archive.index(name), self._touched(name)
             numbers, counts = np.unique(index.died[at], return_counts=True)
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
                 if number:
@@ -105,9 +105,8 @@ class Snapshot:
             now = self._states(name, at)
             found = {state: int((now == code).sum()) for code, state in _STATES.items()}
             if name in ("nominal", "network"):
-                standing = self.standing(name)
-                standing = standing[self.archive.shown(name, standing, case=self.case)]
-                found["computed_with_erased"] = int(self.is_marked(name, standing).sum())
+                at = at[self.archive.shown(name, at, case=self.case)]
+                found["computed_with_erased"] = int(self.is_marked(name, at).sum())
             if any(found.values()):
                 tables[name] = {state: count for state, count in found.items() if count}
         totals = {
@@ -115,6 +114,13 @@ class Snapshot:
             for state in (*_STATES.values(), "computed_with_erased")
         }
         return {**totals, "tables": tables, "reasons": dict(sorted(reasons.items()))}
+
+    def _touched(self, table: str) -> np.ndarray:
+        """Positions of this build's rows that a disposal or a restriction can have touched."""
+        if len(self._withheld):
+            return self.positions(table)
+        index = self.archive.index(table)
+        return index.stood(np.flatnonzero((index.died > 0) | (index.marked > 0)), self._number)
 
     @cached_property
     def restricted_rows(self) -> int:

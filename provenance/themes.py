@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import comparing, figures, lookups, standings, vault
+from provenance import comparing, lookups, standings, vault
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 
@@ -57,14 +57,7 @@ def named(snapshot: Snapshot, rows: Sequence[dict[str, Any]], *columns: str) -> 
 
 
 def _totals(snapshot: Snapshot, theme: str) -> dict[str, int]:
-    links = standings.shown(snapshot, "link", theme)
-    strength, _ = figures.of_links(snapshot.archive, links)
-    return {
-        "people": len(standings.shown(snapshot, "nominal", theme)),
-        "links": len(links),
-        "networks": len(standings.shown(snapshot, "network", theme)),
-        "strength": int(strength.sum()),
-    }
+    return {name: values[-1] for name, values in standings.over_builds(snapshot, theme).items()}
 
 
 def _associations(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:

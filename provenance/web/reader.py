@@ -12,12 +12,14 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, lookups, subjects, viewing
+from provenance import asof, consulting, lookups, standings, subjects, viewing
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed
 from provenance.errors import Conflict, Missing
+from provenance.records import THEMES
+from provenance.tables import TABLES
 from provenance.viewing import Page, Replay
 from provenance.web.verdicts import Verdicts
 
@@ -44,10 +46,17 @@ class Reader:
             yield self.archive
 
     def prepare(self) -> None:
-        """Put away what pages look up, where a disposal removed it."""
+        """Have in memory what the first pages ask, and put away what they look up where a disposal removed it."""
         # While a build or a disposal is on its way, pages work it out for themselves.
         with self._turn, contextlib.suppress(Conflict):
             lookups.mend(self.archive)
+        with self.turn() as archive:
+            for table in TABLES:
+                archive.index(table)
+            if archive.history.builds:
+                last = self.snapshot(label=archive.history.builds[-1].label)
+                for theme in THEMES:
+                    standings.over_builds(last, theme)
 
     def snapshot(self, *, when: str = "", label: str = "", case: str = "") -> Snapshot:
         """The build that was live at `when`, or of that label, kept for later requests. Raises as `asof.as_of`."""
