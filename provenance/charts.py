@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from provenance.errors import Malformed
 from provenance.scales import months, ticks
-from provenance.shapes import FAINT, INK, PAPER, SOFT, cut, flow, frame, line, number, text, wide, words
+from provenance.shapes import FAINT, INK, PAPER, SOFT, cut, flow, frame, line, number, text, token, wide, words
 
 WITHHELD = "withheld"
 NONE = "none"  # no figure in that build
@@ -80,7 +80,7 @@ def lines(
     names = [cut(one.name, 22) for one in series]
     right = 14 if small else 16 + max([wide(name, 14) for name in names], default=0)
     key = flow([34 + wide(name, 13) for name in names], width - 16) if small else []
-    top = 24 + (20 * (key[-1][1] + 1) if key else 0) + (14 if changes else 0)
+    top = 24 + (20 * (key[-1][1] + 1) + (16 if unit else 0) if key else 0) + (14 if changes else 0)
     bottom = height - 44
     span = max((dates[-1] - dates[0]).days, 1) if dates else 1
 
@@ -111,7 +111,9 @@ def lines(
         parts.append(f'<g class="series-{at + 1}" fill="none" stroke="{_COLOUR[at]}">')
         parts.append(f"<title>{text(one.name)}</title>")
         if path := _path(one.values, x, y, steps):
-            parts.append(f'<path d="{path}" stroke-width="2.5"' + (f' stroke-dasharray="{_DASH[at]}"' if at else "") + "/>")
+            parts.append(
+                f'<path d="{path}" stroke-width="2.5"' + (f' stroke-dasharray="{_DASH[at]}"' if at else "") + "/>"
+            )
         for place in sorted(one.withheld):
             cx, cy = x(place), bottom - 8 - 9 * at
             shape = f'<path d="M{cx} {cy - 4}l4 4l-4 4l-4 -4z" fill="{PAPER}" stroke-width="1.5">'
@@ -129,7 +131,9 @@ def lines(
         for base, at in _apart(ends, 17, top, bottom):
             more = f' fill="{_COLOUR[at]}" font-weight="bold"'
             parts.append(words(width - right + 10, base + 5, names[at], more))
-    notes = [f"{count}  {changes[place]} (from {builds[place]})" for count, place in enumerate(sorted(changes), start=1)]
+    notes = [
+        f"{count}  {changes[place]} (from {builds[place]})" for count, place in enumerate(sorted(changes), start=1)
+    ]
     if any(one.withheld for one in series):
         notes.append("\u25c7  figure withheld in that build")
     longest = (width - 16) // 7
@@ -220,6 +224,7 @@ def causes(bars: Sequence[Bar], *, title: str, said: str, prefix: str, unit: str
 
     Causes are in the order in which they first occur, at most eight; the legend has those that are there.
     """
+    token(prefix)
     names = list(dict.fromkeys(name for bar in bars for name in bar.parts))
     if len(names) > len(_LOOKS):
         raise Malformed(f"chart has too many causes: found {len(names)}, wanted at most {len(_LOOKS)}")
@@ -280,7 +285,8 @@ def causes(bars: Sequence[Bar], *, title: str, said: str, prefix: str, unit: str
         kind="causes", inside=False,
     )  # fmt: skip
     rows = tuple(
-        (bar.label, *(_signed(bar.parts.get(name, 0)) for name in names), _signed(sum(bar.parts.values()))) for bar in bars
+        (bar.label, *(_signed(bar.parts.get(name, 0)) for name in names), _signed(sum(bar.parts.values())))
+        for bar in bars
     )
     return Chart(svg, ("Change", *names, "In all"), rows)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from provenance import layouts
 from provenance.errors import Malformed
-from provenance.shapes import PAPER, SOFT, address, cut, flow, frame, text, tokens, wide, words
+from provenance.shapes import PAPER, SOFT, address, cut, flow, frame, text, token, tokens, wide, words
 
 STRENGTHS = 5  # classes, 1 the weakest
 _WORDS = ("", "very weak", "weak", "middling", "strong", "very strong")
@@ -108,10 +108,17 @@ def network(
     font = 14 if len(people) <= 80 else 12 if len(people) <= 500 else 11
     labels = _labelled(people, order, xy, radius, (width, height), font)
     legend, bottom = _legend(people, links, width, height)
+    token(prefix)
     parts = [*_lines(people, links, xy, prefix, largest), f'<g class="people" font-size="{font}">']
-    parts += [_mark(people[i], f"{prefix}-n{i}", *xy[i], radius[i], labels.get(i)) for i in order]
+    above = [f'<g class="key-labels" font-size="{font}" pointer-events="none" aria-hidden="true">']
+    for i in order:
+        shown = _label(people[i], labels[i]) if i in labels else ""
+        if people[i].key:  # above all marks, which its own mark, first by Tab and so first in the file, cannot be
+            above.append(shown)
+            shown = ""
+        parts.append(_mark(people[i], f"{prefix}-n{i}", *xy[i], radius[i], shown))
     return frame(
-        [*parts, "</g>", *legend],
+        [*parts, "</g>", *above, "</g>", *legend],
         title=title, said=said, prefix=prefix, width=width, height=bottom, kind="network", inside=bool(people),
     )  # fmt: skip
 
@@ -142,20 +149,21 @@ def _lines(
 _LINE = ("", "#a3a9ac", "#8d9599", "#7d868b", "#62696d", "#383f43")
 
 
-def _mark(person: Person, at: str, x: int, y: int, r: float, label: tuple[int, int, str, str] | None) -> str:
+def _mark(person: Person, at: str, x: int, y: int, r: float, label: str) -> str:
     extra = f" {tokens(person.extra)}" if person.extra else ""
     key = " key" if person.key else ""
-    shown = ""
-    if label:
-        left, base, anchor, said = label
-        bold = ' font-weight="bold"' if person.key else ""
-        shown = (
-            f'<text x="{left}" y="{base}"{anchor}{bold} stroke="{PAPER}" stroke-width="3" stroke-linejoin="round" '
-            f'paint-order="stroke">{text(said)}</text>'
-        )
     return (
         f'<a id="{at}" class="person {_CLASS[person.role]}{key}{extra}" href="{address(person.href)}">'
-        f"<title>{text(person.said)}</title>{_shape(person.role, x, y, r, person.withheld)}{shown}</a>"
+        f"<title>{text(person.said)}</title>{_shape(person.role, x, y, r, person.withheld)}{label}</a>"
+    )
+
+
+def _label(person: Person, label: tuple[int, int, str, str]) -> str:
+    left, base, anchor, said = label
+    bold = ' font-weight="bold"' if person.key else ""
+    return (
+        f'<text x="{left}" y="{base}"{anchor}{bold} stroke="{PAPER}" stroke-width="3" stroke-linejoin="round" '
+        f'paint-order="stroke">{text(said)}</text>'
     )
 
 
@@ -176,7 +184,10 @@ def _shape(role: Role, x: int, y: int, r: float, withheld: bool) -> str:
         half = r * 0.88
         drawn = f'<rect x="{x - half:.5g}" y="{y - half:.5g}" width="{2 * half:.3g}" height="{2 * half:.3g}" {look}/>'
         if role is Role.BOTH:
-            return drawn + f'<circle cx="{x}" cy="{y}" r="{r * 0.5:.3g}" fill="{_FILL[Role.VICTIM] if withheld else PAPER}"/>'
+            return (
+                drawn
+                + f'<circle cx="{x}" cy="{y}" r="{r * 0.5:.3g}" fill="{_FILL[Role.VICTIM] if withheld else PAPER}"/>'
+            )
         if r >= 7:
             size, ink = round(r * 1.25), _FILL[role] if withheld else PAPER
             drawn += (
@@ -211,7 +222,9 @@ def _labelled(
     marks = np.zeros((height // _GRAIN + 2, width // _GRAIN + 2), bool)
     for (x, y), r in zip(xy, radius, strict=True):
         reach = int(r)
-        marks[(y - reach) // _GRAIN : (y + reach) // _GRAIN + 1, (x - reach) // _GRAIN : (x + reach) // _GRAIN + 1] = True
+        marks[(y - reach) // _GRAIN : (y + reach) // _GRAIN + 1, (x - reach) // _GRAIN : (x + reach) // _GRAIN + 1] = (
+            True
+        )
     labels = np.zeros_like(marks)
     found: dict[int, tuple[int, int, str, str]] = {}
     for i in order:

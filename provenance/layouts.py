@@ -8,6 +8,7 @@ width can change a sum. No chance, no thread. Who stands close to whom is a pict
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,22 +70,24 @@ def place(links: NDArray[np.integer], weight: NDArray[np.integer], people: int) 
 
 def clearance(people: int) -> int:
     """The least distance between two people in a drawing of so many: nodes drawn no wider do not overlap."""
-    return int(SIDE * ROOM / (max(people, 4) * WIDTH_TO_HEIGHT) ** 0.5)
+    return int(SIDE * ROOM / math.sqrt(max(people, 4) * WIDTH_TO_HEIGHT))
 
 
-def _canonical(
-    links: NDArray[np.integer], weight: NDArray[np.integer], people: int
-) -> tuple[Integers, Integers]:
-    """Links once each, the smaller place first, in order; and the class of their weight, 1 to 6, by tens of percents."""
+def _canonical(links: NDArray[np.integer], weight: NDArray[np.integer], people: int) -> tuple[Integers, Integers]:
+    """Links once each, the smaller place first, in order; and the class of their weight, 1 to 6."""
     links, weight = np.asarray(links, np.int64).reshape(-1, 2), np.asarray(weight, np.int64)
     if len(links) != len(weight):
         raise Malformed(f"links and weights differ in number: found {len(links)} and {len(weight)}")
     if not len(links):
         return links, weight
     if links.min() < 0 or links.max() >= people:
-        raise Malformed(f"link ends are beyond the people: found {links.min()} to {links.max()}, wanted 0 to {people - 1}")
+        raise Malformed(
+            f"link ends are beyond the people: found {links.min()} to {links.max()}, wanted 0 to {people - 1}"
+        )
     if (links[:, 0] == links[:, 1]).any():
-        raise Malformed(f"links join a person to themselves: found {int((links[:, 0] == links[:, 1]).sum())}, wanted none")
+        raise Malformed(
+            f"links join a person to themselves: found {int((links[:, 0] == links[:, 1]).sum())}, wanted none"
+        )
     if weight.min() < 0:
         raise Malformed(f"weight of a link is below nothing: found {weight.min()}, wanted 0 or more")
     ends = np.sort(links, axis=1)
@@ -155,7 +158,7 @@ def _start(ends: Integers, people: int) -> Integers:
     found = centred @ np.stack(axes, axis=1)
     # The second direction never so flat that the first round has nothing to work with.
     found = np.rint(found / np.maximum(np.abs(found).max(axis=0), 1) * _FIELD)
-    spread = _UNIT * float(count) ** 0.5 / _FIELD / 2
+    spread = _UNIT * math.sqrt(count) / _FIELD / 2
     return np.rint(found * (spread, spread * 0.7)).astype(np.int64)
 
 
@@ -194,7 +197,7 @@ def _moves(at: Integers, ends: Integers, pull: Integers, heat: float) -> Integer
         force[:, axis] += np.bincount(one, eased[:, axis], people) - np.bincount(other, eased[:, axis], people)
     force = force / mass[:, None]
     length = np.sqrt(force[:, 0] * force[:, 0] + force[:, 1] * force[:, 1])
-    limit = _UNIT * float(people) ** 0.5 * 0.25 * heat * heat
+    limit = _UNIT * math.sqrt(people) * 0.25 * heat * heat
     return np.rint(force * (0.6 * np.minimum(1.0, limit / np.maximum(length * 0.6, 1.0)))[:, None]).astype(np.int64)
 
 
@@ -215,9 +218,12 @@ def _pushed(at: Floats, mass: Floats) -> Floats:
     corner = corner.astype(np.int64)
     shares = [(i, j, (64 - part[:, 0] if i == 0 else part[:, 0]) * (64 - part[:, 1] if j == 0 else part[:, 1]))
               for i in (0, 1) for j in (0, 1)]  # fmt: skip
-    index = [np.minimum(corner[:, 0] + i, cells - 1) * cells + np.minimum(corner[:, 1] + j, cells - 1) for i, j, _ in shares]
+    index = [
+        np.minimum(corner[:, 0] + i, cells - 1) * cells + np.minimum(corner[:, 1] + j, cells - 1) for i, j, _ in shares
+    ]
     whole = sum(
-        np.bincount(where, np.rint(share * mass), cells * cells) for where, (_, _, share) in zip(index, shares, strict=True)
+        np.bincount(where, np.rint(share * mass), cells * cells)
+        for where, (_, _, share) in zip(index, shares, strict=True)
     )
     force = np.empty((people, 2))
     for axis, kernel in enumerate(_kernel(cells)):
@@ -250,8 +256,8 @@ def _levelled(at: Integers) -> Integers:
         return centred
     cosine = float(np.sqrt(np.maximum((1 + (xx - yy) / gap) / 2, 0)))
     sine = float(np.sqrt(np.maximum((1 - (xx - yy) / gap) / 2, 0))) * (1 if xy >= 0 else -1)
-    turned = np.stack((centred @ (cosine, sine), centred @ (-sine, cosine)), axis=1)
-    turned = np.rint(turned).astype(np.int64)
+    x, y = centred[:, 0], centred[:, 1]  # one product at a time: a library's would round some machines' sums once
+    turned = np.rint(np.stack((x * cosine + y * sine, y * cosine - x * sine), axis=1)).astype(np.int64)
     return turned * np.where(turned[0] > 0, -1, 1)
 
 
@@ -266,7 +272,7 @@ def _packed(boxes: Integers) -> Integers:
     area = float((boxes[:, 0] * boxes[:, 1].astype(float)).sum())
     best, drawn = np.zeros_like(boxes), np.inf
     for share in range(8, 17):
-        width = max(int(boxes[:, 0].max()), round((area * WIDTH_TO_HEIGHT) ** 0.5 * share / 8))
+        width = max(int(boxes[:, 0].max()), round(math.sqrt(area * WIDTH_TO_HEIGHT) * share / 8))
         corners = _rows(boxes, width)
         wide, high = (corners + boxes).max(axis=0).tolist()
         if (size := max(wide, high * WIDTH_TO_HEIGHT)) < drawn:
@@ -302,7 +308,7 @@ def _spaced(at: Integers, clear: int) -> Integers:
     """Everybody at least `clear` from everybody, as near as may be to where they were."""
     people = len(at)
     for _ in range(_SPACINGS):
-        pairs = cKDTree(at).query_pairs(clear - 0.5, output_type="ndarray")
+        pairs = cKDTree(at).query_pairs(_just_under(clear), output_type="ndarray")
         if not len(pairs):
             return at
         low, high = pairs.min(axis=1), pairs.max(axis=1)
@@ -319,9 +325,14 @@ def _spaced(at: Integers, clear: int) -> Integers:
     return _lodged(at, clear)
 
 
+def _just_under(clear: int) -> float:
+    """A radius that every distance of whole places below `clear` is within, and `clear` itself is not."""
+    return math.sqrt(clear * clear - 0.5)
+
+
 def _crowded(at: Integers, clear: int) -> Integers:
     """Of each two people closer than `clear`, the later; so that all others keep clear of each other."""
-    pairs = cKDTree(at).query_pairs(clear - 0.5, output_type="ndarray")
+    pairs = cKDTree(at).query_pairs(_just_under(clear), output_type="ndarray")
     return np.unique(pairs.max(axis=1)) if len(pairs) else np.zeros(0, np.int64)
 
 

@@ -19,7 +19,7 @@ from provenance.charts import Chart
 from provenance.errors import Malformed
 from provenance.geography import Boundaries
 from provenance.scales import class_of, classes
-from provenance.shapes import INK, PAPER, SOFT, address, flow, frame, number, text, wide, words
+from provenance.shapes import INK, PAPER, SOFT, address, flow, frame, number, text, token, wide, words
 
 SUPPRESSED = "suppressed"
 NO_DATA = "no data"
@@ -135,6 +135,7 @@ def areas(
     An area with an address in `hrefs` leads there. Codes of `counts` without a boundary are at the end of the table.
     Raises Malformed for a count below 0.
     """
+    token(prefix)
     hrefs = hrefs or {}
     bounds = classes(count for count in counts.values() if count is not None)
     if any(count is not None and count < 0 for count in counts.values()):
@@ -148,7 +149,9 @@ def areas(
         f'<g class="areas" stroke="{SOFT}" stroke-width="0.8" stroke-linejoin="round">'
     ]
     numbers, rows, spread = [], [], len(bounds)
-    for code, name, path, (x, y, room) in zip(outline.codes, outline.names, outline.paths, outline.centres, strict=True):
+    for code, name, path, (x, y, room) in zip(
+        outline.codes, outline.names, outline.paths, outline.centres, strict=True
+    ):
         count = counts.get(code)
         shade = _shade(count, bounds, spread) if count is not None else 0
         fill = _TINTS[shade] if count is not None else fills[code in counts]
