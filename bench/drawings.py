@@ -29,6 +29,7 @@ FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networki
 def main(runs: int) -> None:
     """Print what drawings cost."""
     click.echo(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; milliseconds")
+    said = {"title": "Invented", "said": "Invented", "prefix": "d"}
     for people, links in SIZES:
         ends, weight = invented(people, links)
         _tell(
@@ -38,7 +39,6 @@ def main(runs: int) -> None:
         )
         at = layouts.place(ends, weight, people)
         marks, lines = _network(ends, weight, people)
-        said = {"title": "A network", "said": "Invented", "prefix": "n"}
         svg = diagrams.network(marks, lines, at, **said)
         _tell(
             f"  drawn, {len(svg) // 1024:,} KiB", runs, lambda m=marks, k=lines, a=at: diagrams.network(m, k, a, **said)
@@ -47,8 +47,7 @@ def main(runs: int) -> None:
     boundaries = _squares(300)
     _tell("outlines of 300 areas, once", runs, lambda: maps.outlined(boundaries))
     outline, counts = maps.outlined(boundaries), {code: at for at, code in enumerate(boundaries.codes)}
-    said = {"title": "A map", "said": "Invented", "prefix": "m", "unit": "Records"}
-    _tell("  a map of them", runs, lambda: maps.areas(outline, counts, **said))
+    _tell("  a map of them", runs, lambda: maps.areas(outline, counts, unit="Records", **said))
 
 
 def invented(people: int, links: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ and causes are told apart by dashes, marks and patterns before they are by colou
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -71,7 +72,7 @@ def lines(
         raise Malformed(f"chart has too many series: found {len(series)}, wanted at most {len(_DASH)}")
     if any(len(one.values) != len(dates) for one in series) or len(builds) != len(dates):
         raise Malformed("chart's columns differ in length: wanted a label, a date and a value of each series per build")
-    if any(one >= other for one, other in zip(dates, dates[1:], strict=False)):
+    if any(one >= other for one, other in itertools.pairwise(dates)):
         raise Malformed("builds of a chart are not in the order of their dates")
     small = width < 480
     told = [value for one in series for value in one.values if value is not None]
@@ -220,7 +221,7 @@ class Bar:
 
 
 def causes(bars: Sequence[Bar], *, title: str, said: str, prefix: str, unit: str = "", width: int = 720) -> Chart:
-    """A bar for each change: what was added lies to the right of nothing, what was taken to the left; a tick at the sum.
+    """A bar for each change: what was added lies to the right of 0, what was taken to the left; a tick at the sum.
 
     Causes are in the order in which they first occur, at most eight; the legend has those that are there.
     """
@@ -246,7 +247,8 @@ def causes(bars: Sequence[Bar], *, title: str, said: str, prefix: str, unit: str
         tint, strokes = _LOOKS[at]
         parts.append(
             f'<pattern id="{prefix}-cause-{at + 1}" width="8" height="8" patternUnits="userSpaceOnUse">'
-            f'<rect width="8" height="8" fill="{tint}"/><path d="{strokes}" stroke="{INK}" stroke-width="1.2"/></pattern>'
+            f'<rect width="8" height="8" fill="{tint}"/>'
+            f'<path d="{strokes}" stroke="{INK}" stroke-width="1.2"/></pattern>'
         )
     parts.append('</defs><g class="legend" font-size="13">')
     for at, (name, (left_of, row)) in enumerate(zip(names, found, strict=True)):
@@ -272,7 +274,8 @@ def causes(bars: Sequence[Bar], *, title: str, said: str, prefix: str, unit: str
             look = names.index(name)
             parts.append(
                 f'<rect x="{low}" y="{y}" width="{max(high - low, 1)}" height="24" stroke="{INK}" stroke-width="0.8" '
-                f'fill="url(#{prefix}-cause-{look + 1})"><title>{text(f"{bar.label}: {name} {_signed(value)}")}</title></rect>'
+                f'fill="url(#{prefix}-cause-{look + 1})">'
+                f"<title>{text(f'{bar.label}: {name} {_signed(value)}')}</title></rect>"
             )
             if high - low > wide(_signed(value), 13) + 8 and (_LOOKS[look][0] in _DARK or not _LOOKS[look][1]):
                 centred = f' text-anchor="middle" font-size="13" fill="{PAPER}"'
@@ -309,7 +312,7 @@ def histogram(
     height: int = 240,
 ) -> Chart:
     """How many there are from and up to but not including, as `scales.bins` gives them, in order and without a gap."""
-    if any(one[1] != other[0] for one, other in zip(bins, bins[1:], strict=False)):
+    if any(one[1] != other[0] for one, other in itertools.pairwise(bins)):
         raise Malformed("bins of a histogram do not touch: wanted each to begin where the one before ends")
     scale = ticks(0, max([1, *(count for _, _, count in bins)]), 4)
     left = 12 + max(wide(number(value), 13) for value in scale)

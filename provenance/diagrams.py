@@ -1,8 +1,9 @@
 """A network, drawn: people as marks that lead to their pages, links as lines that lead to theirs.
 
-Shape says the role and a word repeats it, size and thickness say the class of strength, a dashed outline that figures are
-withheld; nothing is told by colour alone. A victim is a square wherever they stand and is called a victim. Tab goes from
-person to person, key players first; the lines are for the pointer, since the page's table has the same links in order.
+Shape says the role and a word repeats it, size and thickness say the class of strength, a dashed outline that figures
+are withheld; nothing is told by colour alone. A victim is a square wherever they stand and is called a victim. Tab goes
+from person to person, key players first; the lines are for the pointer, so the page has to give the same links as a
+table. Refuses a strength that is no class.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def _shape(role: Role, x: int, y: int, r: float, withheld: bool) -> str:
     """Circle, square, square around a circle, triangle or diamond, all about as large, none outside its clearance."""
     if withheld:  # hollow, for dashes around a filled mark cannot be told at this size
         edge = round(max(r / 5, 1), 1)
-        look = f'fill="{PAPER}" stroke="{_FILL.get(role, SOFT)}" stroke-width="{edge}" stroke-dasharray="{edge * 2:g} {edge:g}"'
+        dashes = f'stroke-width="{edge}" stroke-dasharray="{edge * 2:g} {edge:g}"'
+        look = f'fill="{PAPER}" stroke="{_FILL.get(role, SOFT)}" {dashes}'
         r = r - edge / 2
     else:
         look = f'fill="{_FILL.get(role, SOFT)}"'

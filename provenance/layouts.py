@@ -9,7 +9,6 @@ width can change a sum. No chance, no thread. Who stands close to whom is a pict
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Areas and how much happened in each, drawn from local boundaries: no tile, no server, no point of anybody.
 
 Five tints with the number printed where it fits; an area whose count is suppressed is hatched, one of which nothing is
-known is dotted, and one with nothing is white, so that none can be taken for another. `outlined` works out the shapes of
-a boundary file once; a drawing only paints them.
+known is dotted, and one with nothing is white, so that none can be taken for another. `outlined` works out the shapes
+of a boundary file once; a drawing only paints them. Refuses a count below 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from provenance.charts import Chart
@@ -45,8 +44,8 @@ def outlined(boundaries: Boundaries, width: int = 720) -> Outline:
     """Shapes `width` px wide, north up: longitudes shortened by the cosine of the middle latitude.
 
     Simplified by rounding to whole px and leaving out what then lies on a straight line. A point is rounded by where it
-    lies and by nothing else, so that neighbours still share their border. The cosine is rounded to six places first, and
-    nothing else here could differ between machines. Islands smaller than a px vanish; of an area that would vanish
+    lies and by nothing else, so that neighbours still share their border. The cosine is rounded to six places first,
+    and nothing else here could differ between machines. Islands smaller than a px vanish; of an area that would vanish
     whole, a px remains.
     """
     areas = [_rings(geometry) for geometry in boundaries.geometries]

@@ -13,7 +13,7 @@ from provenance.errors import Malformed
 
 
 def ticks(low: int, high: int, most: int = 6) -> list[int]:
-    """At most `most` + 1 multiples of 1, 2 or 5 times a power of ten, the first not above `low`, the last not below `high`.
+    """At most `most` + 1 multiples of 1, 2 or 5 times a power of ten, from not above `low` to not below `high`.
 
     The finest step that does. Requires low <= high and most >= 2, for around nothing no one step would do.
     """

@@ -105,15 +105,13 @@ def test_the_mesh_pushes_as_the_sum_over_all_pairs_does(monkeypatch):
     """The slow twin is what small networks get: each pair by itself."""
     chance = np.random.default_rng(5)
     at = chance.integers(0, 40 * 4096, (400, 2)).astype(float)
+    at[1::2] = at[::2] + chance.integers(-900, 900, (200, 2))  # near pairs, of which the mesh alone would know little
     mass = 1.0 + chance.integers(0, 3, 400)
     monkeypatch.setattr(layouts, "_ONE_BY_ONE", 400)
     slow = layouts._pushed(at, mass)
     monkeypatch.setattr(layouts, "_ONE_BY_ONE", 0)
     fast = layouts._pushed(at, mass)
-    size = np.sqrt((slow**2).sum(axis=1))
-    off = np.sqrt(((fast - slow) ** 2).sum(axis=1)) / np.median(size)
-    assert np.median(off) < 0.1
-    assert np.corrcoef(fast.ravel(), slow.ravel())[0, 1] > 0.97
+    assert np.corrcoef(fast.ravel(), slow.ravel())[0, 1] > 0.995
 
 
 def test_linked_people_stand_closer_than_others():
