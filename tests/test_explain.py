@@ -273,6 +273,33 @@ def test_the_pages_fit_eighty_columns_and_say_what_json_says(force):
     assert said["ranks"]["person_without"][0]["figures"]["victim"]["before"] == 0
 
 
+def test_a_merge_that_was_not_made_is_said_where_it_concerns_the_person(tmp_path):
+    force = Force(tmp_path)
+    merges = [
+        {"from_nominal": who, "into_nominal": "BOB", "evidence": evidence, "by": "DS [7]", "at": f"2026-01-0{day}"}
+        for who, evidence, day in (("ANN", "fingerprints", 6), ("CAT", "same name and DOB", 7), ("ANN", "CCTV", 9))
+    ]
+    merges.append(merges[0] | {"into_nominal": "split", "evidence": "DNA", "by": "DS 8", "at": "2026-01-08"})
+    rows = [record(f"R-{n}", *people) for n, people in enumerate((("ANN", "BOB"), ("ANN", "BOB"), ("CAT", "DEE")))]
+    force.receive(*rows, cut_off=CUT_OFF, merges=merges)
+    force.build(CUT_OFF)
+    force.archive.close()
+    proposed = "was proposed on {} January 2026, 00:00 GMT by DS [7], and was not made: {}"
+    apart = f"A merge of ANN into BOB {proposed.format(9, 'the two had been judged to be different people. ')}"
+    weak = f"A merge of CAT into BOB {proposed.format(7, 'a name and a date of birth alone merge no one. ')}"
+    for arguments, wanted in (
+        (["explain", "ANN", "--as-of", WHEN], {"CCTV": apart}),
+        (["explain", "ANN", "BOB", "--as-of", WHEN], {"CCTV": apart, "same name and DOB": weak}),
+        (["asof", WHEN, "--nominal", "CAT"], {"same name and DOB": weak}),
+        (["asof", WHEN, "--nominal", "DEE"], {}),
+    ):
+        told = json.loads(page(force, *arguments, "--json"))["merges_not_made"]
+        assert {row["evidence"] for row in told} == set(wanted), arguments
+        shown = " ".join(page(force, *arguments).split())
+        assert shown.count("A merge of") == len(wanted), arguments
+        assert all(f"{words}Its evidence: {evidence}" in shown for evidence, words in wanted.items()), shown
+
+
 def test_what_cannot_be_asked_is_said(force):
     for arguments in (
         ["explain"],

@@ -91,11 +91,14 @@ def _answer(
 ) -> dict[str, Any]:  # fmt: skip
     from provenance import explaining, whatif
 
+    said: dict[str, Any]
     if not without:
         if b:
-            return {"links": snapshot.explain(a, b)}
-        return {"figures_of": explaining.person(snapshot, str(a), theme=theme, figure=figure)}
-    said: dict[str, Any] = {"without": str(without)}
+            said = {"links": snapshot.explain(a, b)}
+        else:
+            said = {"figures_of": explaining.person(snapshot, str(a), theme=theme, figure=figure)}
+        return {**said, "merges_not_made": snapshot.merges_not_made([str(a), *([b] if b else [])]).to_pylist()}
+    said = {"without": str(without)}
     if b:
         return {**said, "links_without": whatif.link(snapshot, str(a), b, without)}
     if network:
@@ -107,10 +110,13 @@ def _answer(
 
 
 def _print(out: Console, answer: dict[str, Any], figure: str | None) -> None:
+    from provenance.cli.asof import merges_not_made
+
     for link in answer.get("links", ()):
         _show(out, link)
     for row in answer.get("figures_of", ()):
         _person(out, row, whole=figure is None)
+    merges_not_made(out, answer.get("merges_not_made", ()))
     if "without" in answer:
         out.print(f"Without {answer['without']}:\n", markup=False, style="bold")
     for link in answer.get("links_without", ()):
