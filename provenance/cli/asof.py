@@ -168,9 +168,10 @@ def heading(
         f"Records    recorded by {said(answer['cut_off'], '')}",
         f"Root       {answer['root']}",
         f"Verified   {verified}",
-        f"Since then {_since(answer['disposed'])}",
     ]
-    if answer["disposed"]["computed_with_erased"] and not answer["case"]:
+    if "disposed" in answer:
+        lines.append(f"Since then {_since(answer['disposed'])}")
+    if answer.get("disposed", {}).get("computed_with_erased") and not answer["case"]:
         lines.append("           figures that counted what is out of view are not shown (-)")
     if answer["case"]:
         lines.append(f"Case       {answer['case']}: what is restricted for it is shown; this was logged")
