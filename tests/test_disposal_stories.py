@@ -518,6 +518,7 @@ def test_a_merge_that_was_not_made_is_shown_and_goes_with_either_of_the_two(forc
     assert not_made(force.as_of(AFTER[0])) == [told[0]]
     with pytest.raises(Overtaken):
         snapshot.merges_not_made()  # and what was read before is not told again
+    assert not_made(snapshot) == [told[0]]
     # ANN, to whom ANN-2 was judged to belong, is held for a case: without it, no such judgement is told of.
     place(force, "24/0113", nominals=["ANN"])
     force.dispose("ANN", on=AFTER[0])
