@@ -37,6 +37,14 @@ from provenance.world import now, user
 class Snapshot(asof.Snapshot):
     """One build, with what can be asked about its figures."""
 
+    def explain_link(self, a: str, b: str) -> list[dict[str, Any]]:
+        """As `explain`, each link with what it hangs on alone (`explaining.link`)."""
+        return explaining.link(self, a, b)
+
+    def explain_network(self, network: str) -> dict[str, Any]:
+        """Each figure of a network with what it comes from, and what it hangs on (`explaining.network`)."""
+        return explaining.network(self, network)
+
     def explain_person(self, nominal: str, *, theme: str | None = None) -> list[dict[str, Any]]:
         """Each figure of a person, by theme, with the records, links or formula behind it (`explaining.person`)."""
         return explaining.person(self, nominal, theme=theme)

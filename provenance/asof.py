@@ -342,6 +342,18 @@ class Snapshot:
         merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
         return {nominal: nominal for nominal in nominals} | merged
 
+    def merges_not_made(self, nominals: Sequence[str] | None = None) -> pa.Table:
+        """Merges that were proposed up to this build and not made, each with the reason (`identity.BLOCKED`); with
+        `nominals`, those that name one of these people, by any id of theirs (R17)."""
+        self.keep_up()
+        blocked = self._judged.blocked
+        if nominals is None:
+            return blocked
+        ids = pa.array(sorted(self.merged_into(sorted(set(self.stands_for(nominals).values())))), pa.string())
+        return blocked.filter(
+            pc.or_(*(pc.is_in(blocked[end], value_set=ids) for end in ("from_nominal", "into_nominal")))
+        )
+
     def graph(self, theme: str | None = None) -> networkx.MultiGraph | networkx.Graph:
         """The links as networkx: a Graph of one theme, or a MultiGraph with the theme as key of each edge."""
         import networkx
@@ -398,6 +410,9 @@ class Snapshot:
         people = self.nominals(nominal=nominal, network=network, theme=theme)
         named = sorted({p for p in people["network"].to_pylist() if p})
         groups = self.networks(theme=theme)
+        about = None  # of the whole build: everybody, also who has no figures
+        if any(asked is not None for asked in (nominal, network, theme)):
+            about = [*people["nominal"].to_pylist(), *([nominal] if nominal is not None else [])]
         if nominal is not None or network is not None:
             groups = groups.filter(pc.is_in(groups["network"], value_set=pa.array(named, pa.string())))
         return {
@@ -405,6 +420,7 @@ class Snapshot:
             "nominals": people.to_pylist(),
             "links": [answered(link) for link in links],
             "networks": groups.to_pylist(),
+            "merges_not_made": self.merges_not_made(about).to_pylist(),
         }
 
     def heading(self) -> dict[str, Any]:
@@ -436,7 +452,7 @@ class Snapshot:
         self.archive.refresh()
         if (acts := self.acts) != self._seen:
             self._seen = acts
-            for name in ("disposed", "restricted_rows", "_identities", "_withheld", "_near_withheld"):
+            for name in ("disposed", "restricted_rows", "_judged", "_withheld", "_near_withheld"):
                 self.__dict__.pop(name, None)
             raise Overtaken(f"build {self.label} was disposed of or restricted in part since: ask again")
 
@@ -445,8 +461,13 @@ class Snapshot:
         return self.built.number
 
     @cached_property
+    def _judged(self) -> identity.Identities:
+        """Who was judged to be whom, by the judgements in view alone: no other is told of, nor decides here."""
+        return identity.resolve(self.content("identity", self.standing("identity")))
+
+    @property
     def _identities(self) -> pa.Table:
-        return identity.resolve(self.content("identity", self.standing("identity"))).canonical.combine_chunks()
+        return self._judged.canonical
 
     def positions(self, table: str) -> np.ndarray:
         """Positions of the rows that the build had, the dead among them."""

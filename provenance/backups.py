@@ -91,6 +91,16 @@ class Manifest(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class LostTable:
+    """A harm table that is not there; what is wanted is the file of this digest, at this path within the archive."""
+
+    edition: str
+    sha256: str
+    path: str
+    builds: tuple[str, ...]  # labels of those that were counted by it
+
+
+@dataclass(frozen=True, slots=True)
 class Restoration:
     """What replaying the log upon a restored archive did."""
 
@@ -99,6 +109,7 @@ class Restoration:
     blanked: int  # files from which their rows were removed again
     closed: bool  # the vault was older than the log: secrets were destroyed, and the master key was replaced
     finished: tuple[Outcome, ...]  # disposals that waited for a hold which had ended
+    tables_lost: tuple[LostTable, ...]  # what nobody has brought: no harm of these builds is explained without it
 
 
 # -- there -------------------------------------------------------------------------------------------------------------
@@ -225,6 +236,7 @@ def put_back(
 ) -> Manifest:
     """Fill the folder `into`, new or empty, from a backup; it is no archive until `replay` is through.
 
+    Harm tables that later builds were counted by are taken from `files` too, or from wherever a folder `harm` has them.
     `log` is a later copy of the log, None only where there is none; `vault` that of a later backup, to take in the
     place of this one's; `files` another copy of the archive, for what the backup lacks or has as it was before a
     disposal.
@@ -268,6 +280,8 @@ def put_back(
                     f"vault lacks {lost} secrets that rows need, and no disposal destroyed them: it was taken before "
                     "the last extract that the log has; wanted a later one: --vault FOLDER"
                 )
+            for lost in _tables_lost(archive):
+                _bring_table(archive, lost, files)
     return manifest
 
 
@@ -305,6 +319,7 @@ def replay(
                          for file in d.expunged.files}  # fmt: skip
                 if files:
                     copies.renew(into, files, on=on, report=report)
+        lost = _tables_lost(archive)
         finished = disposal.finish(archive, params, table, on=on, by=by, report=report)
         said = entries.Restored(on=on, by=by, under=under, backup=digest, replayed=len(since))
         last = next(archive.log.acts(archive.log.size - 1))
@@ -315,7 +330,36 @@ def replay(
         durable.remove(into / BACKUP)
         size = archive.log.size
     (into / _LOCK).unlink(missing_ok=True)
-    return Restoration(size, len(since), len(blanked), closed, tuple(finished))
+    return Restoration(size, len(since), len(blanked), closed, tuple(finished), lost)
+
+
+def _tables_lost(archive: Archive) -> tuple[LostTable, ...]:
+    """Harm tables that builds state and the archive has not: the log names statements, and these name the tables."""
+    found: dict[str, LostTable] = {}
+    for built in archive.history.builds:
+        for edition in archive.stated(built).harm_tables:
+            path = archive.harm_file(edition.digest)
+            if not path.exists():
+                before = found[edition.digest].builds if edition.digest in found else ()
+                found[edition.digest] = LostTable(
+                    edition.name, edition.digest, archive.relative(path), (*before, built.label)
+                )
+    return tuple(found.values())
+
+
+def _bring_table(archive: Archive, lost: LostTable, files: Path | None) -> None:
+    """Take a harm table from the other copy of the archive, or from the tables that a force keeps for its next build.
+
+    It is known by its digest, so where it comes from and what it is called there decides nothing. A restore is not
+    refused for one that nobody has: rows, proofs and disposals do without it.
+    """
+    folders = [folder for folder in (archive.root, files) if folder]
+    offers = [files / lost.path] if files else []
+    offers += [path for folder in folders for path in sorted((folder / "harm").glob("*.csv"))]
+    for path in offers:
+        if path.is_file() and rows.digest(path) == lost.sha256:
+            _copied(path, archive.root / lost.path, lost.path, wanted=(lost.sha256,))
+            return
 
 
 def _check_present(backup: Path, files: Iterable[BackedUp]) -> None:

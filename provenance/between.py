@@ -10,7 +10,7 @@ The order decides where two causes meet in one record, and is the order of STEPS
     corrected   other versions of records that stayed: regraded, reclassified, people added or dropped
     new_record  records that came, the late ones among them
     method      params: what the later build's records give under its rules, less what they give under the earlier ones
-    table       the harm table's edition
+    table       the editions of the harm tables
 
 Only records are worked out whose part can differ. Nothing here is stored, and nothing that was disposed of is read.
 """
@@ -200,7 +200,7 @@ def _same(one: State, other: State) -> bool:
         and np.array_equal(one.involvement, other.involvement)
         and one.identities.equals(other.identities)
         and one.params is other.params
-        and (one.table.edition, one.table.sha256) == (other.table.edition, other.table.sha256)
+        and one.table.identity == other.table.identity
     )
 
 
@@ -284,7 +284,7 @@ def _moved(
     """Tokens of the records whose part may differ, and of all those by which a withheld figure is worked out again."""
     record, part = archive.index("record"), archive.index("involvement")
     (params, table), (later, other) = rules
-    if params.tallying_digest() != later.tallying_digest() or table.sha256 != other.sha256:
+    if params.tallying_digest() != later.tallying_digest() or table.identity != other.identity:
         return np.unique(np.concatenate([record.a[side["record"]] for side in (old, new)]))
     tokens = [disturbed] + [
         index.a[np.setxor1d(old[name], new[name], assume_unique=True)]

@@ -23,12 +23,14 @@ from provenance.asof import Snapshot
 from provenance.between import STEPS, Between, Figures, between
 from provenance.draft import COUNTS
 from provenance.errors import Tampered
+from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.records import THEMES
 from provenance.supported import SEVERAL
 
 PERSON = ("links", "strength", *COUNTS)
-NETWORK = ("members", "links", "strength", "harm", "alarm")
+NETWORK = ("members", "links", "strength", "harm", "severity", "alarm")
+_WEIGHTS = [PERSON.index("harm"), PERSON.index("severity")]  # of a network they are the sum over its members
 MEMBER = "member"  # figure of a person: 1 while in network `b`
 
 # `a` is a nominal or a network; `b` the other nominal of a link, the network of a membership, else "". `before` and
@@ -59,6 +61,7 @@ class Split:
     behind: pa.Table  # BEHIND, in the same order, then by cause and record
     method: tuple[str, ...]  # keys of params that decide figures and differ
     editions: tuple[str, str]  # of the harm table, before and after
+    severity_editions: tuple[str, str]  # of the second one; "" without
     disposals: tuple[str, ...]  # ids of the disposals since the earlier build
 
 
@@ -89,8 +92,13 @@ def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> 
         .combine_chunks(),
         _differing(first.params, last.params),
         (first.table.edition, last.table.edition),
+        (_second(first.table), _second(last.table)),
         tuple(disposal.first.disposal for disposal in since),
     )
+
+
+def _second(table: HarmTable) -> str:
+    return table.severity.edition if table.severity else ""
 
 
 def _differing(one: Params, other: Params) -> tuple[str, ...]:
@@ -312,7 +320,7 @@ class _Theme:
         asked: tuple[Any, ...] = ()
         for state, held in enumerate(self.states):
             links[at], summed[at] = self.link[state], self.link_summed[state]
-            harm = self.person[state, :, PERSON.index("harm")]
+            harm, severity = self.person[state][:, _WEIGHTS].T
             if state and self._is_as_before(state, asked[1], held.params.networks):
                 of_state[state] = of_state[state - 1]
                 stats.append(stats[-1])
@@ -325,7 +333,8 @@ class _Theme:
                 self.theme, a, b, links[there, 0], links[there, 1], sole, held.params.networks, names, harm, previous,
                 "state",
             )  # fmt: skip
-            of_state[state], own = self._named(result, ids, was, now, is_last=state == len(self.states) - 1)
+            weighed = networks.over_members(result, severity)
+            of_state[state], own = self._named(result, weighed, ids, was, now, is_last=state == len(self.states) - 1)
             stats.append(own)
         self.network = np.stack(stats)
         self.member = of_state
@@ -347,16 +356,22 @@ class _Theme:
         )  # fmt: skip
 
     def _is_as_before(self, state: int, rule: Any, now: Any) -> bool:
-        harm = PERSON.index("harm")
         return (
             rule == now
             and np.array_equal(self.link[state], self.link[state - 1])
             and np.array_equal(self.link_summed[state], self.link_summed[state - 1])
-            and np.array_equal(self.person[state, :, harm], self.person[state - 1, :, harm])
+            and np.array_equal(self.person[state][:, _WEIGHTS], self.person[state - 1][:, _WEIGHTS])
         )
 
     def _named(
-        self, result: networks.Result, ids: np.ndarray, was: np.ndarray, now: np.ndarray, *, is_last: bool
+        self,
+        result: networks.Result,
+        severity: pa.Array,
+        ids: np.ndarray,
+        was: np.ndarray,
+        now: np.ndarray,
+        *,
+        is_last: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Each person's network by number (-1: none, or one that neither build has), and figures by number."""
         own, of = np.unique(result.nodes["network"].to_numpy(zero_copy_only=False).astype(object), return_inverse=True)
@@ -384,7 +399,8 @@ class _Theme:
         number[~inside] = -1
         figures_ = np.zeros((count + 1, len(NETWORK)), np.int64)
         place = np.searchsorted(own, result.networks["network"].to_numpy(zero_copy_only=False).astype(object))
-        values = np.stack([result.networks[name].to_numpy() for name in NETWORK], axis=1)
+        told = result.networks.append_column("severity", severity)
+        values = np.stack([told[name].to_numpy() for name in NETWORK], axis=1)
         np.add.at(figures_, number[place], values)
         return number[of], figures_[:count]
 

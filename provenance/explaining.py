@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import counted, influence, merkle, rows, vault, whatif
+from provenance import counted, hinges, influence, merkle, rows, vault, whatif
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.harm import HarmTable
@@ -97,11 +97,28 @@ MEANS: Mapping[str, tuple[str, str]] = {
         "Why there is no such figure: 0 there is one, 1 too many people hang together, 2 too many paths.",
         "1 where more people are on common circles than the build's `networks.betweenness_members`",
     ),
+    "subgroup": (
+        "A view to look at, and never a fact or evidence: which of the closer groups within the network the person was "
+        "sorted into, numbered from 1, the largest first.",
+        "the Leiden method, by modularity over the points of supported links; its lots are drawn by the network itself",
+    ),
     "links_root": (
         "One digest over all of the person's links, by which an outsider can see that none was left out.",
         "RFC 6962 root over the leaves of the links' rows, in byte order",
     ),
 }
+# And the figures of a network's row: over supported links and over its members.
+OF_NETWORK: Mapping[str, tuple[str, str]] = {
+    "members": ("How many people supported links join.", "the number of people listed"),
+    "links": ("How many supported links join them.", "the number of supported links"),
+    "strength": ("How much stands behind those links, in points.", "the sum of the points of the supported links"),
+    "harm": ("The weight, in days, of what its members are said to have done.", "the sum of the members' harm"),
+    "severity": (
+        "The weight of the same by a second table, in its own points. The two are never added.",
+        "the sum of the members' severity",
+    ),
+}
+VIEWS = ("subgroup",)  # figures that are a way to look at a network: no list of records stands behind them
 AGREES, WORKED_OUT, CANNOT = "agrees", "worked out", "cannot be worked out again"
 PLAYERS = ("strength", "harm", "core", "severed", "reach_two", "betweenness_thousandths_rounded")
 WITHIN = "pagerank_billionths"  # a share of one network, so that people of two cannot be compared by it
@@ -190,6 +207,48 @@ def key_players(
             }
             for who in named
         ],
+    }
+
+
+def link(snapshot: Snapshot, a: str, b: str) -> list[dict[str, Any]]:
+    """The links between two people (`Snapshot.explain`), each with what it hangs on `alone` (`hinges.alone`)."""
+    return [{**found, "alone": hinges.alone(found["supports"])} for found in snapshot.explain(a, b)]
+
+
+def network(snapshot: Snapshot, network: str) -> dict[str, Any]:
+    """A network's row, each figure with what it comes from, and what the network hangs on (`hinges.sensitivity`).
+
+    Raises Missing for one that this build has not, and Tampered as `person` does.
+    """
+    (row,) = snapshot.networks(network=network).to_pylist()
+    now = whatif.view(snapshot, network=network)
+    people = {held["nominal"]: held for held in snapshot.nominals(network=network).to_pylist()}
+    terms: dict[str, list[int]] = {"strength": now.strength[now.supported].tolist()}
+    terms |= {name: [held[name] or 0 for held in people.values()] for name in ("harm", "severity")}
+    found = {"members": len(people), "links": len(terms["strength"])}
+    found |= {name: sum(values) for name, values in terms.items()}
+    figures = []
+    for name, (means, how) in OF_NETWORK.items():
+        how = f"{how}: {_sum(sorted(terms[name], reverse=True))}" if name in terms else how
+        said = {"figure": name, "worked_out": found[name], "means": means, "how": how, "stored": row[name]}
+        if row["computed_with_erased"]:
+            said["status"] = f"{CANNOT}: something that was counted has since been disposed of or is restricted"
+        elif row[name] != found[name]:
+            raise Tampered(
+                f"figure {name} of a network in theme {row['theme']} of build {snapshot.label} is {found[name]} when "
+                f"it is worked out again, stored as {row[name]}: see `provenance verify`"
+            )
+        else:
+            said["status"] = AGREES
+        figures.append(said)
+    return {
+        "network": network,
+        "theme": row["theme"],
+        "computed_with_erased": row["computed_with_erased"],
+        "rule": rule(counted.rules(snapshot)),
+        "figures": figures,
+        "people": sorted(people),
+        "hangs_on": hinges.sensitivity(snapshot, network),
     }
 
 
@@ -353,7 +412,7 @@ class _Row:
             return
         measured, n = now.measured[self.nominal], len(now.names)
         pieces, near, second = _pieces(now, me), sorted(held), self._second(held)
-        core = measured["core"]
+        core, mine = measured["core"], measured["subgroup"]
         how = {
             "severed": f"({n - 1}^2 - {_squares(pieces)}) / 2, for {n} members",
             "severed_per_mille": f"1000 x {measured['severed']:,} / {max((n - 1) * (n - 2) // 2, 1):,}, rounded",
@@ -365,10 +424,16 @@ class _Row:
             "severed": {"pieces": pieces},
             "reach_two": {"associates": near, "associates_of_associates": second},
             "pagerank_billionths": {"passed_on_by": near},
+            "subgroup": {
+                "is_view": 1,
+                "subgroup_of": sorted(who for who, row in now.measured.items() if row["subgroup"] == mine),
+            },
         }
+        if n < self.params.networks.subgroup_members:
+            how["subgroup"] = f"a network of fewer than {self.params.networks.subgroup_members} is one group"
         if comparable:
             self._insist_on(shown["influence"])
-        for name in MEASURES:
+        for name in (*MEASURES, *VIEWS):
             self._say(name, measured[name], how.get(name, ""), comparable=comparable, **behind_each.get(name, {}))
 
     def _insist_on(self, digest: str) -> None:

@@ -42,6 +42,7 @@ PLACES = pa.schema(
         ("severity_edition", pa.string()),
     ]
 )
+_COUNTED = ("records", "people", "harm", "harm_unknown", "severity", "severity_unknown")
 _SUMS = ("harm", "harm_unknown", "severity", "severity_unknown")
 
 
@@ -110,6 +111,34 @@ def places(
         counts = counts.append_column(name, pa.array([value] * counts.num_rows, pa.string()))
     counts = counts.select(PLACES.names).cast(PLACES)
     return counts.sort_by([(name, "ascending") for name in (*NETWORKS, "place")]).combine_chunks()
+
+
+def suppressed(areas: pa.Table, least: int) -> pa.Table:
+    """PLACES of areas as a whole, for whoever may know no one (R48): records and people, null where either is fewer
+    than `least`; and no harm, which may rest on one record however many there are.
+
+    Whoever adds up adds what is shown (`total`), so no total gives back what is not. What is hidden depends on its own
+    area alone: to hide a second area beside a single one, and say a total, would tell by the choice of that area.
+    """
+    small = pc.or_(pc.less(areas["records"], least), pc.less(areas["people"], least))
+    for name in _COUNTED:
+        hidden = small if name in ("records", "people") else pa.array([True] * areas.num_rows, pa.bool_())
+        values = pc.if_else(hidden, pa.scalar(None, pa.int64()), areas[name])
+        areas = areas.set_column(areas.column_names.index(name), name, values)
+    return areas.append_column("suppressed", pc.cast(small, pa.int64()))
+
+
+def total(areas: pa.Table) -> dict[str, int]:
+    """Of areas as `suppressed` leaves them: how many are shown and not, and the records of those that are.
+
+    People have no total: whoever is in several areas is counted in each.
+    """
+    hidden = pc.sum(areas["suppressed"], min_count=0).as_py()
+    return {
+        "areas": areas.num_rows - hidden,
+        "records": pc.sum(areas["records"], min_count=0).as_py(),
+        "suppressed": hidden,
+    }
 
 
 _RECORD = ("system", "record_id")

@@ -161,7 +161,7 @@ class _Theme:
         theme = pa.array([self.name] * result.networks.num_rows, pa.string())
         groups = result.networks.append_column("theme", theme)
         influence = self._influence(result, a, b, previous, moved, params)
-        groups = groups.append_column("severity", _over(groups["network"], result.nodes["network"], now["severity"]))
+        groups = groups.append_column("severity", networks.over_members(result, now["severity"].to_numpy()))
         return _of("nominal", content), _of("network", groups.append_column("influence", influence))
 
     def _influence(
@@ -227,13 +227,6 @@ def _same_rule(archive: Archive, params: Params) -> bool:
     return bool(builds) and json.loads(archive.stated(builds[-1]).params).get("networks") == params.networks.model_dump(
         mode="json"
     )
-
-
-def _over(networks: pa.ChunkedArray, network: pa.ChunkedArray, figure: pa.ChunkedArray) -> pa.Array:
-    """For each of `networks` the sum of a figure of its members."""
-    summed = pa.table({"network": network, "figure": figure}).group_by("network").aggregate([("figure", "sum")])
-    at = pc.index_in(networks, value_set=summed["network"].combine_chunks())
-    return summed["figure_sum"].combine_chunks().take(at.combine_chunks())
 
 
 def _of(name: str, content: pa.Table) -> pa.Table:

@@ -6,7 +6,7 @@ tried that cannot matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,7 @@ def sensitivity(snapshot: Snapshot, network: str, now: View | None = None) -> di
     names = now.names.to_pylist()
     of_supported = now.supports.filter(pa.array(now.supported[now.owner]))
     systems = pc.unique(of_supported["system"]).to_pylist()
-    tried = [("grade C of 3x5x2", Without(grades=("C",)))]
-    tried += [(f"source system {system}", Without(systems=(system,))) for system in sorted(systems)]
+    tried = [_GRADE_C, *map(_of_system, sorted(systems))]
     without, alone = [], []
     for what, away in tried:
         gone = away.takes(of_supported)
@@ -62,6 +61,22 @@ def sensitivity(snapshot: Snapshot, network: str, now: View | None = None) -> di
     order = (ENDS, SPLITS, SMALLER)
     hinges.sort(key=lambda x: (order.index(x["change"]), max(x["parts"], default=0), x["system"], x["record_id"]))
     return {"network": network, "members": len(names), "hinges": hinges, "without": without, "alone": alone}
+
+
+def alone(supports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What one link rests on and on nothing else: a single record, what is graded C in 3x5x2, one source system."""
+    table = pa.Table.from_pylist([{name: support[name] for name in _ASKED} for support in supports])
+    system, record = supports[0]["system"], supports[0]["record_id"]
+    tried = [(f"record {system} {record}", Without(records=((system, record),))), _GRADE_C, _of_system(system)]
+    return [what for what, away in tried if away.takes(table).all()]
+
+
+_ASKED = ("system", "record_id", "kind", "grade_scheme", "grade")
+_GRADE_C = ("grade C of 3x5x2", Without(grades=("C",)))
+
+
+def _of_system(system: str) -> tuple[str, Without]:
+    return f"source system {system}", Without(systems=(system,))
 
 
 def _outcome(then: View, members: int) -> dict[str, Any]:

@@ -18,9 +18,7 @@ import pyarrow.compute as pc
 from provenance.records import MERGES, SPLIT
 
 CANONICAL = pa.schema([("nominal", pa.string()), ("canonical", pa.string())])
-BLOCKED = pa.schema(
-    [("from_nominal", pa.string()), ("into_nominal", pa.string()), ("at", pa.string()), ("reason", pa.string())]
-)
+BLOCKED = pa.schema([*MERGES, pa.field("reason", pa.string())])
 
 NO_EVIDENCE = "no-evidence"  # empty, or nothing but words for a name and a birth date
 SPLIT_BEFORE = "split-before"  # a person judged these two to be different people
@@ -59,30 +57,30 @@ def resolve(merges: pa.Table) -> Identities:
     into: dict[str, str] = {}
     stood_for: Counter[str] = Counter()  # how many were merged into each: a circle closes at one of these only
     split: set[frozenset[str]] = set()
-    blocked: list[tuple[str, str, str, str]] = []
+    blocked: list[tuple[int, str]] = []  # which of the judgements, and why
     ordered = merges.select(MERGES.names).sort_by([(name, "ascending") for name in _ORDER])
-    for source, target, evidence, at in zip(
-        *(ordered[name].to_pylist() for name in ("from_nominal", "into_nominal", "evidence", "at")), strict=True
-    ):
+    columns = (ordered[name].to_pylist() for name in ("from_nominal", "into_nominal", "evidence"))
+    for place, (source, target, evidence) in enumerate(zip(*columns, strict=True)):
         if target == SPLIT:
             if source in into:
                 target = into.pop(source)
                 stood_for[target] -= 1
                 split.add(frozenset((source, target)))
         elif not is_evidence(evidence):
-            blocked.append((source, target, at, NO_EVIDENCE))
+            blocked.append((place, NO_EVIDENCE))
         elif frozenset((source, target)) in split:
-            blocked.append((source, target, at, SPLIT_BEFORE))
+            blocked.append((place, SPLIT_BEFORE))
         elif into.get(source, target) != target:
-            blocked.append((source, target, at, ALREADY_MERGED))
+            blocked.append((place, ALREADY_MERGED))
         elif source not in into:
             if source == target or (stood_for[source] and _end(into, target) == source):
-                blocked.append((source, target, at, CLOSES_A_CIRCLE))
+                blocked.append((place, CLOSES_A_CIRCLE))
             else:
                 into[source] = target
                 stood_for[target] += 1
-    columns = list(zip(*blocked, strict=True)) or [[]] * len(BLOCKED)
-    return Identities(_follow(into), pa.table([pa.array(column, pa.string()) for column in columns], schema=BLOCKED))
+    places, reasons = zip(*blocked, strict=True) if blocked else ((), ())
+    told = ordered.take(pa.array(places, pa.int64())).append_column("reason", pa.array(reasons, pa.string()))
+    return Identities(_follow(into), told.cast(BLOCKED).combine_chunks())
 
 
 _ORDER = ("at", "from_nominal", "into_nominal", "evidence", "by")

@@ -58,6 +58,15 @@ class Result:
     supported: np.ndarray  # bool, one a link, in the order in which they came
 
 
+def over_members(result: Result, figure: Integers) -> pa.Array:
+    """For each of the networks of `result` the sum of a figure of its members, which stands beside `names`."""
+    at = pc.index_in(result.nodes["network"], value_set=result.networks["network"].combine_chunks())
+    at = pc.fill_null(at, result.networks.num_rows).to_numpy()
+    total = np.zeros(result.networks.num_rows + 1, np.int64)
+    np.add.at(total, at, figure)
+    return pa.array(total[:-1])
+
+
 def components(a: Integers, b: Integers, size: int) -> Integers:
     """For each of `size` nodes, the smallest node that the edges `a[i]`-`b[i]` connect it to (itself if none)."""
     if not size:

@@ -161,6 +161,12 @@ class Geography(_Section):
     attribution: Text  # what the licence of the boundaries wants to be said
 
 
+class Suppression(_Section):
+    """What whoever may know no one is given: counts, and none that is small (R48); no build reads it."""
+
+    least_count: Annotated[int, Field(ge=2)]  # of an area's records and of its people; fewer are not said
+
+
 class Thresholds(_Section):
     """What stops a build until a person has confirmed it."""
 
@@ -346,6 +352,7 @@ class Params(_Section):
     networks: Networks
     harm: Harm
     geography: Geography | None = None
+    suppression: Suppression | None = None
     thresholds: Thresholds
     retention: Retention
     holds: Holds

@@ -26,14 +26,15 @@ import pytest
 from click.testing import CliRunner
 
 import provenance
-from provenance import backups, canonical, disposal, durable, entries, rows, statements, verify
+from provenance import backups, builds, canonical, disposal, durable, entries, harm, rows, statements, verify
 from provenance.archive import BACKUP, Archive
 from provenance.backups import Restoration
 from provenance.cli import main
 from provenance.cli.doors import Door
 from provenance.errors import Conflict, Missing, ProvenanceError, Refused, Tampered
 from provenance.keys import SigningKey
-from tests.force import HARM, PARAMS, Force, record, write_extract
+from provenance.params import Params
+from tests.force import HARM, PARAMS, Force, record, surroundings, write_extract
 from tests.test_dvc import run
 from tests.test_receiving_crash import Tree, at, full_at, laid_out, photographed, tree
 
@@ -348,6 +349,75 @@ def test_a_log_that_names_files_which_nobody_has_is_refused_with_the_list(story,
     )
     assert "`dvc pull`" in str(refused.value)
     assert not (tmp_path / "r").exists()
+
+
+DEARER = "offence_code,offence,days,expired\n34B,Robbery,400,\n"
+
+
+@pytest.mark.parametrize("where", ["builds/harm", "harm", "nowhere"])
+def test_a_harm_table_of_after_the_backup_is_brought_or_named(tmp_path, where):
+    """The log names builds and their statements; only these name the table. It is known by its digest alone."""
+    live = Force(tmp_path / "live")
+    live.receive(*FIRST, cut_off=WEEK[0])
+    live.build(WEEK[0])
+    old = tmp_path / "backup"
+    backups.make(live.archive, old, on=NOW, by="tests")
+    (tmp_path / "dearer.csv").write_text(DEARER)
+    table = harm.read(tmp_path / "dearer.csv", "dearer")
+    edition = {"name": "dearer", "file": "harm/dearer.csv", "unit": "days", "sha256": table.sha256}
+    rules = Params.model_validate(PARAMS.model_dump() | {"harm": PARAMS.harm.model_dump() | {"editions": (edition,)}})
+    live.receive(record("R-6", "N-1", "N-2"), cut_off=WEEK[1], mode="delta")
+    said = {"cut_off": WEEK[1], "published_at": WEEK[1], "around": lambda _: surroundings(WEEK[1])}
+    builds.build(live.archive, rules, table, **said)
+    before = live.as_of(WEEK[1]).harm("N-1").totals
+    live.archive.close()
+    clone = shutil.copytree(live.root, tmp_path / "clone")
+    lost = f"builds/harm/{table.sha256}.csv"
+    if where != "builds/harm":
+        (clone / lost).unlink()
+    if where == "harm":
+        (clone / "harm").mkdir()
+        (clone / "harm" / "decoy.csv").write_text(DEARER.replace("400", "401"))
+        shutil.copy(tmp_path / "dearer.csv", clone / "harm" / "z.csv")
+    keys = shutil.copytree(live.keys, tmp_path / "r.keys")
+    done = restored(old, tmp_path / "r", keys, log=clone / "log", files=clone, vault=clone / "vault")
+    force = at(tmp_path / "r", keys)
+    assert force.as_of(WEEK[0]).harm("N-1").totals.num_rows
+    if where == "nowhere":
+        assert done.tables_lost == (backups.LostTable("dearer", table.sha256, lost, ("2026-W03",)),)
+        assert force.pairs(WEEK[1])["N-1", "N-2"] == ["R-1", "R-2", "R-6"]
+        with pytest.raises(Missing, match="harm table is missing: edition dearer"):
+            force.as_of(WEEK[1]).harm("N-1")
+        shutil.copy(tmp_path / "dearer.csv", tmp_path / "r" / lost)
+    else:
+        assert done.tables_lost == ()
+    assert force.as_of(WEEK[1]).harm("N-1").totals.equals(before)
+    verify.insist(verify.verify(force.archive))
+    force.archive.close()
+
+
+def test_the_command_names_a_harm_table_that_nobody_brought(tmp_path):
+    force = Force(tmp_path)
+    shutil.copy(ROOT / "params.yaml", force.root)
+    shutil.copytree(ROOT / "harm", force.root / "harm")
+    force.receive(*FIRST, cut_off=WEEK[0])
+    force.build(WEEK[0])
+    backups.make(force.archive, tmp_path / "b", on=NOW, by="tests")
+    force.receive(record("R-6", "N-1", "N-2"), cut_off=WEEK[1], mode="delta")
+    (tmp_path / "dearer.csv").write_text(DEARER)
+    beside = harm.side_by_side([HARM, harm.read(tmp_path / "dearer.csv", "dearer")])
+    editions = [{"name": t.edition, "file": "f.csv", "unit": t.unit, "sha256": t.sha256} for t in beside.all]
+    rules = PARAMS.model_dump() | {"harm": PARAMS.harm.model_dump() | {"editions": (*editions,)}}
+    said = {"cut_off": WEEK[1], "published_at": WEEK[1], "around": lambda _: surroundings(WEEK[1])}
+    builds.build(force.archive, Params.model_validate(rules), beside, **said)
+    force.archive.harm_file(beside.beside[0].sha256).unlink()
+    force.archive.close()
+    shutil.copytree(force.keys, tmp_path / "r.keys")
+    live = ("--log", force.root / "log", "--files", force.root, "--vault", force.root / "vault")
+    code, told = cli("restore", tmp_path / "b", tmp_path / "r", *live)
+    assert code == 0, told
+    assert "Harm table dearer is in no folder that was named." in told
+    assert f"builds/harm/{beside.beside[0].sha256}.csv: the file with that SHA-256" in told
 
 
 def test_a_vault_of_before_the_last_extract_is_refused(story, tmp_path):
@@ -723,7 +793,7 @@ def test_the_commands_say_what_they_did(story, tmp_path):
     assert code == 0
     assert json.loads(said) == {
         "archive": "force", "made_on": json.loads(said)["made_on"], "entries": 11, "replayed": 0, "blanked": 0,
-        "keys_replaced": False, "disposals": [],
+        "keys_replaced": False, "disposals": [], "tables_lost": [],
     }  # fmt: skip
     code, said = cli("--archive", tmp_path / "s", "verify")
     assert (code, "The archive verifies." in said) == (0, True), said

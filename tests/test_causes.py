@@ -97,8 +97,13 @@ def week(force: Force, place: int, *rows: dict, rules: Params = USUAL, table: Ha
 def build(force: Force, place: int, rules: Params = USUAL, table: HarmTable = HARM) -> None:
     cut_off = WEEKS[place]
     if table is not HARM:
-        edition = {"name": table.edition, "file": "dearer.csv", "unit": "days", "sha256": table.sha256}
-        rules = Params.model_validate(rules.model_dump() | {"harm": rules.harm.model_dump() | {"editions": (edition,)}})
+        editions = (
+            {"name": held.edition, "file": "of-the-day.csv", "unit": held.unit, "sha256": held.sha256}
+            for held in table.all
+        )
+        rules = Params.model_validate(
+            rules.model_dump() | {"harm": rules.harm.model_dump() | {"editions": (*editions,)}}
+        )
     builds.build(
         force.archive, rules, table, cut_off=cut_off, published_at=cut_off, around=lambda _: surroundings(cut_off)
     )
@@ -255,6 +260,42 @@ def test_another_harm_table(force, dearer):
     }
     assert found.editions == (HARM.edition, "dearer")
     assert not told(found, "link")
+
+
+def severities(folder: Path, points: int) -> HarmTable:
+    """The usual table in days, and beside it one in points that prices two offences, the second at twice as much."""
+    path = folder / f"points-{points}.csv"
+    rows = f"34B,Robbery,{points},\n1,Murder,{2 * points},\n"
+    path.write_text(f"offence_code,offence,weight,expired\n{rows}", "utf-8")
+    return harm.side_by_side([HARM, harm.read(path, f"points-{points}", unit=harm.SEVERITY)])
+
+
+def test_a_second_table_alone_and_records_of_the_same_week(force, tmp_path):
+    """The days stay as they are; severity is split like harm, of people and of networks, and in a series."""
+    was, now = severities(tmp_path, 100), severities(tmp_path, 130)
+    new = record("R-2", "ANN", "BOB:victim", offence_code="1", recorded_at="2026-01-14T10:00:00Z")
+    week(force, 0, MET)
+    week(force, 1, MET, table=was)
+    week(force, 2, MET, new, table=now)
+    bare = split(force, 0, 1)
+    assert bare.changes.num_rows == 3  # of two people and their network
+    assert told(bare, "person", "severity") == dict.fromkeys(("ANN", "BOB"), (0, 100, ("table", 100)))
+    assert list(told(bare, "network", "severity").values()) == [(0, 200, ("table", 200))]
+    found = split(force, 1, 2)
+    assert told(found, "person", "severity")["ANN"] == (100, 390, ("new_record", 200), ("table", 90))
+    assert told(found, "person", "severity")["BOB"] == (100, 130, ("table", 30))
+    assert list(told(found, "network", "severity").values()) == [(200, 520, ("new_record", 200), ("table", 120))]
+    assert {row[2] for row in told(found, "network", "harm").values()} == {told(found, "person", "harm")["ANN"][2]}
+    assert (found.editions, found.severity_editions) == ((HARM.edition,) * 2, ("points-100", "points-130"))
+    assert split(force, 0, 2, people=["ANN"]).severity_editions == ("", "points-130")
+    snapshots = [force.as_of(when) for when in WEEKS[:3]]
+    rows = series.series(snapshots, nominal="ANN", figure="severity").to_pylist()
+    assert [(row["value"], row["table"], row["new_record"]) for row in rows] == [
+        (0, None, None), (100, 100, 0), (390, 90, 200),
+    ]  # fmt: skip
+    (network,) = set(snapshots[0].nominals(nominal="ANN")["network"].to_pylist())
+    rows = series.series(snapshots, network=network, figure="severity").to_pylist()
+    assert [(row["value"], row["change"]) for row in rows] == [(0, None), (200, 200), (520, 320)]
 
 
 def test_a_harm_table_that_is_not_kept_any_more_is_missed(force, dearer):

@@ -32,7 +32,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from reference import Handed, Thing
 from test_builds import DAYS, PEOPLE, Weeks, influence_proved, links_proved, plain, ruled, utc
 
-from provenance import backups, comparing, disposal, engine, extracts, holding, receiving, vault, verify
+from provenance import backups, causes, comparing, disposal, engine, extracts, holding, receiving, vault, verify
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.params import Params
@@ -116,11 +116,13 @@ class Published:
 
 @dataclass
 class Restriction:
-    """What waits for a hold: by which plan, why, and which holds it was said to wait for."""
+    """What waits for a hold: by which plan, why, which holds it was said to wait for (none: for a person to decide),
+    and how many extracts the plan's two people knew of."""
 
     plan: str
     reason: str
     holds: set[str]
+    received: int
 
 
 @dataclass
@@ -148,6 +150,8 @@ class Model:
     holds: dict[str, Held] = field(default_factory=dict)  # by id, those that stand
     last: dict[tuple[str, str], tuple] = field(default_factory=dict)  # records as last held
     versions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    said: dict[str, Any] = field(default_factory=dict)  # of each person, as last held
+    came: list[tuple[int, frozenset[Thing]]] = field(default_factory=list)  # rows: by which extract, and of whom
 
     # what comes
 
@@ -176,10 +180,13 @@ class Model:
         rows = {(row["system"], row["record_id"]): row for row in accepted.rows}
         if extract.mode == "full":
             self.last = {k: v for k, v in self.last.items() if k[0] not in extract.systems or k in rows}
-        numbered = []
+        numbered: list[dict] = []
+        news: list[set[Thing]] = []
         for key, row in rows.items():
             said = (sorted(set(row["people"])), {name: cell for name, cell in row.items() if name != "people"})
             if self.last.get(key) != said:
+                before = self.last.get(key, ([], {}))[0]
+                news += [{key}, *({key, name} for name, _ in set(said[0]) - set(before))]
                 self.versions[key] += 1
                 self.last[key] = said
             numbered.append(row | {"version": self.versions[key]})
@@ -188,6 +195,13 @@ class Model:
         self.gone -= come
         for thing in come:
             self.forgotten.pop(thing, None)
+        for row in accepted.nominals:
+            if self.said.get(row["nominal_id"]) != row:
+                news.append({row["nominal_id"]})
+                self.said[row["nominal_id"]] = row
+        known = [row for earlier in self.handed for row in earlier.merges]
+        news += [reference.parents("identity", row) for row in accepted.merges if row not in known]
+        self.came += [(len(self.handed) + 1, frozenset(row)) for row in news]
         orders = [row for row in accepted.orders if reference.parents("order", row) <= self.known]
         self.handed.append(replace(accepted, rows=numbered, orders=orders))
         self.originals.append((path, kept_out))
@@ -237,6 +251,8 @@ class Model:
         }
         for _, kept_out in self.originals:
             kept_out |= things
+        self.said = {name: row for name, row in self.said.items() if name not in things}
+        self.came = [(number, row) for number, row in self.came if not row & things]
         self.known -= things
         self.gone |= things
         month = utc(datetime.fromisoformat(on) + timedelta(days=USUAL.retention.returns_days))[:7]
@@ -291,15 +307,26 @@ class Model:
         return reference.reached(named, same, shared) & self.known
 
     def released(self) -> dict[str, set[Thing]]:
-        """What no hold keeps any more, by plan; of the rest, takes note of holds that have come to reach it."""
+        """What no hold keeps any more, by plan. Takes note of holds that have come to reach the rest, and of what a
+        person decides anew, since something came in about it that the plan's two people did not know."""
         waiting: dict[str, set[Thing]] = {}
+        stands_for = reference.canonical_people([row for extract in self.handed for row in extract.merges])
         for thing, restriction in self.restricted.items():
             holds = self.holding(thing)
-            if not holds:
+            if not holds and restriction.holds and self._is_news(thing, restriction.received, stands_for):
+                restriction.holds = set()
+            elif not holds and restriction.holds:
                 waiting.setdefault(restriction.plan, set()).add(thing)
             elif holds - restriction.holds:
                 restriction.holds = holds
         return waiting
+
+    def _is_news(self, thing: Thing, received: int, stands_for: Any) -> bool:
+        """Whether something came in about a thing after so many extracts; of a person, under any id."""
+        since = set().union(*(row for number, row in self.came if number > received))
+        if isinstance(thing, tuple):
+            return thing in since
+        return stands_for(thing) in {stands_for(name) for name in since if isinstance(name, str)}
 
     def withheld(self, case: str = "") -> set[Thing]:
         mine = {hold for hold, held in self.holds.items() if held.case == case}
@@ -546,7 +573,7 @@ class Machine(RuleBasedStateMachine):
         for thing, holds in holding_each.items():
             if holds:
                 act = archive.history.restricted[self.token(thing)]
-                model.restricted[thing] = Restriction(act.plan, reason, holds)
+                model.restricted[thing] = Restriction(act.plan, reason, holds, len(model.handed))
         going = {thing for thing, outcome in wanted.items() if outcome == "dispose"}
         assert len(archive.history.disposals) == before + bool(going)
         assert sum(outcome.nominals + outcome.records for outcome in done) == len(going)
@@ -661,7 +688,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.model.builds)
     def compare(self) -> None:
-        """`diff` of any two builds, and `explain` of any link."""
+        """`diff` of any two builds, why their figures differ, and `explain` of any link."""
         before, after = sorted(self.chance.choices(self.model.builds, k=2), key=lambda build: build.live_from)
         case = self.chance.choice(("", *CASES))
         one, other = (self.force.as_of(build.live_from, case=case) for build in (before, after))
@@ -685,11 +712,33 @@ class Machine(RuleBasedStateMachine):
                     }
                 )  # fmt: skip
         assert comparing.difference(one, other).to_pylist() == wanted
+        strengths = {
+            key: (change["strength_before"], change["strength_after"])
+            for change in wanted
+            for key in [(change["theme"], change["a"], change["b"])]
+            if change["strength_before"] != change["strength_after"]
+        }
+        self.split(one, other, strengths)
+        self.split(other, one, {key: (after, before) for key, (before, after) in strengths.items()})
         for key, link in self.chance.sample(sorted(sides[1].items()), min(2, len(sides[1]))):
             told = [said for said in other.explain(*key[1:]) if said["theme"] == key[0]]
             assert [[s["record_id"] for s in said["supports"]] for said in told] == [
                 [s["record_id"] for s in link["supports"]]
             ]
+
+    def split(self, one: Snapshot, other: Snapshot, strengths: dict[tuple, tuple[int, int]]) -> None:
+        """Causes add up to each change, tell every link that changed, and nothing of a figure that is withheld."""
+        told = {}
+        for row in causes.causes(one, other).changes.to_pylist():
+            if row["kind"] == "link" and row["before"] != row["after"]:
+                told[row["theme"], row["a"], row["b"]] = row["before"], row["after"]
+            if None in (row["before"], row["after"]):
+                assert row["disposal"] is None
+            else:
+                assert sum(row[cause] for cause in causes.STEPS) == row["after"] - row["before"], row
+                self.done["split"] += 1
+                self.done["split by disposal"] += bool(row["disposal"])
+        assert told == strengths
 
     # what must always hold
 

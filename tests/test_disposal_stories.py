@@ -17,6 +17,7 @@ from test_builds import links_proved, ruled
 from test_disposal_model import bare, shown
 
 from provenance import disposal, extracts, holding, receiving, reviewing, verify
+from provenance.archive import Overtaken
 from provenance.cli import main
 from provenance.disposal import Line, Request
 from provenance.errors import Conflict, Malformed, Missing, Refused
@@ -486,6 +487,43 @@ def test_without_the_judgement_that_came_first_another_takes_effect(force):
     week(force, 1)
     assert force.pairs(AFTER[1]) == {("BOB", "CAT"): ["R-1", "R-2"]}
     assert strengths(force, AFTER[1]) == {"BOB": 200, "CAT": 200}
+
+
+def not_made(snapshot: Any, *nominals: str) -> list[tuple[str, str, str]]:
+    found = snapshot.merges_not_made(nominals or None).to_pylist()
+    return [(row["from_nominal"], row["into_nominal"], row["reason"]) for row in found]
+
+
+def test_a_merge_that_was_not_made_is_shown_and_goes_with_either_of_the_two(force):
+    """R17: who proposed it, when, on what evidence, and why not; to whoever asks about one of them, by any id."""
+    week(
+        force, 0, *(record(f"R-{n}", name, "BOB") for n, name in enumerate(("ANN", "ANN-2", "CAT", "DAN"))),
+        merges=[
+            merged("ANN-2", "ANN"), merged("ANN-2", "CAT", at="2026-01-07T00:00:00Z"),
+            merged("DAN", "CAT", at="2026-01-08T00:00:00Z", evidence="same name, DOB 1990-01-31"),
+        ],
+    )  # fmt: skip
+    told = ("ANN-2", "CAT", "already-merged"), ("DAN", "CAT", "no-evidence")
+    snapshot = force.as_of(AFTER[0])
+    assert not_made(snapshot) == not_made(snapshot, "CAT") == list(told)
+    assert not_made(snapshot, "ANN") == not_made(snapshot, "ANN-2") == [told[0]]
+    assert not_made(snapshot, "BOB") == not_made(snapshot, "DAN", "BOB")[1:] == []
+    said = snapshot.answer(nominal="DAN")["merges_not_made"]
+    assert [(row["by"], row["at"], row["evidence"]) for row in said] == [
+        ("bureau", "2026-01-08T00:00:00Z", "same name, DOB 1990-01-31")
+    ]
+    assert snapshot.answer()["merges_not_made"] == snapshot.merges_not_made().to_pylist()
+    assert snapshot.answer(theme="CL")["merges_not_made"] == []  # nobody of that theme
+    force.dispose("DAN", on=AFTER[0])
+    assert not_made(force.as_of(AFTER[0])) == [told[0]]
+    with pytest.raises(Overtaken):
+        snapshot.merges_not_made()  # and what was read before is not told again
+    assert not_made(snapshot) == [told[0]]
+    # ANN, to whom ANN-2 was judged to belong, is held for a case: without it, no such judgement is told of.
+    place(force, "24/0113", nominals=["ANN"])
+    force.dispose("ANN", on=AFTER[0])
+    assert not_made(force.as_of(AFTER[0], case="24/0113")) == [told[0]]
+    assert not_made(force.as_of(AFTER[0])) == []
 
 
 # ---- who is in a record ----------------------------------------------------------------------------------------------

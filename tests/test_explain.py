@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from force import HARM, PARAMS, Force, record
@@ -18,7 +19,7 @@ from test_real_data import build, rules_for, take
 from pipeline.sample import weeks
 from pipeline.sample.plan import Plan
 from pipeline.sources import infinito_summits
-from provenance import counted, explaining, moments, whatif
+from provenance import counted, explaining, hinges, influence, moments, whatif
 from provenance.asof import Snapshot
 from provenance.cli import main
 from provenance.errors import Malformed, Missing, Tampered
@@ -143,8 +144,71 @@ def test_who_is_not_there_and_what_is_no_figure(force):
 
 def test_every_figure_of_a_row_has_its_sentence(ann):
     named = set(TABLES["nominal"].columns.names) - {"theme", "nominal", "harm_edition", "severity_edition"}
-    assert named | set(whatif.MEASURES) >= set(figures(ann)) >= named
+    assert named | set(whatif.MEASURES) | set(explaining.VIEWS) >= set(figures(ann)) >= named
     assert set(explaining.MEANS) == set(figures(ann))
+
+
+def test_a_subgroup_is_marked_as_a_view_and_is_what_was_sealed(tmp_path, monkeypatch):
+    """Two crowds of four who share one link: Leiden parts them there."""
+    crowds = [itertools.combinations(names, 2) for names in ("ABCD", "EFGH")]
+    pairs = [*itertools.chain(*crowds), ("D", "E")]
+    made = told(tmp_path, *(record(f"R-{n}-{k}", *pair) for n, pair in enumerate(pairs) for k in "12"))
+    snapshot = made.as_of(WHEN)
+    (row,) = explaining.person(snapshot, "A", figure="subgroup")
+    (said,) = row["figures"]
+    assert (said["status"], said["is_view"], said["stored"]) == ("worked out", 1, None)
+    assert said["means"].startswith("A view to look at, and never a fact")
+    assert said["subgroup_of"] == list("ABCD")
+    others = {who: figures(explaining.person(snapshot, who)[0])["subgroup"]["worked_out"] for who in "AE"}
+    assert others == {"A": 1, "E": 2}
+    monkeypatch.setattr(influence, "subgroups", lambda names, *_, **__: pa.table({"subgroup": [1] * 7 + [2]}))
+    with pytest.raises(Tampered, match="measures in a network of theme SOC of build 2026-W02 have the digest"):
+        explaining.person(snapshot, "A")
+    made.archive.close()
+
+
+def test_a_network_is_explained_and_held_against_what_was_stored(force, monkeypatch):
+    snapshot = force.as_of(WHEN)
+    said = explaining.network(snapshot, NET)
+    stored = snapshot.networks(network=NET).to_pylist()[0]
+    assert {f["figure"]: f["worked_out"] for f in said["figures"]} == {name: stored[name] for name in figures(said)}
+    assert {f["status"] for f in said["figures"]} == {"agrees"}
+    assert said["people"] == ["ANN", "BOB", "CAT", "DEE"]
+    harm = sorted((row["harm"] for row in snapshot.nominals(network=NET).to_pylist()), reverse=True)
+    assert figures(said)["harm"]["how"].endswith(f"{' + '.join(f'{days:,}' for days in harm)} = {sum(harm):,}")
+    assert said["hangs_on"] == hinges.sensitivity(snapshot, NET)
+    whole = snapshot.networks(network=NET)
+    for name in explaining.OF_NETWORK:
+        false = whole.set_column(whole.column_names.index(name), name, [[whole[name][0].as_py() + 1]])
+        monkeypatch.setattr(snapshot, "networks", lambda said=false, **_: said)
+        with pytest.raises(Tampered, match=f"figure {name} of a network in theme SOC of build 2026-W02 is"):
+            explaining.network(snapshot, NET)
+
+
+def test_after_a_disposal_a_network_is_not_worked_out_again_and_says_so(tmp_path):
+    made = told(tmp_path, *(record(f"R-{n}", "ANN", "BOB") for n in range(1, 5)))
+    made.dispose("CONNECT R-1", on="2026-01-20T09:00:00Z")
+    said = explaining.network(made.as_of(WHEN), NET)
+    assert {f["stored"] for f in said["figures"]} == {None}
+    assert all(f["status"].startswith("cannot be worked out again: ") for f in said["figures"])
+    made.archive.close()
+
+
+def test_what_a_link_hangs_on_alone(tmp_path):
+    weak = {"kind": "intelligence", "grade_scheme": "3x5x2", "source_grade": "1", "handling": "P", "offence_code": ""}
+    made = told(
+        tmp_path,
+        record("R-1", "ANN", "BOB", **weak, assessment_grade="C"),
+        record("R-2", "ANN", "CAT", **weak, assessment_grade="C"),
+        record("R-3", "ANN", "CAT", **weak, assessment_grade="C"),
+        record("R-4", "ANN", "DEE", **weak, assessment_grade="B"),
+        record("R-5", "ANN", "DEE", system="LEGACY"),
+    )
+    snapshot = made.as_of(WHEN)
+    found = {who: explaining.link(snapshot, "ANN", who)[0]["alone"] for who in ("BOB", "CAT", "DEE")}
+    grade, system = "grade C of 3x5x2", "source system CONNECT"
+    assert found == {"BOB": ["record CONNECT R-1", grade, system], "CAT": [grade, system], "DEE": []}
+    made.archive.close()
 
 
 # ---- key players -----------------------------------------------------------------------------------------------------
@@ -252,6 +316,9 @@ def test_the_pages_fit_eighty_columns_and_say_what_json_says(force):
         "ranks": ["explain", "CAT", "--as-of", WHEN, "--without-kind", "custody", "--figure", "victim"],
         "players": ["asof", WHEN, "--network", NET, "--key-players"],
         "note": ["asof", WHEN, "--network", NET],
+        "whole": ["explain", "--network", NET, "--as-of", WHEN],
+        "pair": ["explain", "ANN", "CAT", "--as-of", WHEN],
+        "view": ["explain", "ANN", "--as-of", WHEN, "--figure", "subgroup"],
     }
     shown = {name: page(force, *arguments) for name, arguments in asked.items()}
     for name, text in shown.items():
@@ -270,14 +337,48 @@ def test_the_pages_fit_eighty_columns_and_say_what_json_says(force):
     assert "they are not added up" in " ".join(shown["players"].split())
     assert said["note"]["hangs_on"]["hinges"][0]["change"] == "splits"
     assert "What network" in shown["note"]
+    assert said["whole"]["figures_of_network"]["hangs_on"] == said["note"]["hangs_on"]
+    assert "\nmembers 4\n" in shown["whole"]
+    assert f"What network {NET} hangs on" in shown["whole"]
+    assert said["pair"]["links"][0]["alone"] == ["source system CONNECT"]
+    assert "It rests on source system CONNECT alone." in shown["pair"]
+    assert "subgroup 1 (a view, not a fact)" in shown["view"]
+    assert "In it: ANN, BOB, CAT, DEE." in shown["view"]
     assert said["ranks"]["person_without"][0]["figures"]["victim"]["before"] == 0
+
+
+def test_a_merge_that_was_not_made_is_said_where_it_concerns_the_person(tmp_path):
+    force = Force(tmp_path)
+    merges = [
+        {"from_nominal": who, "into_nominal": "BOB", "evidence": evidence, "by": "DS [7]", "at": f"2026-01-0{day}"}
+        for who, evidence, day in (("ANN", "fingerprints", 6), ("CAT", "same name and DOB", 7), ("ANN", "CCTV", 9))
+    ]
+    merges.append(merges[0] | {"into_nominal": "split", "evidence": "DNA", "by": "DS 8", "at": "2026-01-08"})
+    rows = [record(f"R-{n}", *people) for n, people in enumerate((("ANN", "BOB"), ("ANN", "BOB"), ("CAT", "DEE")))]
+    force.receive(*rows, cut_off=CUT_OFF, merges=merges)
+    force.build(CUT_OFF)
+    force.archive.close()
+    proposed = "was proposed on {} January 2026, 00:00 GMT by DS [7], and was not made: {}"
+    apart = f"A merge of ANN into BOB {proposed.format(9, 'the two had been judged to be different people. ')}"
+    weak = f"A merge of CAT into BOB {proposed.format(7, 'a name and a date of birth alone merge no one. ')}"
+    for arguments, wanted in (
+        (["explain", "ANN", "--as-of", WHEN], {"CCTV": apart}),
+        (["explain", "ANN", "BOB", "--as-of", WHEN], {"CCTV": apart, "same name and DOB": weak}),
+        (["asof", WHEN, "--nominal", "CAT"], {"same name and DOB": weak}),
+        (["asof", WHEN, "--nominal", "DEE"], {}),
+    ):
+        told = json.loads(page(force, *arguments, "--json"))["merges_not_made"]
+        assert {row["evidence"] for row in told} == set(wanted), arguments
+        shown = " ".join(page(force, *arguments).split())
+        assert shown.count("A merge of") == len(wanted), arguments
+        assert all(f"{words}Its evidence: {evidence}" in shown for evidence, words in wanted.items()), shown
 
 
 def test_what_cannot_be_asked_is_said(force):
     for arguments in (
         ["explain"],
         ["explain", "ANN", "--network", NET],
-        ["explain", "--network", NET],
+        ["explain", "--network", NET, "--figure", "harm"],
         ["explain", "ANN", "CAT", "--theme", "SOC"],
         ["asof", WHEN, "--key-players"],
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ def asof(
             _links(out, answer["links"])
             if nominal is None:
                 _networks(out, answer["networks"])
+            merges_not_made(out, answer["merges_not_made"])
             if network is not None:
                 hangs_on(out, answer["hangs_on"])
             if proof:
@@ -166,9 +168,10 @@ def heading(
         f"Records    recorded by {said(answer['cut_off'], '')}",
         f"Root       {answer['root']}",
         f"Verified   {verified}",
-        f"Since then {_since(answer['disposed'])}",
     ]
-    if answer["disposed"]["computed_with_erased"] and not answer["case"]:
+    if "disposed" in answer:
+        lines.append(f"Since then {_since(answer['disposed'])}")
+    if answer.get("disposed", {}).get("computed_with_erased") and not answer["case"]:
         lines.append("           figures that counted what is out of view are not shown (-)")
     if answer["case"]:
         lines.append(f"Case       {answer['case']}: what is restricted for it is shown; this was logged")
@@ -302,6 +305,30 @@ def _links(out: Console, links: list[dict[str, Any]]) -> None:
 def _networks(out: Console, networks: list[dict[str, Any]]) -> None:
     rows = [[n["network"], n["members"], n["links"], n["strength"], n["harm"]] for n in networks[:_ROWS]]
     table(out, "Networks", ["network", "members", "links", "strength", "harm days"], rows, len(networks))
+
+
+def merges_not_made(out: Console, blocked: Sequence[dict[str, Any]]) -> None:
+    """Each merge that somebody proposed and that was not made, with the reason; nothing where there is none."""
+    from provenance import moments
+
+    for row in blocked[:_ROWS]:
+        day = moments.london(moments.instant(row["at"]))
+        out.print(
+            f"A merge of {row['from_nominal']} into {row['into_nominal']} was proposed on {day} by "
+            f"{row['by']}, and was not made: {_NOT_MADE[row['reason']]}.",
+            markup=False,
+        )
+        out.print(f"Its evidence: {row['evidence']}\n", markup=False)
+    if len(blocked) > _ROWS:
+        out.print(f"[dim]and {len(blocked) - _ROWS:,} more merges that were not made[/dim]\n")
+
+
+_NOT_MADE = {
+    "no-evidence": "a name and a date of birth alone merge no one",
+    "split-before": "the two had been judged to be different people",
+    "already-merged": "the first had been judged to be someone else, and that stands",
+    "closes-a-circle": "the second had been judged to be the first",
+}
 
 
 def becomes(change: str, parts: list[int], loose: int) -> str:

@@ -105,6 +105,7 @@ def _as_json(split: Split) -> dict[str, Any]:
         "behind": split.behind.to_pylist(),
         "method": list(split.method),
         "harm_tables": list(split.editions),
+        "severity_tables": list(split.severity_editions),
         "disposals": list(split.disposals),
     }
 
@@ -122,8 +123,9 @@ def _show_causes(out: Console, split: Split, *, by_network: bool) -> None:
             out.print(f"  {up:>+11,} {down:>11,}  {words}")
     if split.method:
         out.print(f"Params that differ: {', '.join(split.method)}", markup=False)
-    if split.editions[0] != split.editions[1]:
-        out.print(f"Harm table: {split.editions[0]}, then {split.editions[1]}", markup=False)
+    for what, (old, new) in (("Harm", split.editions), ("Severity", split.severity_editions)):
+        if old != new:
+            out.print(f"{what} table: {old or 'none'}, then {new or 'none'}", markup=False)
     if split.disposals:
         out.print(f"{several(len(split.disposals), 'disposal')} since the earlier build: their part is what remains.")
     out.print("Each line adds up: after = before + its causes. A figure withheld is shown as -.\n")

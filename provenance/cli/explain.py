@@ -19,7 +19,7 @@ _ROWS = 20  # of each list on the terminal; --json has them all
 @click.command()
 @click.argument("a", metavar="[A]", required=False)
 @click.argument("b", metavar="[B]", required=False)
-@click.option("--network", metavar="ID", help="A network in the place of A: with --without, what becomes of it.")
+@click.option("--network", metavar="ID", help="A network in the place of A.")
 @click.option("--theme", metavar="T", help="One theme: SOC, CSE or CL.")
 @click.option("--figure", metavar="F", help="One figure of A only, such as harm; with --without, ranks by it.")
 @click.option("--without-record", "records", nargs=2, multiple=True, metavar="SYSTEM ID", help="As if never recorded.")
@@ -49,10 +49,11 @@ def explain(
     case: str,
     as_json: bool,
 ) -> None:
-    """Where it comes from: A's figures, or the link of A and B.
+    """Where it comes from: A's figures, the link of A and B, or a network.
 
     With A alone: each figure of the person with the records, links or formula behind it. With A and B: every record
-    behind their links. With --without: what would be said if something had not been there, from what the build stored.
+    behind their links. With --network: its figures, and what it hangs on. With --without: what would be said if
+    something had not been there, from what the build stored.
     """
     from provenance import asof
     from provenance.cli.asof import heading, insist
@@ -62,9 +63,7 @@ def explain(
     without = Without(records, grades, systems, nominals, kinds)
     if (a is None) == (network is None):
         raise click.UsageError("name a nominal, two nominals, or --network ID")
-    if network and not without:
-        raise click.UsageError("--network goes with --without: `asof --network` shows the network itself")
-    if b and (theme or figure):
+    if (b or network) and (theme or figure):
         raise click.UsageError("--theme and --figure go with one nominal")
 
     with door.archive() as archive:
@@ -91,11 +90,20 @@ def _answer(
 ) -> dict[str, Any]:  # fmt: skip
     from provenance import explaining, whatif
 
+    said: dict[str, Any]
     if not without:
+        if network:
+            said = {"figures_of_network": explaining.network(snapshot, network)}
+            return {
+                **said,
+                "merges_not_made": snapshot.merges_not_made(said["figures_of_network"]["people"]).to_pylist(),
+            }
         if b:
-            return {"links": snapshot.explain(a, b)}
-        return {"figures_of": explaining.person(snapshot, str(a), theme=theme, figure=figure)}
-    said: dict[str, Any] = {"without": str(without)}
+            said = {"links": explaining.link(snapshot, str(a), b)}
+        else:
+            said = {"figures_of": explaining.person(snapshot, str(a), theme=theme, figure=figure)}
+        return {**said, "merges_not_made": snapshot.merges_not_made([str(a), *([b] if b else [])]).to_pylist()}
+    said = {"without": str(without)}
     if b:
         return {**said, "links_without": whatif.link(snapshot, str(a), b, without)}
     if network:
@@ -107,10 +115,15 @@ def _answer(
 
 
 def _print(out: Console, answer: dict[str, Any], figure: str | None) -> None:
+    from provenance.cli.asof import merges_not_made
+
     for link in answer.get("links", ()):
         _show(out, link)
     for row in answer.get("figures_of", ()):
         _person(out, row, whole=figure is None)
+    if "figures_of_network" in answer:
+        _network(out, answer["figures_of_network"])
+    merges_not_made(out, answer.get("merges_not_made", ()))
     if "without" in answer:
         out.print(f"Without {answer['without']}:\n", markup=False, style="bold")
     for link in answer.get("links_without", ()):
@@ -174,6 +187,18 @@ def _person(out: Console, row: dict[str, Any], *, whole: bool) -> None:
     table(out, "Links", columns, links[:_ROWS], len(links))
 
 
+def _network(out: Console, said: dict[str, Any]) -> None:
+    from provenance.cli.asof import hangs_on
+
+    out.print(f"Network {said['network']}, theme {said['theme']}", markup=False, style="bold", soft_wrap=True)
+    out.print(said["rule"], markup=False)
+    out.print()
+    for figure in said["figures"]:
+        _figure(out, figure)
+    out.print()
+    hangs_on(out, said["hangs_on"])
+
+
 def _figure(out: Console, said: dict[str, Any]) -> None:
     from rich.padding import Padding
     from rich.text import Text
@@ -181,12 +206,15 @@ def _figure(out: Console, said: dict[str, Any]) -> None:
     known = said["status"] in ("agrees", "worked out")
     shown = said["worked_out"] if known else said["stored"]
     value = "-" if shown is None else "none" if shown == "" else f"{shown:,}" if isinstance(shown, int) else shown
-    out.print(f"{said['figure']} {value}", markup=False, style="bold", soft_wrap=True)
+    mark = " (a view, not a fact)" if said.get("is_view") else ""
+    out.print(f"{said['figure']} {value}{mark}", markup=False, style="bold", soft_wrap=True)
     lines = [said["means"], f"How: {said['how']}."]
     if "held_by" in said:
         held = ", ".join(f"{x['with']} ({x['strength']:,})" for x in said["held_by"][:_ROWS])
         more = len(said["held_by"]) - _ROWS
         lines.append(f"Held in it by supported links with {held}{f' and {more:,} more' if more > 0 else ''}.")
+    if said.get("is_view"):
+        lines.append(f"In it: {_named(said['subgroup_of'], _ROWS)}.")
     if not known:
         lines.append(f"{said['status'][0].upper()}{said['status'][1:]}.")
     out.print(Padding(Text("\n".join(lines)), (0, 0, 0, 2)))
@@ -294,3 +322,6 @@ def _show(out: Console, link: dict[str, Any]) -> None:
     ]
     table(out, "Records", ["record", "kind", "date", "roles", "grade", "points"], rows, len(rows))
     out.print(f"{' + '.join(str(s['contribution']) for s in link['supports'])} = {link['strength']} points\n")
+    for what in link["alone"]:
+        out.print(f"It rests on {what} alone.", markup=False, soft_wrap=True)
+    out.print()

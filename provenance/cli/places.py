@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, waiting
+from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, several, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from provenance.geography import Boundaries
 
+_COUNTS_OF_ROWS = ("disposed", "left_out")  # of a heading: small numbers, too
 _ROWS = 20  # on the terminal; --json and --geojson have them all
 
 
@@ -23,6 +24,7 @@ _ROWS = 20  # on the terminal; --json and --geojson have them all
 @click.option("--network", metavar="ID", help="Of the links between one network's members.")
 @click.option("--theme", metavar="T", help="Of one theme: SOC, CSE or CL.")
 @click.option("--geojson", metavar="FILE", help="Write the areas with their boundaries to a new FILE, for a map.")
+@click.option("--suppress", is_flag=True, help="Areas for whoever may know no one: no small counts, no harm.")
 @case
 @as_json
 @click.pass_obj
@@ -33,6 +35,7 @@ def places(
     network: str | None,
     theme: str | None,
     geojson: str | None,
+    suppress: bool,
     case: str,
     as_json: bool,
 ) -> None:
@@ -46,6 +49,9 @@ def places(
     from provenance.errors import Conflict, Malformed
 
     asked = {"nominal": nominal, "network": network, "theme": theme}
+    if suppress and (case or any(asked.values())):
+        raise click.UsageError("--suppress goes with all links, and not with --nominal, --network, --theme or --case")
+    least = _least(door) if suppress else 0
     bounds = boundaries(door)
     if geojson and not bounds:
         raise Malformed("params.yaml names no boundaries under geography: wanted them for --geojson")
@@ -55,11 +61,16 @@ def places(
 
         def ask() -> tuple[Any, Any, Any, dict[str, Any]]:
             snapshot = asof.as_of(archive, when, case=case)
-            return snapshot, snapshot.places(**asked, by=()), snapshot.places(**asked), snapshot.heading()
+            areas = snapshot.places(**asked, by=())
+            groups = areas.slice(0, 0) if suppress else snapshot.places(**asked)
+            return snapshot, areas, groups, snapshot.heading()
 
         with waiting("Reading the links and the records behind them"):
             snapshot, areas, groups, head = asof.whole(ask)
         consulted(archive, snapshot)
+        if suppress:
+            areas = geography.suppressed(areas, least)
+            head = {name: value for name, value in head.items() if name not in _COUNTS_OF_ROWS}
         said = {name: value for name, value in asked.items() if value}
         unknown = bounds.unknown(areas) if bounds else []
         if bounds:
@@ -74,12 +85,15 @@ def places(
                 {
                     **head, "asked": said, "areas": rows, "networks": groups.to_pylist(), "unknown_areas": unknown,
                     "attribution": bounds.attribution if bounds else "",
+                    **({"total": geography.total(areas), "least_count": least} if suppress else {}),
                 }
             )  # fmt: skip
         else:
             out = console()
             heading(out, head, title="Where the records behind links happened")
             _show(out, areas.to_pylist())
+            if suppress:
+                _suppressed(out, geography.total(areas), least)
             if unknown:
                 listed = ", ".join(code or "(none recorded)" for code in unknown)
                 out.print(f"No boundary for {len(unknown)}: {listed}\n", markup=False)
@@ -88,6 +102,25 @@ def places(
             if bounds:
                 out.print(bounds.attribution, markup=False)
         insist(head)
+
+
+def _least(door: Door) -> int:
+    """Of today's params, as the boundaries are: what may be told is judged when it is told."""
+    from provenance import params
+    from provenance.errors import Malformed
+
+    said = params.read(door.path / "params.yaml").suppression
+    if said is None:
+        raise Malformed("params.yaml names no least count under suppression: wanted it for --suppress")
+    return said.least_count
+
+
+def _suppressed(out: Console, total: dict[str, int], least: int) -> None:
+    shown, hidden = (several(total[name], "area") for name in ("areas", "suppressed"))
+    out.print(
+        f"{several(total['records'], 'record')} in {shown} with counts; {hidden} with fewer than {least} records or "
+        "people: no count and no total tells of them.\n"
+    )
 
 
 def boundaries(door: Door) -> Boundaries | None:
@@ -106,15 +139,17 @@ def boundaries(door: Door) -> Boundaries | None:
 def _show(out: Console, areas: list[dict[str, Any]]) -> None:
     from provenance.cli.asof import table
 
-    best = sorted(areas, key=lambda area: (-area["records"], area["place"]))[:_ROWS]
+    best = sorted(areas, key=lambda area: (-(area["records"] or 0), area["place"]))[:_ROWS]
     columns = {"area": [area["place"] or "(none recorded)" for area in best]}
+    is_counted = not any("suppressed" in area for area in best)
     if any(area.get("name") for area in best):
         columns["name"] = [area["name"] or "-" for area in best]
     columns |= {word: [area[word] for area in best] for word in ("records", "people")}
-    columns["harm days"] = [area["harm"] for area in best]
-    if any(area["severity_edition"] for area in best):
-        columns["severity"] = [area["severity"] for area in best]
-    columns["no weight"] = [area["harm_unknown"] for area in best]
+    if is_counted:
+        columns["harm days"] = [area["harm"] for area in best]
+        if any(area["severity_edition"] for area in best):
+            columns["severity"] = [area["severity"] for area in best]
+        columns["no weight"] = [area["harm_unknown"] for area in best]
     table(
         out,
         "Areas, most records first",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -74,6 +75,7 @@ def restore(
                 "blanked": done.blanked,
                 "keys_replaced": done.closed,
                 "disposals": [outcome.certificate_id for outcome in done.finished],
+                "tables_lost": [dataclasses.asdict(lost) for lost in done.tables_lost],
             }
         )
         return
@@ -85,4 +87,13 @@ def restore(
         click.echo("master key is replaced. Back up again, and replace any copy of the key that is held in escrow.")
     for outcome in done.finished:
         click.echo(f"A hold had ended: disposal {outcome.certificate_id} is carried out.")
+    for lost in done.tables_lost:
+        click.echo(
+            f"Harm table {lost.edition} is in no folder that was named. Builds that were counted by it, the first"
+        )
+        click.echo(
+            f"being {lost.builds[0]}: {len(lost.builds):,}. Until it is there, their harm is not explained. Wanted"
+        )
+        click.echo(f"{lost.path}: the file with that SHA-256,")
+        click.echo("from a clone, a later backup, or whoever issued the table.")
     click.echo("Next: provenance verify. Then let go of the old copy: two that both write make two histories.")
