@@ -249,13 +249,28 @@ def test_a_node_lights_up_what_touches_it_and_arrow_keys_go_to_the_next(visit, a
     page.goto("/")
     assert page.locator("#network [data-node][tabindex='0']").count() == 1  # one stop of the Tab key, not 24
     page.focus("[data-node=n0]")
-    near = page.eval_on_selector_all(".app-near", "all => all.map(one => one.dataset.node || one.dataset.ends)")
-    assert sorted(near) == sorted(["n0", "n1", "n5", "n23", "n19", "n0 n1", "n0 n5", "n23 n0", "n19 n0"])
+    lit = page.locator("#network .app-above > *")
+    assert sorted(lit.locator("text").all_text_contents()) == ["N-000", "N-001", "N-005", "N-019", "N-023"]
+    assert page.locator("#network .app-above line").count() == 4
+    # A copy is for the eye alone: it takes no focus, leads nowhere and has no name of its own.
+    assert page.locator("#network .app-above :is([id], [href], [tabindex], [data-node])").count() == 0
+    assert page.locator("#network .app-here text").text_content() == "N-000"
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.dataset.node") == "n1"
     assert page.locator("#network .app-tracing").count() == 1
     page.keyboard.press("Tab")
     assert page.locator("#network .app-tracing").count() == 0
+
+
+def test_a_node_that_was_moved_out_of_sight_is_brought_back_when_it_takes_the_focus(visit, address):
+    page = visit(address).page
+    page.goto("/")
+    page.focus("#network .app-drawing")
+    for _ in range(6):
+        page.keyboard.press("+")
+    page.focus("[data-node=n0]")  # at the far right, and the middle was enlarged
+    left, _, width, _ = (float(part) for part in page.get_attribute("#network svg", "viewBox").split())
+    assert left < 730 < left + width
 
 
 @pytest.mark.parametrize(("width", "zoom"), [(640, 2), (320, 4)], ids=["200 %", "400 %"])
