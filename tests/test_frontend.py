@@ -155,7 +155,7 @@ def test_no_template_holds_a_script_a_style_or_a_handler_and_each_macro_is_descr
         body = body or text
         for bad in (r"<style", r"<script(?![^>]* src=)", r"\son\w+=", r"\sstyle=", r"https?://", r"\|\s*safe"):
             assert not re.search(bad, body), f"{path.name}: {bad}"
-        for macro in re.findall(r"{% macro ([a-z]\w*)\(", body):
+        for macro in re.findall(r"{% macro ([a-z]\w*)\(", body) if path.parent.name == "macros" else ():
             assert head.startswith("{#"), f"{path.name} does not begin by saying what its macros are given"
             assert re.search(rf"\b{macro}\(", head), f"{path.name}: {macro} is not described at its head"
     assert "unsafe" not in POLICY
