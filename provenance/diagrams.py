@@ -139,7 +139,8 @@ def _lines(
             (x1, y1), (x2, y2) = xy[link.a], xy[link.b]
             extra = f' class="{tokens(link.extra)}"' if link.extra else ""
             parts.append(
-                f'<a id="{prefix}-l{i}"{extra} href="{address(link.href)}" tabindex="-1">'
+                f'<a id="{prefix}-l{i}" data-ends="{prefix}-n{link.a} {prefix}-n{link.b}"{extra} '
+                f'href="{address(link.href)}" tabindex="-1">'
                 f"<title>{name[link.a]} and {name[link.b]}: {_WORDS[strength]} link</title>"
                 f'<path d="M{x1} {y1}L{x2} {y2}"/></a>'
             )
@@ -154,7 +155,7 @@ def _mark(person: Person, at: str, x: int, y: int, r: float, label: str) -> str:
     extra = f" {tokens(person.extra)}" if person.extra else ""
     key = " key" if person.key else ""
     return (
-        f'<a id="{at}" class="person {_CLASS[person.role]}{key}{extra}" href="{address(person.href)}">'
+        f'<a id="{at}" data-node="{at}" class="person {_CLASS[person.role]}{key}{extra}" href="{address(person.href)}">'
         f"<title>{text(person.said)}</title>{_shape(person.role, x, y, r, person.withheld)}{label}</a>"
     )
 

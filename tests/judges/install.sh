@@ -3,6 +3,7 @@
 # and a browser. Debian's packages; where they cannot be installed the tests that need them are skipped and say so.
 wanted=""
 command -v chromium >/dev/null || wanted="$wanted chromium"
+[ -d /usr/share/fonts/truetype/liberation ] || [ -d /usr/share/fonts/truetype/liberation2 ] || wanted="$wanted fonts-liberation" # as wide as Arial
 command -v go >/dev/null || wanted="$wanted golang-go"
 command -v openssl >/dev/null || wanted="$wanted openssl"
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || wanted="$wanted golang-golang-x-mod-dev"
