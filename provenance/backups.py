@@ -2,10 +2,10 @@
 
 A backup is a folder laid out as the archive is: log, statements, sealed rows, vault, settings, what pages opened and
 what was reported of them, reports; with a manifest of every file, signed by the key that signs the log. Not in it: the
-keys, which would open it; what is derived; what no act names, as a build at work leaves it; and git's history and DVC's cache. Those name sealed files by digests that a
-disposal makes void, so that an old history would stand in the way of the replay; what git alone knows is who edited
-the params when, and each build statement has the params that it was made with. Each backup is whole: two that shared
-files would be lost together.
+keys, which would open it; what is derived; what no act names, as a build at work leaves it; and git's history and DVC's
+cache. Those name sealed files by digests that a disposal makes void, so that an old history would stand in the way of
+the replay; what git alone knows is who edited the params when, and each build statement has the params that it was made
+with. Each backup is whole: two that shared files would be lost together.
 
 Coming back, what the log of the day disposed of is done again before anything is shown (R41): first the secrets, then
 the dead rows, which come out as the bytes that were logged, then DVC's copies. Until then the folder holds the

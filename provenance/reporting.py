@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-
 from provenance import canonical, durable, entries, openings, rows, staff
 from provenance.archive import Archive
 from provenance.entries import StoredFile

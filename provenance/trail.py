@@ -70,7 +70,7 @@ class Answer:
     """What the trail has to a question, in log order."""
 
     lines: tuple[Line, ...]
-    untold: int  # pages of which nobody can tell any more whose rows they opened
+    untold: int  # acts of which nobody can tell whose rows were shown
 
 
 def trace(archive: Archive, question: Question, *, purpose: str, on: str, by: str, under: str) -> Answer:
@@ -134,7 +134,7 @@ def _answer(archive: Archive, question: Question, tokens: np.ndarray) -> Answer:
             if leaves and leaves not in counted:  # many views of one page opened the same rows
                 counted[leaves] = _spoken(archive, leaves, tokens)
             about = not set(tokens.tolist()).isdisjoint(line.subjects)
-            rows = counted[leaves] if leaves else 0
+            rows = counted.get(leaves)
             untold += rows is None and not about
             if not about and not rows:
                 continue
