@@ -61,7 +61,10 @@ class Helping:
         context = {
             "title": "Help",
             "yardstick": YARDSTICK,
-            "measures": [[name.replace("_", " "), *said] for name, said in explaining.MEANS.items()],
+            "measures": [
+                [name.replace("_", " "), *(text.replace("`", "") for text in said)]
+                for name, said in explaining.MEANS.items()
+            ],
             "sources": SOURCES,
             "assessments": ASSESSMENTS,
             "handling": HANDLING,
