@@ -534,7 +534,7 @@ def test_search_from_anywhere_and_short_citations(web, force):
 
 
 def test_in_a_browser_somebody_signs_on_reports_and_is_told(force, served, visit, monkeypatch):
-    """A form that a browser sends says which site it comes from: with no referrer at all it would not, and be refused."""
+    """A form says which site it comes from: under `no-referrer` a browser would not say, and each would be refused."""
     monkeypatch.setattr(passwords, "COST", passwords.Cost(2, 8, 1))
     for user in ("ana", "dee"):
         passwords.set_password(force.keys, user, "correct horse battery")
