@@ -43,9 +43,15 @@ ASSESSMENTS = (
 )
 HANDLING = (("P", "Lawful sharing is permitted"), ("C", "Lawful sharing is permitted with conditions"))
 _TABLES = {
-    "record": "Records", "involvement": "Parts in records", "person": "Particulars of people",
-    "identity": "Judgements of who is who", "order": "Orders to dispose", "link": "Links", "nominal": "Figures of people", "network": "Networks",
-}  # fmt: skip
+    "record": "Records",
+    "involvement": "Parts in records",
+    "person": "Particulars of people",
+    "identity": "Judgements of who is who",
+    "order": "Orders to dispose",
+    "link": "Links",
+    "nominal": "Figures of people",
+    "network": "Networks",
+}
 _SENT = re.compile(r"[\w. -]{1,120}", re.ASCII)
 Draw = Callable[..., Response]
 
