@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,17 @@ def test_a_finding_reaches_the_builds_in_error_and_pages_about_the_same_alone(fo
     assert len(force.archive.history.report(1).settled) == 3
     force.reopened()
     assert len(force.archive.history.report(1).settled) == 3
+
+
+def test_what_a_case_was_shown_is_found_in_error_for_that_case_alone(force):
+    held = report(force, look(force, person("N-1")))
+    settle(force, held.number)
+    held = force.archive.history.reports[0]
+    force.archive.history.reports[0] = replace(held, act=replace(held.act, case="24/0113"))
+    found = [
+        force.archive.history.in_error(["2026-W02"], held.act.asked, held.act.nominals, c) for c in ("", "24/0113")
+    ]
+    assert [len(each) for each in found] == [0, 1]
 
 
 def test_subjects_of_pages():
