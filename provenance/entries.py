@@ -59,6 +59,14 @@ Label = Annotated[
         lambda text: date.fromisocalendar(int(text[:4]), int(text[6:8]), 1),
     ),
 ]
+LabelOrNone = Annotated[
+    str,
+    _matching(
+        "an ISO week, like 2026-W47, or nothing",
+        r"(\d{4}-W\d\d(\.([2-9]|[1-9]\d+))?)?",
+        lambda text: text and date.fromisocalendar(int(text[:4]), int(text[6:8]), 1),
+    ),
+]
 Code = Annotated[str, _matching("a code of lowercase words, at most 64 characters", r"[a-z][a-z0-9 _-]{0,63}")]
 Mode = Annotated[str, _matching("full or delta", r"full|delta")]
 Text = Annotated[
@@ -438,6 +446,46 @@ class Viewed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traced(Act):
+    """Someone was told who was shown what (DPA 2018 s.62): for which purpose, and what they asked."""
+
+    purpose: Code  # of `trail.PURPOSES`
+    nominals: Tokens  # about whom they asked
+    user: TextOrNone
+    label: LabelOrNone
+    case: TextOrNone
+    first_day: DayOrNone
+    last_day: DayOrNone
+    lines: Count  # that they were told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Act):
+    """Someone says that a page they were shown is wrong. What they say in words is sealed, and not here."""
+
+    view: Count  # place in the log at which they were shown it
+    label: Label
+    asked: Text
+    nominals: Tokens
+    case: TextOrNone
+    shown: Digest  # leaf of what it said
+    wrong: Code  # of `reports.WRONG`
+    files: tuple[StoredFile, ...]  # their words, if any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Act):
+    """A report was looked into. What is settled last of a report is what holds."""
+
+    report: Count  # 1 for the log's first
+    finding: Code  # of `reports.FINDINGS`
+    cause: Code  # of `reports.CAUSES`
+    corrected: Count  # 1: at the source
+    first: LabelOrNone  # the first build that was in error
+    carried: LabelOrNone  # the build from which on the correction is shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted(Act):
     """A person may look, as somebody of this role: see `access.ROLES`. Who grants it is `by`, and never that person."""
 
@@ -491,7 +539,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
-        Granted, Revoked,
+        Traced, Reported, Settled, Granted, Revoked,
         Quarantined, Restored,
     )
 }  # fmt: skip

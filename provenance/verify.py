@@ -3,7 +3,7 @@
      1  the log: each entry and tile, hashed up to the signed head
      2  who signs: each key endorsed by the one before, in the log; archive.json, the key files and log/policy agree
      3  the builds: in order, none missing or repeated, each naming the one before
-     4  the files: each stored file against the SHA-256 that the log has for it
+     4  the files: each stored file against the SHA-256 that the log has for it; which rows each page opened
      5  the statements: digest, signature, and that they say what the log says
      6  the roots: each table of each build, worked out again from the leaves
      7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
@@ -34,7 +34,9 @@ from provenance import (
     figures,
     heads,
     merkle,
+    openings,
     publicising,
+    reporting,
     rows,
     stamping,
     statements,
@@ -204,6 +206,8 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
         for path in unlogged:
             if _begun(archive, path) is None or len(begun) > 1:
                 yield f"file {archive.relative(path)} is in the archive and the log does not know it"
+        yield from openings.faults(archive)
+        yield from reporting.faults(archive)
     report("Files", len(named), len(named))
 
 

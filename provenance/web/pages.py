@@ -20,6 +20,7 @@ from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Missing
 from provenance.maps import Outline
+from provenance.reports import CAUSES, WRONG
 from provenance.viewing import Page
 from provenance.web import addresses, presenting, words
 from provenance.web.addresses import Moment, address
@@ -151,10 +152,28 @@ class Pages:
                 "digest": page.digest,
             },
             "caveat": snapshot.landing_page,
+            "found_wrong": self.found_wrong(page, case, request.state.person),
             "case": case,
             "may": request.state.person.may,
             "words": words,
         }
+
+    def found_wrong(self, page: Page, case: str, person: Person) -> list[dict[str, Any]]:
+        """What was later found to be in error of what this page shows: no part of what it says, nor of its digest."""
+        return [
+            {
+                "number": each.number,
+                "on": words.day(words.london_day(each.finding.on)),
+                "wrong": WRONG.get(each.act.wrong, each.act.wrong),
+                "cause": CAUSES.get(each.finding.cause, each.finding.cause),
+                "corrected": bool(each.finding.corrected),
+                "first": each.finding.first,
+                "carried": each.finding.carried,
+                "href": f"/finding/{each.number}" if person.name == each.act.by or access.TRAIL in person.may else None,
+            }
+            for each in self.reader.in_error(page, case)
+            if each.finding is not None
+        ]
 
     def extra(self, opened: Opened, page: Page, to: presenting.To, here: presenting.To) -> dict[str, Any]:
         """What is drawn beside what the page says, worked out once for the same page under the same addresses."""
@@ -253,6 +272,11 @@ class Pages:
         found = self.reader.search(opened.snapshot, asked) if len(asked) > 1 else []
         page, place = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
         return self.draw(request, "search.html", self.context(request, opened, page, place) | {"q": asked})
+
+    def find(self, request: Request) -> Response:
+        """Search from anywhere: on to what is live now."""
+        query = request.url.query
+        return RedirectResponse(f"{Moment(now()).path}/search" + (f"?{query}" if query else ""), 303)
 
     def front(self, request: Request) -> Response:
         """The landing page: the caveats, and where to go."""

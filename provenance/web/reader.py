@@ -8,18 +8,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, lookups, standings, subjects, viewing
+from provenance import asof, consulting, lookups, reporting, standings, subjects, trail, viewing
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
-from provenance.entries import Viewed
+from provenance.entries import Viewed, packed
 from provenance.errors import Conflict, Missing
 from provenance.records import THEMES
+from provenance.reports import Report
 from provenance.tables import TABLES
+from provenance.trail import Answer, Line, Question
 from provenance.viewing import Page, Replay
 from provenance.web.verdicts import Verdicts
 
@@ -132,6 +134,38 @@ class Reader:
             if not isinstance(act, Viewed):
                 raise Missing(f"log entry {place} is no page view: wanted the number of one")
             return act
+
+    def in_error(self, page: Page, case: str) -> list[Report]:
+        """Reports by which this page was later found to be in error; see `History.in_error`."""
+        labels = [page.label] + [page.ask.since] * bool(page.ask.since)
+        return self.archive.history.in_error(labels, page.ask.logged(), packed(page.subjects), case)
+
+    def report(self, view: int, **said: str) -> Report:
+        """See `reporting.report`."""
+        with self.turn() as archive:
+            return reporting.report(archive, view, **said)
+
+    def reported(self, number: int) -> tuple[Report, str | None]:
+        """A report, and what was said in it: see `reporting.words`."""
+        with self.turn() as archive:
+            held = archive.history.report(number)
+            return held, reporting.words(archive, held)
+
+    def mine(self, user: str) -> list[Line]:
+        """See `trail.mine`."""
+        with self.turn() as archive:
+            return trail.mine(archive, user)
+
+    def trace(self, question: Question, **said: str) -> tuple[Answer, Mapping[int, str]]:
+        """See `trail.trace`, with the ids of whom its lines are about."""
+        with self.turn() as archive:
+            found = trail.trace(archive, question, **said)
+            return found, trail.names(archive, found.lines)
+
+    def names(self, lines: Sequence[Line]) -> Mapping[int, str]:
+        """See `trail.names`."""
+        with self.turn() as archive:
+            return trail.names(archive, lines)
 
     def replay(self, act: Viewed) -> Replay:
         """Show a logged view again. Raises as `viewing.replay`."""

@@ -41,6 +41,11 @@ def day(text: str) -> str:
     return _day(moments.day(text[:10])[0]) if moments.is_date(text[:10]) else text
 
 
+def london_day(text: str) -> str:
+    """The day in London of an instant of the log."""
+    return moments.london_day(text)
+
+
 def _said(when: Any) -> str:
     local = when.astimezone(moments.LONDON)
     return f"{_day(local)} at {local:%H:%M}" + (f":{local:%S}" if local.second else "")
