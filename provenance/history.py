@@ -55,6 +55,14 @@ class Disposal:
         return [token for act in self.acts for token in entries.unpacked(act.records)]
 
 
+@dataclass(frozen=True, slots=True)
+class StandingFeed:
+    """A feed as it was written last, and what could be shown by then."""
+
+    act: entries.Exported
+    shifts: int  # see History.shifts
+
+
 _SHIFTS = (entries.Held, entries.Released, entries.Restricted, entries.Disposed)
 
 
@@ -77,6 +85,7 @@ class History:
     escrowed: list[entries.Escrowed] = field(default_factory=list)
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
     grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
+    feeds: dict[str, StandingFeed] = field(default_factory=dict)  # by folder, until one is recalled
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -125,6 +134,11 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                case entries.Exported():
+                    if act.folder:
+                        self.feeds[act.folder] = StandingFeed(act, self.shifts)
+                case entries.Recalled():
+                    self.feeds.pop(act.folder, None)
                 case entries.Granted():
                     self.grants.append(Grant.made(act))
                 case entries.Revoked():
