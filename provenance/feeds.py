@@ -1,7 +1,7 @@
 """Where plain tables stand for other programs to read, and their removal once something in them may be shown no more.
 
 A feed is a folder outside the archive with the live build's tables in the clear. The log has its place and who answers
-for it. From the entry of a disposal, a restriction or a release on, the tables of every feed written before are out of
+for it. From the entry of a disposal or a restriction on, the tables of every feed written before are out of
 date: `strike` removes them at once, and `feeding` writes them again. A folder that is not reached meanwhile is tried
 again at each of these and by `provenance dispose resume`; the log alone says that it is behind.
 
@@ -66,8 +66,8 @@ def mark(archive: Archive) -> bytes:
 
 
 def is_stale(archive: Archive, feed: StandingFeed) -> bool:
-    """Whether the log has a hold, a release, a restriction or a disposal since it was written."""
-    return feed.shifts != archive.history.shifts
+    """Whether the log has a restriction or a disposal since it was written; what a release frees is disposed of."""
+    return feed.removals != archive.history.removals
 
 
 def waiting(archive: Archive) -> list[str]:
@@ -137,13 +137,13 @@ def faults(archive: Archive) -> Iterator[str]:
             since = feed.act.on
             if held:
                 yield (
-                    f"feed {place} still has rows of build {label} from before what was disposed of, restricted or "
-                    f"released since {since}: `provenance dispose resume`"
+                    f"feed {place} still has rows of build {label} from before what was disposed of or restricted "
+                    f"since {since}: `provenance dispose resume`"
                 )
             elif not there:
                 yield (
-                    f"feed {place} was not reached since {since}, and may still have rows of build {label} that were "
-                    "disposed of, restricted or released: `provenance dispose resume`"
+                    f"feed {place} was not reached since {since}, and may still have rows of build {label} that are "
+                    "disposed of or restricted: `provenance dispose resume`"
                 )
             else:
                 yield ""

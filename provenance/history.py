@@ -60,10 +60,11 @@ class StandingFeed:
     """A feed as it was written last, and what could be shown by then."""
 
     act: entries.Exported
-    shifts: int  # see History.shifts
+    removals: int  # see History.removals
 
 
 _SHIFTS = (entries.Held, entries.Released, entries.Restricted, entries.Disposed)
+_REMOVALS = (entries.Restricted, entries.Disposed)
 
 
 @dataclass
@@ -84,6 +85,7 @@ class History:
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
+    removals: int = 0  # of these, those after which less is shown to who asks for no case
     grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
     feeds: dict[str, StandingFeed] = field(default_factory=dict)  # by folder, until one is recalled
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
@@ -95,6 +97,7 @@ class History:
         """Take note of further acts, in log order."""
         for act in acts:
             self.shifts += isinstance(act, _SHIFTS)
+            self.removals += isinstance(act, _REMOVALS)
             match act:
                 case entries.Founded():
                     self.signers.append((0, act.vkey))
@@ -136,7 +139,7 @@ class History:
                     self.escrowed.append(act)
                 case entries.Exported():
                     if act.folder:
-                        self.feeds[act.folder] = StandingFeed(act, self.shifts)
+                        self.feeds[act.folder] = StandingFeed(act, self.removals)
                 case entries.Recalled():
                     self.feeds.pop(act.folder, None)
                 case entries.Granted():
