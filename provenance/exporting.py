@@ -45,7 +45,7 @@ class Carried:
     caveat_version: str
     caveat: str
     handling: str  # as recorded; "" where no record behind it has any
-    conditions: str
+    conditions: tuple[str, ...]  # each as recorded
     digest: str  # of what the page said
     citation: str
 
@@ -53,18 +53,19 @@ class Carried:
         """What a row of a CSV carries, and the metadata of a Parquet file."""
         return {
             "file_build": self.build, "file_root": self.root, "file_handling": self.handling,
-            "file_conditions": self.conditions, "file_caveat_version": self.caveat_version,
+            "file_conditions": grading.CONDITIONS_JOINED.join(self.conditions), "file_caveat_version": self.caveat_version,
             "file_citation": self.citation,
         }  # fmt: skip
 
 
 def carried(snapshot: Snapshot, page: Page, parts: Iterable[tuple[str, str]]) -> Carried:
     """What goes with a page; `parts` are as `handled` found them, of each build that the page speaks of."""
-    landing = snapshot.landing_page
-    strictest = grading.strictest(parts, snapshot.archive.handling_order(snapshot.built))
+    landing, parts = snapshot.landing_page, sorted(parts)
+    handling, _ = grading.strictest(parts, snapshot.archive.handling_order(snapshot.built))
+    conditions = tuple(sorted({stated for _, stated in parts if stated}))
     return Carried(
         snapshot.archive.name, snapshot.label, snapshot.root, snapshot.built.cut_off, landing["version"],
-        landing["text"], *strictest, page.digest, page.citation,
+        landing["text"], handling, conditions, page.digest, page.citation,
     )  # fmt: skip
 
 
@@ -181,7 +182,7 @@ def readme(page: Page, with_it: Carried, found: Sequence[Sheet], form: str) -> b
     """What the files are, how they are to be handled, and what the advice was."""
     lines = [
         f"{page.ask.view} of build {with_it.build}, archive {with_it.archive}", "",
-        f"Handling: {handling_words(with_it.handling)}", f"Conditions: {with_it.conditions or 'none stated'}",
+        f"Handling: {handling_words(with_it.handling)}", "Conditions:", *(f"  {each}" for each in with_it.conditions or ("none stated",)),
         f"Records up to: {with_it.cut_off}", f"Root of the build: {with_it.root}",
         f"Quote as: {with_it.citation}", f"Filters: {filter_words(page)}", "",
         "Files:",

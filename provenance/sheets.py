@@ -44,7 +44,7 @@ _TEXTS = {
     "what": "What", "harm_edition": "Harm table", "severity_edition": "Severity table", "size": "Size",
     "born": "Born", "sex": "Sex", "ethnicity": "Ethnicity", "other": "Linked to", "other_name": "Name",
     "other_child": "Child", "measure": "Measure", "merged_ids": "Also known by the ids", "asked_as": "Asked for as",
-    "victim_a": "First a victim", "victim_b": "Second a victim",
+    "worked_out": "Worked out", "stored": "Stored",  # a digest among them
 }  # fmt: skip
 _NUMBERS = {
     "strength": "Strength, points", "records": "Records", "links": "Links", "members": "Nominals", "people": "Nominals",
@@ -58,7 +58,7 @@ _NUMBERS = {
     "rank_records": "Rank: records", "core": "Core", "triangles": "Triangles", "severed": "Severed",
     "severed_per_mille": "Severed, per mille", "reach_two": "Reach in two", "subgroup": "Sub-group",
     "pagerank_billionths": "PageRank, billionths", "betweenness_thousandths_rounded": "Betweenness, thousandths",
-    "betweenness_left_out": "Betweenness left out", "worked_out": "Worked out", "stored": "Stored",
+    "betweenness_left_out": "Betweenness left out",
     "weight": "Weight", "counts": "Counts", "counted": "Counted", "unknown": "Unknown", "expired": "Expired",
     "rank": "Rank", "value": "Value", "parts": "Parts", "loose": "Fall out", "links_lost": "Links lost",
 }  # fmt: skip
@@ -90,7 +90,7 @@ def _sheet(name: str, title: str, names: Sequence[str], rows: Iterable[Mapping[s
 def _cell(value: Any, column: Column) -> Any:
     if column.number:
         return None if value in (None, "", WITHHELD) else int(value)
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
 
 
 def _person(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "key": "The keys that sign the log, and a new one.",
     "access": "Who may look at the pages, and when that was.",
     "serve": "The dashboard, of today and of any past moment.",
+    "feed": "Plain tables of the live build, for other programs.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",
 }
