@@ -29,7 +29,8 @@ SOURCES = HERE.parent / "provenance" / "web" / "assets"
 STATIC = HERE.parent / "provenance" / "web" / "static"
 LOCK = HERE / "package-lock.json"
 
-ORDER = ("govuk-frontend", "htmx.org", "@expo-google-fonts/noto-sans")  # what is built; axe-core judges pages in the tests and is not
+# What is built; axe-core judges pages in the tests and is not.
+ORDER = ("govuk-frontend", "htmx.org", "@expo-google-fonts/noto-sans")
 SANS = {"sans.ttf": "400Regular/NotoSans_400Regular.ttf", "sans-bold.ttf": "700Bold/NotoSans_700Bold.ttf"}  # of PDF
 
 _FACE = re.compile(r"@font-face\{[^}]*\}")

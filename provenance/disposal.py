@@ -6,8 +6,8 @@ but restricted: out of every view until the last hold ends, and then it goes by 
 it meanwhile, or a review kept it: then it stays as it is, and a person decides.
 
 The order of a disposal: the files that say what it reaches; the log entry, from which on nobody is shown what is gone;
-the secrets; the tables of feeds; the dead rows in the files; the copies; the check; the certificate. Each step, found undone, is finished by
-`finish`, which is also the ordinary way to do it.
+the secrets; the tables of feeds; the dead rows in the files; the copies; the check; the certificate. Each
+step, found undone, is finished by `finish`, which is also the ordinary way to do it.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Carried:
         """What a row of a CSV carries, and the metadata of a Parquet file."""
         return {
             "file_build": self.build, "file_root": self.root, "file_handling": self.handling,
-            "file_conditions": grading.CONDITIONS_JOINED.join(self.conditions), "file_caveat_version": self.caveat_version,
-            "file_citation": self.citation,
+            "file_conditions": grading.CONDITIONS_JOINED.join(self.conditions),
+            "file_caveat_version": self.caveat_version, "file_citation": self.citation,
         }  # fmt: skip
 
 
@@ -182,11 +182,15 @@ def readme(page: Page, with_it: Carried, found: Sequence[Sheet], form: str) -> b
     """What the files are, how they are to be handled, and what the advice was."""
     lines = [
         f"{page.ask.view} of build {with_it.build}, archive {with_it.archive}", "",
-        f"Handling: {handling_words(with_it.handling)}", "Conditions:", *(f"  {each}" for each in with_it.conditions or ("none stated",)),
+        f"Handling: {handling_words(with_it.handling)}", "Conditions:",
+        *(f"  {each}" for each in with_it.conditions or ("none stated",)),
         f"Records up to: {with_it.cut_off}", f"Root of the build: {with_it.root}",
         f"Quote as: {with_it.citation}", f"Filters: {filter_words(page)}", "",
         "Files:",
-        *(f"  {place:02d}-{sheet.name}.{form}: {sheet.title}, {len(sheet.rows):,} rows" for place, sheet in enumerate(found, 1)),
+        *(
+            f"  {place:02d}-{sheet.name}.{form}: {sheet.title}, {len(sheet.rows):,} rows"
+            for place, sheet in enumerate(found, start=1)
+        ),
         "", *_HOW[form], "", f"The advice that stood with this build (version {with_it.caveat_version}):", "",
         with_it.caveat.strip(), "",
     ]  # fmt: skip

@@ -1,8 +1,8 @@
 """A feed: the live build's nominals, links, supports and networks as plain tables, for the force's own tools to read.
 
-The act is logged first and the tables are written after it, so that nothing leaves unlogged; what was cut off between is
-written by the next `renew`. Both are done as the only writer, so no disposal comes between reading a row and writing it.
-What is restricted is in no feed.
+The act is logged first and the tables are written after it, so that nothing leaves unlogged; what was cut off between
+is written by the next `renew`. Both are done as the only writer, so no disposal comes between reading a row and writing
+it. What is restricted is in no feed.
 """
 
 from __future__ import annotations
@@ -171,7 +171,10 @@ def _bytes(table: pa.Table, form: str, about: Mapping[str, object]) -> bytes:
     if form == "csv":
         columns = [column.to_pylist() for column in table.columns]
         return exporting.csv_bytes(table.column_names, zip(*columns, strict=True))
-    said = {f"feed_{name}": str(about[name]) for name in ("build", "root", "handling", "conditions", "caveat_version", "caveat")}
+    said = {
+        f"feed_{name}": str(about[name])
+        for name in ("build", "root", "handling", "conditions", "caveat_version", "caveat")
+    }
     return exporting.parquet_bytes(table, said)
 
 
@@ -184,10 +187,10 @@ def _readme(about: Mapping[str, object], tables: Mapping[str, pa.Table], form: s
         f"- Theme: {about['theme'] or 'all'}",
         f"- Of this build {about['disposed']} rows have been disposed of, {about['reduced']} are reduced and "
         f"{about['restricted']} restricted. None of those is here.", "",
-        "These files are written again whenever something in them is disposed of or restricted, and with each build. Keep "
-        "no copy of them: read them where they are, or have what you copy removed with them.", "",
-        f"## The advice that stood with this build (version {about['caveat_version']})", "", str(about["caveat"]).strip(),
-        "",
+        "These files are written again whenever something in them is disposed of or restricted, and with each build. "
+        "Keep no copy of them: read them where they are, or have what you copy removed with them.", "",
+        f"## The advice that stood with this build (version {about['caveat_version']})", "",
+        str(about["caveat"]).strip(), "",
     ]  # fmt: skip
     for name, table in tables.items():
         lines += [f"## {name}.{form}", "", "| column | type | means |", "| --- | --- | --- |"]
@@ -197,6 +200,6 @@ def _readme(about: Mapping[str, object], tables: Mapping[str, pa.Table], form: s
         ]
         lines += [f"| {extra} | text | {COLUMNS[extra]} |" for extra in COLUMNS if extra.startswith("feed_")] + [""]
     if form == "csv":
-        lines += ["Text that a spreadsheet would take for a formula, or that begins with an apostrophe, has an apostrophe "
-                  "before it.", ""]  # fmt: skip
+        lines += ["Text that a spreadsheet would take for a formula, or that begins with an apostrophe, has an "
+                  "apostrophe before it.", ""]  # fmt: skip
     return "\n".join(lines).encode()

@@ -32,8 +32,8 @@ NAMES = (ABOUT, README, *(f"{table}.{form}" for table in TABLES for form in FORM
 def place_of(archive: Archive, folder: Path) -> str:
     """A folder's place as the log has it: from the archive's folder on, so that both may be moved together.
 
-    Raises Refused for a place in the archive's folder or its keys', whose copies would remember what is disposed of, and
-    Conflict for a folder that holds anything but a feed of this archive.
+    Raises Refused for a place in the archive's folder or its keys', whose copies would remember what is disposed of,
+    and Conflict for a folder that holds anything but a feed of this archive.
     """
     real = folder.resolve()
     for kept, what in ((archive.root, "the archive's folder"), (archive.keys, "the folder of its keys")):
@@ -62,7 +62,10 @@ def is_ours(archive: Archive, folder: Path) -> bool:
 
 def mark(archive: Archive) -> bytes:
     """What `MARK` holds."""
-    return canonical.dumps({"archive": archive.name, "feed": "written by provenance; do not keep other files here"}) + b"\n"
+    return (
+        canonical.dumps({"archive": archive.name, "feed": "written by provenance; do not keep other files here"})
+        + b"\n"
+    )
 
 
 def is_stale(archive: Archive, feed: StandingFeed) -> bool:
@@ -112,7 +115,9 @@ def recall(archive: Archive, folder: Path, *, on: str, by: str, under: str, gone
             raise Missing(f"folder {folder.name} is no feed of this archive: `provenance feed` lists them")
         removed = clear(archive, place)
         if not removed and not gone:
-            raise Conflict(f"feed {place} is not reached: wanted its folder, or --gone from whoever knows it is destroyed")
+            raise Conflict(
+                f"feed {place} is not reached: wanted its folder, or --gone from whoever knows it is destroyed"
+            )
         archive.append(entries.Recalled(on=on, by=by, under=under, folder=place, removed=int(removed)))
         if removed:
             durable.remove(folder_of(archive, place) / MARK)
@@ -160,4 +165,3 @@ def _lacks(archive: Archive, feed: StandingFeed) -> bool:
     folder = folder_of(archive, feed.act.folder)
     wanted = (ABOUT, README, *(f"{table}.{feed.act.form}" for table in TABLES))
     return is_ours(archive, folder) and not all((folder / name).exists() for name in wanted)
-

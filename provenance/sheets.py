@@ -182,7 +182,8 @@ def _network(said: Mapping[str, Any]) -> list[Sheet]:
     totals = {name: network[name] for name in ("members", "links", "strength", "harm", "severity")}
     return [
         _totals("The network as a whole", totals),
-        _sheet("nominals", "Nominals", ("nominal", "name", "child", *_PERSON, *_MEASURES), map(_person, said["people"])),
+        _sheet("nominals", "Nominals", ("nominal", "name", "child", *_PERSON, *_MEASURES),
+               map(_person, said["people"])),
         _sheet("links", "Links", [name for name in _LINK if name != "theme"], links),
         _sheet(
             "hinges", "Records that the network hangs on",
@@ -210,7 +211,8 @@ def _nominal(said: Mapping[str, Any]) -> list[Sheet]:
     known = ("nominal", "name", "born", "sex", "ethnicity", "child", "merged_ids", "asked_as")
     return [
         _sheet("nominal", "Nominal", known, [about]),
-        _sheet("figures", "Figures, by theme", ("theme", "network", *_PERSON, "harm_edition"), map(_person, said["figures"])),
+        _sheet("figures", "Figures, by theme", ("theme", "network", *_PERSON, "harm_edition"),
+               map(_person, said["figures"])),
         _sheet("links", "Links, strongest first", listed, said["links"]),
         *(
             _series(said, f"builds-{theme.lower()}", f"Each build: {theme}", series)
@@ -230,7 +232,8 @@ def _figures(said: Mapping[str, Any]) -> list[Sheet]:
             "edition", "unit", "weight", "counted", "unknown", "expired")  # fmt: skip
     counted = [{"theme": one["theme"]} | record for one in said["explained"] for record in one["records"]]
     return [
-        _sheet("figures", "How each figure comes about", ("theme", "figure", "worked_out", "stored", "status", "how"), figures),
+        _sheet("figures", "How each figure comes about",
+               ("theme", "figure", "worked_out", "stored", "status", "how"), figures),
         _sheet("records", "Records that count", ("theme", "system", "record_id", "kind", "occurred_at", "offence_code",
                "roles", "grade_scheme", "grade"), counted),
         _sheet("harm", "Harm of each record", harm, said["harm"]["records"]),

@@ -14,7 +14,9 @@ from provenance.records import THEMES
 
 @click.command()
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(file_okay=False))
-@click.option("--theme", default="", type=click.Choice(["", *THEMES]), metavar="T", help="Of this theme (default: all).")
+@click.option(
+    "--theme", default="", type=click.Choice(["", *THEMES]), metavar="T", help="Of this theme (default: all)."
+)
 @click.option("--form", default=FORMS[0], show_default=True, type=click.Choice(FORMS), help="How tables are written.")
 @click.option("--under", default="", metavar="AUTHORITY", help="Under what authority.")
 @click.option("--by", default="", metavar="WHO", help="Who has it written (default: you).")
@@ -47,7 +49,9 @@ def feed(
             return
         for each in known:
             state = "not reached" if each["folder"] in done.missed else "up to date"
-            click.echo(f"{each['folder']}: {each['theme'] or 'all themes'}, {each['form']}, build {each['build']}, {state}")
+            click.echo(
+                f"{each['folder']}: {each['theme'] or 'all themes'}, {each['form']}, build {each['build']}, {state}"
+            )
         if not known:
             click.echo("There is no feed. To make one: provenance feed DIR --under AUTHORITY")
         return
@@ -65,7 +69,10 @@ def feed(
         if as_json:
             emit_json({"folder": folder, "removed": removed})
         else:
-            click.echo(f"Feed {folder} has ended. " + ("Its tables are removed." if removed else "That they are gone, you say."))
+            click.echo(
+                f"Feed {folder} has ended. "
+                + ("Its tables are removed." if removed else "That they are gone, you say.")
+            )
         return
     if as_json:
         emit_json(_plain(act.folder, act))

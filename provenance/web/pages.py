@@ -68,7 +68,9 @@ class Pages:
         if form := request.query_params.get("format"):
             request.state.person.insist(access.EXPORT)
             if form not in addresses.FORMATS:
-                raise Malformed(f"format is none that a page can be had in: wanted one of {', '.join(addresses.FORMATS)}")
+                raise Malformed(
+                    f"format is none that a page can be had in: wanted one of {', '.join(addresses.FORMATS)}"
+                )
         opened = self.opened(request)
         if isinstance(opened, Response):
             return opened
@@ -345,9 +347,7 @@ class Pages:
             data = printing.pdf(page, with_it, self.house, title=title, banner=self.banner(opened), extra=extra)
         else:
             data = exporting.packed(page, with_it, form)
-        self.reader.take_away(
-            page, with_it, form=form, case=opened.case, on=now(), by=person.name, under=person.role
-        )
+        self.reader.take_away(page, with_it, form=form, case=opened.case, on=now(), by=person.name, under=person.role)
         suffix = "pdf" if form == "pdf" else f"{form}.zip"
         return Response(
             data,

@@ -35,8 +35,8 @@ _MERGED = {"nominal": ("name", "child"), "a": ("a_name", "a_child"), "b": ("b_na
            "other": ("other_name", "other_child")}  # fmt: skip
 # On paper a table has as many columns as can be read; files have them all.
 _LEFT_OUT = {
-    "triangles", "severed", "betweenness_left_out", "betweenness_thousandths_rounded", "pagerank_billionths", "severity",
-    "severity_unknown", "severity_edition", "harm_edition", "harm_unknown", "expired", "unknown", "rank_records",
+    "triangles", "severed", "betweenness_left_out", "betweenness_thousandths_rounded", "pagerank_billionths",
+    "severity", "severity_unknown", "severity_edition", "harm_edition", "harm_unknown", "expired", "unknown", "rank_records",
     "rank_links", "how", "assessed",
 }  # fmt: skip
 _COLUMNS = 9
@@ -44,8 +44,8 @@ _FIRST_OUT = ("other_roles", "subgroup", "witness", "severed_per_mille", "rank_h
               "grade_scheme", "offence_code", "computed_with_erased", "records")  # fmt: skip
 _ALWAYS = {"strength", "before", "after", "value", "links"}
 # How the width that numbers leave is shared out among the texts.
-_SHARE = {"nominal": 32, "a": 28, "b": 28, "other": 30, "conditions": 22, "shown_as": 22, "record_id": 26, "offence": 26,
-          "figure": 24, "network": 22, "role_a": 17, "role_b": 17, "roles": 16, "occurred_at": 14, "worked_out": 18,
+_SHARE = {"nominal": 32, "a": 28, "b": 28, "other": 30, "conditions": 22, "shown_as": 22, "record_id": 26,
+          "offence": 26, "figure": 24, "network": 28, "role_a": 17, "role_b": 17, "roles": 16, "occurred_at": 14, "worked_out": 18,
           "stored": 18, "merged_ids": 30, "asked_as": 20, "grade": 7, "sex": 6, "grade_scheme": 9, "handling": 10,
           "system": 13, "kind": 15, "place": 20}  # fmt: skip
 _SAID = re.compile(r"<desc[^>]*>([^<]*)</desc>")
@@ -58,7 +58,9 @@ def pdf(
     """The page on paper. `banner` is as `macros/build.html` has it, `extra` what templates draw besides."""
     said = page.said["said"]
     drawings, files = _drawings(extra, said)
-    tables = [_table(sheet) for sheet in sheets(page.ask.view, said) if not (drawings and sheet.name.startswith("builds"))]
+    tables = [
+        _table(sheet) for sheet in sheets(page.ask.view, said) if not (drawings and sheet.name.startswith("builds"))
+    ]
     counts = [{"number": f"{one['number']:,}", "text": one["text"]} for one in _counts(extra, said)]
     if counts:
         tables = [table for table in tables if table["name"] != "totals"]
@@ -86,7 +88,7 @@ def pdf(
 
 
 def _set(content: Mapping[str, Any], files: Mapping[str, str]) -> bytes:
-    """Typeset, with what cannot be printed written as its number; where letters only fail side by side, all but ASCII."""
+    """Typeset, with what cannot be printed written as its number; where letters fail only side by side, all but ASCII."""
     for fits in (can_print, str.isascii):
         shown = {name: _in_drawing(text, fits) for name, text in files.items()}
         given = {
@@ -101,7 +103,9 @@ def _set(content: Mapping[str, Any], files: Mapping[str, str]) -> bytes:
         except typst.TypstError as error:
             if "could not be displayed" not in error.message + error.diagnostic or fits is not can_print:
                 # Never with the typesetter's own words: they quote what it could not set.
-                raise Malformed("page could not be set as PDF: wanted one whose tables and drawings fit the paper") from None
+                raise Malformed(
+                    "page could not be set as PDF: wanted one whose tables and drawings fit the paper"
+                ) from None
         else:
             return made
     raise AssertionError("ASCII can always be printed")
@@ -143,8 +147,8 @@ _PROBE = b"""#set document(title: "x", date: datetime(year: 2000, month: 1, day:
 
 def _facts(page: Page, banner: Mapping[str, Any]) -> list[dict[str, Any]]:
     live = f"{banner['live_from']} to {banner['live_to']}" if banner["live_to"] else f"since {banner['live_from']}"
-    gone = [f"{banner[name]:,} {said}" for name, said in (
-        ("disposed", "rows disposed of"), ("reduced", "reduced"), ("restricted", "restricted")) if banner[name]]  # fmt: skip
+    losses = (("disposed", "rows disposed of"), ("reduced", "reduced"), ("restricted", "restricted"))
+    gone = [f"{banner[name]:,} {said}" for name, said in losses if banner[name]]
     facts = [
         ("Build", banner["label"]), ("Live", live), ("Records up to", banner["cut_off"]),
         ("Checked", banner["verified_words"]),
@@ -161,7 +165,11 @@ def _subject(ask: Ask, said: Mapping[str, Any]) -> str:
     parts = [words.THEMES[ask.theme]] if ask.theme else []
     if ask.network:
         parts.append(ask.network)
-    names = {row["nominal"]: row["nominal_name"] for row in said["people"]} if ask.view == "link" and "people" in said else {}
+    names = (
+        {row["nominal"]: row["nominal_name"] for row in said["people"]}
+        if ask.view == "link" and "people" in said
+        else {}
+    )
     if ask.view in ("nominal", "figures") and "person" in said:
         names[said["nominal"]] = said["person"].get("name", "")
     if ask.view != "search":
@@ -187,7 +195,9 @@ def _drawings(extra: Mapping[str, Any], said: Mapping[str, Any]) -> tuple[list[d
     found += [
         (drawing["caption"], drawing["svg"], True)
         for drawing in extra.get("drawings", ())
-        if any(cell not in ("0", "") for row in drawing["rows"] for cell in row[-1:])  # a line along nought says nothing
+        if any(
+            cell not in ("0", "") for row in drawing["rows"] for cell in row[-1:]
+        )  # a line along nought says nothing
     ]
     blocks, files = [], {}
     for title, svg, is_chart in found:
@@ -213,7 +223,11 @@ def _table(sheet: Sheet) -> dict[str, Any]:
     behind = "role_a" in place and {"a", "b"} <= same.keys()  # the records of one link
     out = _LEFT_OUT | {name for key, names in _MERGED.items() if key in place for name in names}
     out |= {name for name, found in values.items() if found <= {None, "", 0, "0"}} - _ALWAYS
-    out |= {"theme"} & same.keys() | ({"a", "b"} if behind else set()) | ({"victim_only"} if "nominal" in place else set())
+    out |= (
+        {"theme", "unit", "edition"} & same.keys()
+        | ({"a", "b"} if behind else set())
+        | ({"victim_only"} if "nominal" in place else set())
+    )
     out |= {"system"} if "record_id" in place else set()
     shown = [column for column in sheet.columns if column.name not in out]
     for name in _FIRST_OUT:
@@ -253,4 +267,3 @@ def _cell(row: Sequence[Any], column: Column, place: Mapping[str, int]) -> str:
         text = str(value)
         return f"{text[:12]}…" if len(text) == 64 else f"{int(text):,}" if text.isascii() and text.isdigit() else text
     return str(value)
-
