@@ -174,7 +174,7 @@ def parquet_of(sheet: Sheet, with_it: Carried) -> bytes:
 def parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     """A table with its metadata; the same rows give the same bytes by the same version of Arrow."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(dict(metadata)), sink, compression="zstd", store_schema=False)
+    pq.write_table(table.replace_schema_metadata(dict(metadata)), sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 

@@ -36,7 +36,8 @@ _MERGED = {"nominal": ("name", "child"), "a": ("a_name", "a_child"), "b": ("b_na
 # On paper a table has as many columns as can be read; files have them all.
 _LEFT_OUT = {
     "triangles", "severed", "betweenness_left_out", "betweenness_thousandths_rounded", "pagerank_billionths",
-    "severity", "severity_unknown", "severity_edition", "harm_edition", "harm_unknown", "expired", "unknown", "rank_records",
+    "severity", "severity_unknown", "severity_edition", "harm_edition", "harm_unknown", "expired", "unknown",
+    "rank_records",
     "rank_links", "how", "assessed",
 }  # fmt: skip
 _COLUMNS = 9
@@ -45,7 +46,8 @@ _FIRST_OUT = ("other_roles", "subgroup", "witness", "severed_per_mille", "rank_h
 _ALWAYS = {"strength", "before", "after", "value", "links"}
 # How the width that numbers leave is shared out among the texts.
 _SHARE = {"nominal": 32, "a": 28, "b": 28, "other": 30, "conditions": 22, "shown_as": 22, "record_id": 26,
-          "offence": 26, "figure": 24, "network": 28, "role_a": 17, "role_b": 17, "roles": 16, "occurred_at": 14, "worked_out": 18,
+          "offence": 26, "figure": 24, "network": 28, "role_a": 17, "role_b": 17, "roles": 16, "occurred_at": 14,
+          "worked_out": 18,
           "stored": 18, "merged_ids": 30, "asked_as": 20, "grade": 7, "sex": 6, "grade_scheme": 9, "handling": 10,
           "system": 13, "kind": 15, "place": 20}  # fmt: skip
 _SAID = re.compile(r"<desc[^>]*>([^<]*)</desc>")
@@ -88,7 +90,7 @@ def pdf(
 
 
 def _set(content: Mapping[str, Any], files: Mapping[str, str]) -> bytes:
-    """Typeset, with what cannot be printed written as its number; where letters fail only side by side, all but ASCII."""
+    """Typeset, what cannot be printed as its number; where letters fail only side by side, all but ASCII."""
     for fits in (can_print, str.isascii):
         shown = {name: _in_drawing(text, fits) for name, text in files.items()}
         given = {
@@ -97,9 +99,7 @@ def _set(content: Mapping[str, Any], files: Mapping[str, str]) -> bytes:
             **{name: text.encode() for name, text in shown.items()},
         }
         try:
-            made = typst.compile(
-                given, format="pdf", pdf_standards=_STANDARDS, ignore_system_fonts=True, font_paths=[STATIC]
-            )
+            made = typst.compile(given, format="pdf", pdf_standards=_STANDARDS, font_paths=_fonts())
         except typst.TypstError as error:
             if "could not be displayed" not in error.message + error.diagnostic or fits is not can_print:
                 # Never with the typesetter's own words: they quote what it could not set.
@@ -129,12 +129,18 @@ def _in_drawing(svg: str, fits: Any) -> str:
     return "".join(c if c.isascii() or (c.isprintable() and fits(c)) else "?" for c in svg)
 
 
+@functools.cache
+def _fonts() -> typst.Fonts:
+    """Ours and those that came with the typesetter; none of the machine's, so that each machine sets the same."""
+    return typst.Fonts(include_system_fonts=False, font_paths=[STATIC])
+
+
 @functools.lru_cache(maxsize=20_000)
 def can_print(c: str) -> bool:
     """Whether one of the fonts has this character, by the typesetter's own word."""
     try:
-        typst.compile({"main.typ": _PROBE, "data.json": orjson.dumps(c)}, format="pdf", pdf_standards=_STANDARDS,
-                      ignore_system_fonts=True, font_paths=[STATIC])  # fmt: skip
+        given = {"main.typ": _PROBE, "data.json": orjson.dumps(c)}
+        typst.compile(given, format="pdf", pdf_standards=_STANDARDS, font_paths=_fonts())
     except typst.TypstError:
         return False
     return True
