@@ -147,7 +147,7 @@ def test_what_is_restricted_leaves_the_feed_and_does_not_come_back(force):
     renew(force)
     assert not holds(folder, GONE)
     assert rows(folder, "links")
-    holding.release(force.archive, PARAMS, hold, reason="REASON", on="2026-04-01T00:00:00Z", by="x", under="y")
+    holding.release(force.archive, PARAMS, hold, reason="placed-in-error", on="2026-04-01T00:00:00Z", by="x", under="y")
     assert force.finish(on="2026-04-01T00:00:00Z")
     assert not faults(force)
     assert renew(force, "2026-04-02T00:00:00Z").written == ("../bi",)
