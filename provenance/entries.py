@@ -89,6 +89,7 @@ Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is i
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
 DayOrNone = Annotated[str, _matching("a day, or nothing", r"(\d{4}-\d\d-\d\d)?", lambda t: t and date.fromisoformat(t))]
 ESCROW = (NONE_HELD, TO_BE_REPLACED, NOT_STATED) = ("none held", "to be replaced", "not stated")
+FileForm = Annotated[str, _matching("csv, parquet or pdf", "csv|parquet|pdf")]
 Escrow = Annotated[str, _matching(", ".join(ESCROW[:-1]) + f" or {ESCROW[-1]}", "|".join(ESCROW))]
 Id = Annotated[str, _matching("16 lowercase hexadecimal digits", r"[0-9a-f]{16}")]
 # 63-bit numbers, which JSON's readers would round; as text, four times as many go into one entry as a Value each.
@@ -486,6 +487,29 @@ class Settled(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exported(Act):
+    """Something was about to leave: a page as a file, or a feed of plain tables, which stands until it is Recalled."""
+
+    label: Label
+    asked: Text  # as for Viewed; of a feed its theme
+    nominals: Tokens  # as for Viewed
+    case: TextOrNone
+    shown: Digest  # of a page as for Viewed; of a feed keyed, over its files: no guess can be tried on it
+    form: FileForm  # what it was written as
+    folder: TextOrNone  # of a feed: where it is written, from the archive's folder on
+    caveat: Text  # version of the advisory words that went with it
+    handling: TextOrNone  # the strictest of what is in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled(Act):
+    """A feed is written no more. Its files are removed, or whoever keeps the folder has said that they are gone."""
+
+    folder: Text
+    removed: Count  # 1: here, and 0: the folder was not reached, and somebody answers for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted(Act):
     """A person may look, as somebody of this role: see `access.ROLES`. Who grants it is `by`, and never that person."""
 
@@ -538,8 +562,8 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
-        Traced, Reported, Settled, Granted, Revoked,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
+        Recalled, Traced, Reported, Settled, Granted, Revoked,
         Quarantined, Restored,
     )
 }  # fmt: skip

@@ -56,7 +56,16 @@ class Disposal:
         return [token for act in self.acts for token in entries.unpacked(act.records)]
 
 
+@dataclass(frozen=True, slots=True)
+class StandingFeed:
+    """A feed as it was written last, and what could be shown by then."""
+
+    act: entries.Exported
+    removals: int  # see History.removals
+
+
 _SHIFTS = (entries.Held, entries.Released, entries.Restricted, entries.Disposed)
+_REMOVALS = (entries.Restricted, entries.Disposed)
 
 
 @dataclass
@@ -77,8 +86,10 @@ class History:
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
+    removals: int = 0  # of these, those after which less is shown to who asks for no case
     grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
     reports: list[Report] = field(default_factory=list)  # of errors, by number, from 1
+    feeds: dict[str, StandingFeed] = field(default_factory=dict)  # by folder, until one is recalled
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -88,6 +99,7 @@ class History:
         """Take note of further acts, in log order."""
         for act in acts:
             self.shifts += isinstance(act, _SHIFTS)
+            self.removals += isinstance(act, _REMOVALS)
             match act:
                 case entries.Founded():
                     self.signers.append((0, act.vkey))
@@ -127,6 +139,11 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                case entries.Exported():
+                    if act.folder:
+                        self.feeds[act.folder] = StandingFeed(act, self.removals)
+                case entries.Recalled():
+                    self.feeds.pop(act.folder, None)
                 case entries.Granted():
                     self.grants.append(Grant.made(act))
                 case entries.Revoked():

@@ -11,6 +11,7 @@
      9  the disposals: each certificate against the log and its signature, and the holes that it accounts for
     10  what is derived: the catalogue against the log, the figures put away for the next build
     11  what outsiders were shown: each head, its witnesses and time stamps, the heads in the weekly notices
+    12  the feeds: none has rows from before a disposal or a restriction, and each has the bytes that were logged
 
 All steps are taken, whatever the earlier ones found. What is left to the caller: that the heads in step 11 are the
 ones that others were shown, which only a witness or an earlier notice can tell.
@@ -31,6 +32,7 @@ from provenance import (
     disposal,
     entries,
     expunging,
+    feeds,
     figures,
     heads,
     merkle,
@@ -69,6 +71,7 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(9, "disposals", lambda: _disposals(archive)),
         _step(10, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
         _step(11, "heads shown", lambda: _shown(archive)),
+        _step(12, "feeds", lambda: feeds.faults(archive)),
     ]
 
 

@@ -39,6 +39,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "cite": "What a permanent reference stands for.",
     "trail": "Who was shown what, and when.",
     "errors": "Reports that a page is wrong, and what was found.",
+    "feed": "Plain tables of the live build, for other programs.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,6 +26,7 @@ from provenance.maps import Outline
 from provenance.web import looks
 from provenance.web.door import SignOn
 from provenance.web.helping import Helping
+from provenance.web.looks import House
 from provenance.web.oversight import Oversight
 from provenance.web.pages import Pages
 from provenance.web.reader import Reader
@@ -48,16 +48,6 @@ _OPEN = ("/static/", "/health", "/sign-o")  # answered to whoever asks
 _log = logging.getLogger("provenance.web")
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What is said on every page of an installation."""
-
-    service: str
-    force: str
-    marking: str
-    handling: str
-
-
 def application(reader: Reader, desk: Desk, house: House, outline: Outline | None = None) -> Starlette:
     """The dashboard over an open archive."""
     environment = looks.environment()
@@ -67,7 +57,7 @@ def application(reader: Reader, desk: Desk, house: House, outline: Outline | Non
         frame = _frame(request, house, person, context)
         return HTMLResponse(environment.get_template(template).render({**context, "page": frame}), status)
 
-    pages = Pages(reader, draw, outline)
+    pages = Pages(reader, draw, house, outline)
     oversight = Oversight(reader, desk, draw)
     helping = Helping(reader, draw)
 

@@ -15,15 +15,16 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from provenance import access, asof, moments
+from provenance import access, asof, exporting, moments
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing
+from provenance.errors import Conflict, Malformed
 from provenance.maps import Outline
 from provenance.reports import CAUSES, WRONG
 from provenance.viewing import Page
-from provenance.web import addresses, presenting, words
+from provenance.web import addresses, presenting, printing, words
 from provenance.web.addresses import Moment, address
+from provenance.web.looks import House
 from provenance.web.reader import Reader
 from provenance.web.signon import Person
 from provenance.world import now
@@ -54,19 +55,29 @@ class Pages:
     """Handlers of the pages about builds."""
 
     def __init__(
-        self, reader: Reader, draw: Callable[[Request, str, Mapping[str, Any]], Response], outline: Outline | None
+        self,
+        reader: Reader,
+        draw: Callable[[Request, str, Mapping[str, Any]], Response],
+        house: House,
+        outline: Outline | None,
     ) -> None:
-        self.reader, self.draw, self.outline = reader, draw, outline
+        self.reader, self.draw, self.house, self.outline = reader, draw, house, outline
         self._drawn: dict[Hashable, dict[str, Any]] = {}
 
     def view(self, request: Request) -> Response:
         """A view of a theme, or of a network, a nominal or a link."""
+        if form := request.query_params.get("format"):
+            request.state.person.insist(access.EXPORT)
+            if form not in addresses.FORMATS:
+                raise Malformed(
+                    f"format is none that a page can be had in: wanted one of {', '.join(addresses.FORMATS)}"
+                )
         opened = self.opened(request)
         if isinstance(opened, Response):
             return opened
         ask = self.asked(request)
         page, place = self.shown(request, opened, ask)
-        if form := request.query_params.get("format"):
+        if form:
             return self.exported(request, opened, page, form)
         if request.headers.get("HX-Request") and ask.view == "link":
             return self.draw(request, "evidence.html", self.context(request, opened, page, place))
@@ -347,9 +358,26 @@ class Pages:
         )
 
     def exported(self, request: Request, opened: Opened, page: Page, form: str) -> Response:
-        """A page as a file."""
-        request.state.person.insist(access.EXPORT)
-        raise Missing(f"page cannot be had as {form}: wanted one of {', '.join(addresses.FORMATS)}")
+        """A page as a file, once it is made and the log has that this person is handed it."""
+        person: Person = request.state.person
+        with_it = self.reader.carried(opened.snapshot, page)
+        if form == "pdf":
+            moment, case = opened.moment, opened.case
+            extra = self.extra(
+                opened, page, lambda view, **of: address(moment, Ask(view=view, **of), case=case),
+                lambda **other: address(moment, _with(page.ask, other), case=case),
+            )  # fmt: skip
+            title = TITLES[page.ask.view]
+            data = printing.pdf(page, with_it, self.house, title=title, banner=self.banner(opened), extra=extra)
+        else:
+            data = exporting.packed(page, with_it, form)
+        self.reader.take_away(page, with_it, form=form, case=opened.case, on=now(), by=person.name, under=person.role)
+        suffix = "pdf" if form == "pdf" else f"{form}.zip"
+        return Response(
+            data,
+            media_type="application/pdf" if form == "pdf" else "application/zip",
+            headers={"Content-Disposition": f'attachment; filename="{exporting.name_of(page, suffix)}"'},
+        )
 
 
 def _with(ask: Ask, other: Mapping[str, Any]) -> Ask:

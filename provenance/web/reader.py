@@ -12,12 +12,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, lookups, reporting, standings, subjects, trail, viewing
+from provenance import asof, consulting, exporting, lookups, reporting, standings, subjects, trail, viewing
 from provenance.archive import Archive
-from provenance.asking import Ask
+from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed, packed
 from provenance.errors import Conflict, Missing
+from provenance.exporting import Carried
 from provenance.records import THEMES
 from provenance.reports import Report
 from provenance.tables import TABLES
@@ -39,6 +40,7 @@ class Reader:
         self._builds: OrderedDict[Hashable, Snapshot] = OrderedDict()
         self._pages: OrderedDict[Hashable, Page] = OrderedDict()
         self._verdicts = Verdicts(archive.root, archive.keys)
+        self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
     @contextmanager
     def turn(self) -> Iterator[Archive]:
@@ -94,6 +96,30 @@ class Reader:
                 return _kept(self._pages, key, lambda: viewing.page(base, counted_from, ask), _PAGES)
 
         return asof.whole(ask_again)
+
+    def carried(self, snapshot: Snapshot, page: Page) -> Carried:
+        """What goes with a page that is handed out; how its builds are handled is kept for who asks the same."""
+
+        def ask_again() -> Carried:
+            with self.turn():
+                sides = [self.snapshot(label=snapshot.label, case=snapshot.case)]
+                if page.ask.since or page.ask.view == "change":
+                    sides += filter(None, [self.before(sides[0], page.ask.since)])
+                scope = page.ask.theme if page.ask.view in THEME_VIEWS else page.ask
+                parts = [
+                    _kept(
+                        self._handled, (side.label, side.case, side.acts, scope),
+                        lambda side=side: exporting.handled(side, page), _PAGES,
+                    )
+                    for side in sides
+                ]  # fmt: skip
+                return exporting.carried(sides[0], page, frozenset().union(*parts))
+
+        return asof.whole(ask_again)
+
+    def take_away(self, page: Page, with_it: Carried, *, form: str, case: str, on: str, by: str, under: str) -> int:
+        """See `exporting.log`."""
+        return exporting.log(self.archive, page, with_it, form=form, case=case, on=on, by=by, under=under)
 
     def search(self, snapshot: Snapshot, words: str) -> list[str]:
         """See `subjects.search`."""
