@@ -86,7 +86,7 @@ def log(archive: Archive, shown: Page, *, case: str, at: str, on: str, by: str, 
     _keep(archive, shown)
     act = entries.Viewed(
         on=on, by=by, under=under, label=shown.label, at=at, asked=shown.ask.logged(), case=case,
-        nominals=entries.packed(shown.subjects), shown=shown.digest, leaves=shown.leaves,
+        nominals=entries.packed(shown.subjects), form=FORM, shown=shown.digest, leaves=shown.leaves,
     )  # fmt: skip
     return archive.append(act).start
 
@@ -117,7 +117,7 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
     if shown is not None and shown.digest == act.shown and shown.leaves == act.leaves:
         return Replay(act, SAME, shown, rows_, gone, certificates)
     verdict = LESS if gone else DIFFERS
-    if shown is not None and not gone and shown.leaves == act.leaves:
+    if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
     return Replay(act, verdict, shown, rows_, gone, certificates)
 
