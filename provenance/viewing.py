@@ -2,8 +2,9 @@
 
 A page's digest is the leaf of what it said, salted by the secrets of everything it opened (`sealing`): whoever destroys
 one of those makes the digest unguessable, as it does a row's. Beside it stands a root over the leaves of the rows that
-were opened. Those leaves stay when rows are disposed of, so a later replay can tell which of them were shown and are
-gone lawfully, and that nothing else differs. Which rows they were lies in `seen/`, sealed: places in files, no words.
+were opened. Those leaves stay when rows are disposed of, so a later replay can tell that the rows are the ones that were
+shown, and which of them are gone lawfully. A page that has lost some cannot be said again, so that what it said of them
+cannot be checked either; it is never called the same. Which rows they were lies in `seen/`, sealed: places in files, no words.
 
 Who writes here: every process that serves pages. If `seen/` is lost, so is what a page rested on that has since lost
 some of it. A liar who edits it is found by the root in the log.
@@ -98,7 +99,7 @@ class Replay:
     act: entries.Viewed
     verdict: str  # SAME, LESS, OTHER_FORM or DIFFERS
     page: Page | None  # as it is now; None where its subject is gone
-    rows: int  # that were opened for it then
+    rows: int  # that were opened for it then; where all of those are left, the rows of all builds that its totals count
     gone: dict[str, int]  # of those, how many were disposed of or are restricted since, by reason
     certificates: tuple[str, ...]  # of the disposals
 
@@ -113,9 +114,13 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
     """
     then = _read(archive, act.leaves)
     gone, certificates = _gone(archive, then, act.case)
-    rows_ = sum(map(len, then.values()))
     if shown is not None and shown.digest == act.shown and shown.leaves == act.leaves:
-        return Replay(act, SAME, shown, rows_, gone, certificates)
+        return Replay(act, SAME, shown, sum(map(len, then.values())), gone, certificates)
+    if not gone:  # totals and series count rows that nobody opened
+        counted = _counted(archive, act)
+        gone, certificates = _gone(archive, counted, act.case, since=act.on)
+        then = counted if gone else then
+    rows_ = sum(map(len, then.values()))
     verdict = LESS if gone else DIFFERS
     if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
@@ -207,22 +212,48 @@ def _read(archive: Archive, leaves: str) -> dict[str, np.ndarray]:
     return found
 
 
-def _gone(archive: Archive, then: dict[str, np.ndarray], case: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them."""
+def _counted(archive: Archive, act: entries.Viewed) -> dict[str, np.ndarray]:
+    """Positions of every row that the build of a page, or one before it, ever had, by table."""
+    number = archive.history.build(act.label).number
+    found = {}
+    for table in _NAMES:
+        index = archive.index(table)
+        found[table] = np.flatnonzero((index.since > 0) & (index.since <= number))
+    return found
+
+
+def _gone(
+    archive: Archive, then: dict[str, np.ndarray], case: str, *, since: str = ""
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them.
+
+    With `since`, of what has come about from that instant on, and nothing that was so before.
+    """
     reasons: dict[str, int] = {}
     disposals = set()
+    late = np.array([True, *(disposal.first.on >= since for disposal in archive.history.disposals)])
     for table, at in then.items():
         index = archive.index(table)
         died = index.died[at]
-        for number in died[died > 0].tolist():
+        for number in died[(died > 0) & late[died]].tolist():
             first = archive.history.disposals[number - 1].first
             reasons[first.reason] = reasons.get(first.reason, 0) + 1
             disposals.add(first.disposal)
         marked = index.marked[at[died == 0]]
-        for number in marked[marked > 0].tolist():
+        for number in marked[(marked > 0) & late[marked]].tolist():
             reasons["figures withheld"] = reasons.get("figures withheld", 0) + 1
             disposals.add(archive.history.disposals[number - 1].first.disposal)
-        hidden = int((~archive.shown(table, at[died == 0], case=case)).sum())
-        if hidden:
-            reasons["restricted"] = reasons.get("restricted", 0) + hidden
+        hidden = at[died == 0]
+        hidden = hidden[~archive.shown(table, hidden, case=case)]
+        if since:
+            hidden = hidden[~_rested_on(archive, table, hidden, since)]
+        if len(hidden):
+            reasons["restricted"] = reasons.get("restricted", 0) + len(hidden)
     return dict(sorted(reasons.items())), tuple(sorted(disposals))
+
+
+def _rested_on(archive: Archive, table: str, at: np.ndarray, until: str) -> np.ndarray:
+    """Which rows at `at` rest on something that was restricted before `until`."""
+    index = archive.index(table)
+    old = np.sort(np.array([t for t, act in archive.history.restricted.items() if act.on < until], np.int64))
+    return rows.among(index.a[at], old) | rows.among(index.b[at], old) | np.isin(at, index.resting_on(old))

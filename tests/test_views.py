@@ -120,7 +120,10 @@ def asks(snapshot: Snapshot) -> list[Ask]:
     people = sorted(set(snapshot.nominals()["nominal"].to_pylist()))
     links = sorted({(row["a"], row["b"]) for row in snapshot.links().to_pylist()})
     for network in snapshot.networks()["network"].to_pylist():
-        found += [Ask(view="network", network=network), Ask(view="network", network=network, roles=("victim",), least=2)]
+        found += [
+            Ask(view="network", network=network),
+            Ask(view="network", network=network, roles=("victim",), least=2),
+        ]
     for who in people:
         found += [Ask(view=view, nominals=(who,)) for view in ("nominal", "figures", "search")]
     return found + [Ask(view="link", nominals=pair) for pair in links]
@@ -133,11 +136,7 @@ def page(archive: Archive, number: int, ask: Ask, case: str = "") -> Page:
 
 
 def pages(archive: Archive) -> dict[tuple[int, Ask], Page]:
-    return {
-        (number, ask): page(archive, number, ask)
-        for number in (1, 3)
-        for ask in asks(build(archive, number))
-    }
+    return {(number, ask): page(archive, number, ask) for number in (1, 3) for ask in asks(build(archive, number))}
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +176,9 @@ def test_the_same_page_has_the_same_digest_after_a_restart_and_under_another_has
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == was
     force.archive = Archive(force.root, force.keys)
-    assert len({digest for digest, _ in was.values()}) == len(was) > 90, "pages that say different things have one digest"
+    assert len({digest for digest, _ in was.values()}) == len(was) > 90, (
+        "pages that say different things have one digest"
+    )
 
 
 def test_each_page_is_shown_again_as_it_was_and_after_a_restart_too(force, whole):
@@ -252,6 +253,7 @@ def test_after_a_disposal_a_page_says_lawfully_less_and_names_the_certificate(fo
     for place, ((number, ask), shown) in places.items():
         again = replay(force.archive, place)
         verdicts[again.verdict] = verdicts.get(again.verdict, 0) + 1
+        assert again.verdict in (SAME, LESS), (number, ask)
         if again.verdict == LESS:
             assert again.gone.keys() <= {"mopi-clear-period", "figures withheld"}
             assert again.gone and again.rows >= sum(again.gone.values())
@@ -264,7 +266,7 @@ def test_after_a_disposal_a_page_says_lawfully_less_and_names_the_certificate(fo
         elif ask.view == "associations" and ask.names and again.page:
             then, now = shown.said["said"]["links"], again.page.said["said"]["links"]
             assert now == without(then, "CAT")
-    assert verdicts[SAME] > 20 and verdicts[LESS] > 20 and verdicts.keys() == {SAME, LESS}
+    assert verdicts[SAME] > 20 and verdicts[LESS] > 20
 
 
 def place_hold(force: Force, on: str, **scope: Any):
@@ -339,6 +341,22 @@ def replay_without_rows(archive: Archive, place: int) -> Replay:
         return viewing.replay(archive, act, shown)
 
 
+def test_a_total_that_counted_what_has_gone_since_is_lawfully_less_and_planted_it_differs(force, monkeypatch):
+    """Series count rows of other builds that nobody opened. What went before the page was shown explains nothing."""
+    force.dispose("EVE", on=LATER[1])
+    ask = Ask(view="change", theme="SOC", names=False)
+    shown = page(force.archive, 3, ask)
+    place = viewing.log(force.archive, shown, case="", at="", **(WHO | {"on": LATER[2]}))
+    with monkeypatch.context() as patch:
+        patch.setattr(standings, "over_builds", lambda *_: {"people": [], "links": [], "networks": [], "strength": []})
+        assert replay(force.archive, place).verdict == DIFFERS
+    assert replay(force.archive, place).verdict == SAME
+    (outcome,) = force.dispose("CONNECT R-9", on=LATER[3])
+    again = replay(force.archive, place)
+    assert (again.verdict, again.certificates) == (LESS, (outcome.certificate_id,))
+    assert again.rows > sum(again.gone.values()) > 0
+
+
 def seen_files(force: Force) -> list[Path]:
     return sorted(path for path in (force.root / "seen").rglob("*") if path.is_file())
 
@@ -372,9 +390,11 @@ def test_a_disposed_nominal_is_on_no_page_and_in_no_search_series_drawing_or_fil
         if ask.names and ask.view != "search"
     ]
     labels = [built.label for built in force.archive.history.builds]
-    where += [f"/build/{label}/search?q=an" for label in labels] + [f"/build/{labels[2]}/nominal?id=ANN&since={labels[0]}"]
+    where += [f"/build/{label}/search?q=an" for label in labels] + [
+        f"/build/{labels[2]}/nominal?id=ANN&since={labels[0]}"
+    ]
     shown = {address: browser.get(address).text for address in where}
-    assert sum("Vexleyholm" in text for text in shown.values()) > 30
+    assert sum("Vexleyholm" in text for text in shown.values()) > 15
     force.dispose("CAT", on=LATER[1])
     (force.root / "seen").rename(tmp_path / "seen-before")  # places in files, by token: none of it names her
     for address in where:
@@ -419,7 +439,13 @@ def test_an_auditor_reads_counts_and_no_name_whatever_the_address_says(told, tmp
             for who, name in NAMES.items():
                 assert who not in answer.text.replace("OFFICIAL", "") and name not in answer.text
     assert "Annabel Quillfeather" in by_name.get("/build/2026-W04/SOC/key-nominals").text
-    for address in ("nominal?id=ANN", "link?id=ANN&id=BOB", "network?id=SOC-2026-W02-001", "figures?id=ANN", "search?q=an"):
+    for address in (
+        "nominal?id=ANN",
+        "link?id=ANN&id=BOB",
+        "network?id=SOC-2026-W02-001",
+        "figures?id=ANN",
+        "search?q=an",
+    ):
         answer = browser.get(f"/build/2026-W04/{address}")
         assert answer.status_code == 403
         assert "not allowed to see who is in a network" in answer.text.lower()
@@ -451,10 +477,11 @@ def test_a_filtered_strength_is_the_sum_of_the_records_that_fit(told):
     snapshot = build(told.archive, 3)
     few = {"ungraded"} | {s["grade"] for link in snapshot.links().to_pylist() for s in link["supports"]} - {""}
     assert len(few) > 2
-    some = itertools.product(
-        (set(), {"intelligence"}, {"crime", "custody"}), (set(), {"ungraded"}, few - {"ungraded"}),
-        (set(), {"victim"}, {"suspect", "witness"}), (0, 60),
-    )  # fmt: skip
+    some = [
+        ({"intelligence"}, set(), set(), 0), ({"crime", "custody"}, {"ungraded"}, set(), 60), (set(), {"1A"}, set(), 0),
+        (set(), few - {"ungraded"}, {"subject"}, 10), (set(), set(), {"victim"}, 0), (set(), set(), set(), 150),
+        ({"crime"}, set(), {"suspect", "witness"}, 60),
+    ]  # fmt: skip
     for kinds, grades, roles, least in some:
         filters = {"kinds": tuple(kinds), "grades": tuple(grades), "roles": tuple(roles), "least": least}
         for network in snapshot.networks()["network"].to_pylist():
@@ -467,7 +494,8 @@ def test_a_filtered_strength_is_the_sum_of_the_records_that_fit(told):
             assert {(row["a"], row["b"]): (row["strength"], row["records"]) for row in said["links"]} == wanted, filters
         said = page(told.archive, 3, Ask(view="nominal", nominals=("CAT",), **filters)).said["said"]
         for row in said["links"]:
-            (link,) = [x for x in snapshot.explain(row["a"], row["b"]) if x["theme"] == row["theme"]]
+            links = snapshot.links(nominal="CAT", theme=row["theme"]).to_pylist()
+            (link,) = [x for x in links if (x["a"], x["b"]) == (row["a"], row["b"])]
             kept = kept_by(link, kinds, grades, roles)
             assert row["strength"] == sum(s["contribution"] for s in kept) >= least
 
@@ -507,7 +535,7 @@ def test_lookups_say_what_rows_say_after_disposals_and_without_their_files(force
     assert compare_lookups(force.reopened().archive) > 10
     lookups.mend(force.archive)
     assert lookups.differs(force.archive) == ""
-    files = sorted((force.root / "index").glob("*.figures"))
+    files = sorted((force.root / "index").glob("*.*.figures"))
     assert len(files) >= 4
     spoilt = files[0].read_bytes()
     files[0].write_bytes(spoilt[:-1] + bytes([spoilt[-1] ^ 1]))
@@ -549,12 +577,16 @@ def test_a_person_or_network_over_builds_is_what_each_build_answers(force, steps
     builds = [build(force.archive, number, case) for number in (1, 2, 3)]
     for who in sorted({n for snapshot in builds for n in snapshot.nominals()["nominal"].to_pylist()}):
         held = {theme: [row_of(s.nominals(nominal=who, theme=theme)) for s in builds] for theme in THEMES}
-        for theme, series in page(force.archive, 3, Ask(view="nominal", nominals=(who,)), case).said["said"]["series"].items():
+        for theme, series in (
+            page(force.archive, 3, Ask(view="nominal", nominals=(who,)), case).said["said"]["series"].items()
+        ):
             for name, values in series.items():
                 assert values == ["" if not row else row[name] if row[name] is not None else "" for row in held[theme]]
     for network in builds[2].networks()["network"].to_pylist():
         held_ = [row_of(s.networks(network=network)) if in_build(s, network) else {} for s in builds]
-        for name, values in page(force.archive, 3, Ask(view="network", network=network), case).said["said"]["series"].items():
+        for name, values in (
+            page(force.archive, 3, Ask(view="network", network=network), case).said["said"]["series"].items()
+        ):
             assert values == ["" if not row or row[name] is None else row[name] for row in held_], (network, name)
 
 
@@ -635,14 +667,23 @@ def test_an_address_says_what_was_asked(ask, moment, case):
         ({"view": "nominal", "nominals": ("A",), "network": "SOC-1"}, "view nominal wants no network"),
         ({"view": "nominal"}, "view nominal wants 1 nominals: found 0"),
         ({"view": "link", "nominals": ("A", "A")}, "view link wants 2 nominals: found 1"),
-        ({"view": "associations", "theme": "SOC", "kinds": ("gossip",)}, "filter kinds has 1 values that there are not"),
+        (
+            {"view": "associations", "theme": "SOC", "kinds": ("gossip",)},
+            "filter kinds has 1 values that there are not",
+        ),
         ({"view": "associations", "theme": "SOC", "roles": ("boss",)}, "filter roles has 1 values that there are not"),
-        ({"view": "associations", "theme": "SOC", "grades": ("<b>",)}, "filter grades wants grades as they were recorded"),
+        (
+            {"view": "associations", "theme": "SOC", "grades": ("<b>",)},
+            "filter grades wants grades as they were recorded",
+        ),
         ({"view": "associations", "theme": "SOC", "since": "last week"}, "filter since wants the label of a build"),
         ({"view": "associations", "theme": "SOC", "by": "guilt"}, "order is not one that there is"),
         ({"view": "associations", "theme": "SOC", "least": -1}, "filter least wants points, 0 or more"),
         ({"view": "associations", "theme": "SOC", "page": 0}, "filter least wants points, 0 or more"),
-        ({"view": "nominal", "nominals": ("A",), "names": False}, "view nominal names people: wanted one of associations"),
+        (
+            {"view": "nominal", "nominals": ("A",), "names": False},
+            "view nominal names people: wanted one of associations",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_refused_without_its_value(said, message):
