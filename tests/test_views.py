@@ -351,7 +351,7 @@ def test_a_total_that_counted_what_has_gone_since_is_lawfully_less_and_planted_i
         patch.setattr(standings, "over_builds", lambda *_: {"people": [], "links": [], "networks": [], "strength": []})
         assert replay(force.archive, place).verdict == DIFFERS
     assert replay(force.archive, place).verdict == SAME
-    (outcome,) = force.dispose("CONNECT R-9", on=LATER[3])
+    (outcome,) = force.dispose("CONNECT R-8", on=LATER[3])
     again = replay(force.archive, place)
     assert (again.verdict, again.certificates) == (LESS, (outcome.certificate_id,))
     assert again.rows > sum(again.gone.values()) > 0

@@ -33,7 +33,8 @@ from provenance.web.signon import Desk, NotSignedOn, Person, Visits, sign_on_pat
 HEADERS = {
     "Content-Security-Policy": looks.POLICY,
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with it, browsers hide from us which site a form was sent from, and each would be refused.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -269,7 +269,7 @@ class Pages:
             request,
             "front.html",
             {
-                "build": self.banner(opened),
+                "build": self.banner(opened) | {"open": True},  # to choose the moment is what most come for
                 "choose": self.chooser(opened, ask, QueryParams("")) | {"keep": {}},
                 "caveat": opened.snapshot.landing_page,
                 "themes": [
