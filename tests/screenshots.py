@@ -17,7 +17,9 @@ import browser
 from dashboard import HEADER, USERS, Dashboard
 from PIL import Image
 
+from pipeline.sample.words import AREAS
 from provenance.archive import Archive
+from provenance.maps import Outline
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEN, EARLIER = "2026-03-14T10:00", "2026-02-01"
@@ -40,6 +42,7 @@ def views(network: str) -> Iterator[tuple[str, str, str]]:
     yield "figures", analyst, f"{at}/figures?id={WHO}"
     yield "compared", analyst, f"{at}/nominal?id={WHO}&since=2026-W05"
     yield "search", analyst, f"{at}/search?q=an"
+    yield "phone", analyst, f"{at}/nominal?id={WHO}"
     yield "auditor", auditor, f"{at}/SOC/key-nominals"
 
 
@@ -57,29 +60,43 @@ def shoot(demo: Path, out: Path, only: set[str]) -> None:
         for name in ("force", "force.keys"):
             shutil.copytree(demo / name, home / name, symlinks=True)
         archive = Archive(home / "force", home / "force.keys")
-        dashboard = Dashboard(archive, home / "sessions")
+        dashboard = Dashboard(archive, home / "sessions", outline=squares())
         network = strongest(dashboard)
         with browser.serving(dashboard.app) as address, browser.chromium() as opened:
             for name, role, where in views(network):
                 if only and name not in only:
                     continue
+                width = NARROW if name == "phone" else WIDTH
                 page = opened.new_page(
-                    viewport={"width": WIDTH, "height": 900}, extra_http_headers={HEADER: USERS[role]}
+                    viewport={"width": width, "height": 900}, extra_http_headers={HEADER: USERS[role]}
                 )
                 page.goto(address + where)
                 if name == "nominal":
                     page.locator(".app-drawer summary").first.click()
                     page.locator(".app-evidence").first.wait_for()
-                for file, change in ((name, {}), (f"{name}-print", {"media": "print"})):
-                    page.emulate_media(media=change.get("media", "screen"))
+                page.mouse.move(0, 0)
+                page.evaluate("document.activeElement.blur()")
+                for file, media in ((name, "screen"), (f"{name}-print", "print")):
+                    page.emulate_media(media=media)
                     height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight"))
                     shot = out / f"{file}.png"
-                    page.screenshot(path=shot, full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
+                    page.screenshot(path=shot, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height})
                     small(shot)
                     print(f"{shot.name}: {shot.stat().st_size:,} bytes", flush=True)
                 page.close()
         dashboard.close()
         archive.close()
+
+
+def squares() -> Outline:
+    """The areas of the sample force as they are: 20 by 20 squares on no real map."""
+    side = 34
+    corners = [(10 + side * (place % 20), 10 + side * (19 - place // 20)) for place in range(len(AREAS))]
+    return Outline(
+        AREAS, AREAS, tuple(f"M{x} {y}l{side} 0 0 {side} -{side} 0z" for x, y in corners),
+        tuple((x + side // 2, y + side // 2, side // 2) for x, y in corners), 20 * side + 20, 20 * side + 20,
+        "Invented squares of two kilometres, on no real map.",
+    )  # fmt: skip
 
 
 def strongest(dashboard: Dashboard) -> str:

@@ -450,7 +450,7 @@ def test_an_auditor_reads_counts_and_no_name_whatever_the_address_says(told, tmp
         assert answer.status_code == 403
         assert "not allowed to see who is in a network" in answer.text.lower()
     assert browser.get("/build/2026-W04").status_code == 200
-    assert "Or find a nominal" not in browser.get("/build/2026-W04").text
+    assert "Find a nominal" not in browser.get("/build/2026-W04").text
     dashboard.close()
 
 
