@@ -24,7 +24,7 @@ HEADER = "X-Remote-User"
 USERS = {role: f"{role}@force.example" for role in access.ROLES}
 ANALYST, OFFICER, AUDITOR = USERS["analyst"], USERS["disclosure-officer"], USERS["auditor"]
 PROXY = {"by": "proxy", "header": HEADER, "addresses": ("127.0.0.1", "::1")}
-HOUSE = House("Network archive", "Force of the tests", "Official-Sensitive", "Invented people. Not to be relied on.")
+HOUSE = House("Network archive", "Sample force", "Official-Sensitive", "Invented people. Not to be relied on.")
 
 
 class Dashboard:

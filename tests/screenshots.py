@@ -22,7 +22,7 @@ from provenance.archive import Archive
 from provenance.maps import Outline
 
 ROOT = Path(__file__).resolve().parent.parent
-WHEN, EARLIER = "2026-03-14T10:00", "2026-02-01"
+WHEN = "2026-03-14T10:00"
 WHO, OTHER = "N0280559044", "N0370728968"
 WIDTH, NARROW, TALLEST = 1200, 390, 1500  # pixels of a page that is shown; a longer one is cut
 
@@ -43,6 +43,7 @@ def views(network: str) -> Iterator[tuple[str, str, str]]:
     yield "compared", analyst, f"{at}/nominal?id={WHO}&since=2026-W05"
     yield "search", analyst, f"{at}/search?q=an"
     yield "phone", analyst, f"{at}/nominal?id={WHO}"
+    yield "seen", "disclosure-officer", f"{at}/nominal?id={WHO}"
     yield "auditor", auditor, f"{at}/SOC/key-nominals"
 
 
@@ -71,6 +72,8 @@ def shoot(demo: Path, out: Path, only: set[str]) -> None:
                     viewport={"width": width, "height": 900}, extra_http_headers={HEADER: USERS[role]}
                 )
                 page.goto(address + where)
+                if name == "seen":
+                    page.goto(f"{address}/seen/{archive.log.size - 1}")
                 if name == "nominal":
                     page.locator(".app-drawer summary").first.click()
                     page.locator(".app-evidence").first.wait_for()
