@@ -2,9 +2,9 @@
 
 A page's digest is the leaf of what it said, salted by the secrets of everything it opened (`sealing`): whoever destroys
 one of those makes the digest unguessable, as it does a row's. Beside it stands a root over the leaves of the rows that
-were opened. Those leaves stay when rows are disposed of, so a later replay can tell that the rows are the ones that were
-shown, and which of them are gone lawfully. A page that has lost some cannot be said again, so that what it said of them
-cannot be checked either; it is never called the same. Which rows they were lies in `seen/`, sealed: places in files, no words.
+were opened. Those leaves stay when rows are disposed of, so a later replay can tell that the rows are those that were
+shown, and which of them are gone lawfully. A page that has lost some cannot be said again: what it said of them is not
+checked, and it is never called the same. Which rows they were lies in `seen/`, sealed: places in files, no words.
 
 Who writes here: every process that serves pages. If `seen/` is lost, so is what a page rested on that has since lost
 some of it. A liar who edits it is found by the root in the log.

@@ -105,12 +105,13 @@ def every_page(dashboard: Dashboard) -> dict[str, str]:
         "filtered": f"{LAST}/nominal?id=CAT&kind=intelligence&role=subject", "child": f"{LAST}/nominal?id=BOB",
         "link": f"{LAST}/link?id=BOB&id=CAT", "figures": f"{LAST}/figures?id={evil}", "search": f"{LAST}/search?q=an",
         "compared": f"{LAST}/nominal?id=CAT&since=2026-W02",
-        "compared network": f"{LAST}/network?id={network(dashboard)}&since=2026-W02", "missing": f"{LAST}/nominal?id=NOBODY",
+        "compared network": f"{LAST}/network?id={network(dashboard)}&since=2026-W02",
+        "missing": f"{LAST}/nominal?id=NOBODY",
         "first": "/build/2026-W02/SOC/change", "empty": f"{LAST}/CSE/key-nominals",
     }  # fmt: skip
 
 
-# ---- every page, as it is ---------------------------------------------------------------------------------------------
+# ---- every page, as it is --------------------------------------------------------------------------------------------
 
 
 def test_every_page_has_no_violation_and_shows_markup_as_text(dashboard, come):
@@ -148,7 +149,7 @@ def test_the_banner_says_which_build_and_what_has_become_of_it(come):
     assert "As it is on" in page.get_by_role("region", name="Which build answers").inner_text()
 
 
-# ---- moments ----------------------------------------------------------------------------------------------------------
+# ---- moments ---------------------------------------------------------------------------------------------------------
 
 
 def test_picker_and_slider_keep_the_page_and_change_the_build(come):
@@ -200,7 +201,7 @@ def test_two_moments_side_by_side_with_the_causes_of_each_change(come):
             assert after - before == sum(causes)
 
 
-# ---- evidence, search, replay -----------------------------------------------------------------------------------------
+# ---- evidence, search, replay ----------------------------------------------------------------------------------------
 
 
 def test_the_evidence_drawer_adds_up_and_says_conditions_first(come):
@@ -212,7 +213,9 @@ def test_the_evidence_drawer_adds_up_and_says_conditions_first(come):
     drawer.locator(".app-evidence").wait_for()
     text = drawer.inner_text()
     assert text.index("Ask first") < text.index("CONNECT R-5")
-    assert "1B" in text and "3x5x2" in text and "witness" in text
+    assert "1B" in text
+    assert "3x5x2" in text
+    assert "witness" in text
     strength = int(re.search(r"([\d,]+) points", drawer.locator("summary").inner_text())[1].replace(",", ""))
     shown = drawer.locator(".app-evidence tbody td:last-child").all_inner_texts()
     assert strength == int(drawer.locator(".app-evidence__sum td").inner_text().replace(",", ""))
@@ -242,7 +245,9 @@ def test_what_one_user_saw_is_shown_again_and_held_to_its_digest(dashboard, come
     officer.page.goto(f"/seen/{place}")
     text = officer.page.inner_text("main")
     assert "The same page, worked out again, is what was shown" in text
-    assert digest in text and ANALYST in text and "2026-W04" in text
+    assert digest in text
+    assert ANALYST in text
+    assert "2026-W04" in text
     assert officer.axe() == []
     officer.page.get_by_role("link", name="Show View").click()
     assert "Nominal CAT" in officer.page.inner_text("h1")
@@ -250,11 +255,12 @@ def test_what_one_user_saw_is_shown_again_and_held_to_its_digest(dashboard, come
     assert page.url.endswith("/build/2026-W04/nominal?id=CAT")
 
 
-# ---- roles ------------------------------------------------------------------------------------------------------------
+# ---- roles -----------------------------------------------------------------------------------------------------------
 
 NAMED, COUNTS = f"{LAST}/nominal?id=CAT", f"{LAST}/SOC/key-nominals"
 MAY = {  # what each may open: a person's page, a theme's counts, another's replay, the case's page
-    "intelligence-user": (200, 200, 403, 403), "analyst": (200, 200, 403, 403), "disclosure-officer": (200, 200, 200, 200),
+    "intelligence-user": (200, 200, 403, 403), "analyst": (200, 200, 403, 403),
+    "disclosure-officer": (200, 200, 200, 200),
     "retention-officer": (200, 200, 403, 403), "auditor": (403, 200, 200, 403),
     "data-protection-officer": (200, 200, 200, 403), "administrator": (403, 403, 200, 403),
 }  # fmt: skip
@@ -300,7 +306,7 @@ def test_a_case_reads_what_is_restricted_for_it_and_another_case_nothing(come):
     officer.forgive("403 (Forbidden)")
 
 
-# ---- sessions ---------------------------------------------------------------------------------------------------------
+# ---- sessions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +352,7 @@ def test_a_session_that_expires_asks_again_and_goes_on_where_it_was(by_password,
     assert "Sign on" in page.inner_text("h1")
 
 
-# ---- by keyboard, and without scripts ---------------------------------------------------------------------------------
+# ---- by keyboard, and without scripts --------------------------------------------------------------------------------
 
 
 def test_with_the_keyboard_alone_from_the_start_to_the_evidence(come):
@@ -395,7 +401,7 @@ def test_without_scripts_everything_is_reached(dashboard, come):
     assert "2026-W02" in page.get_by_role("region", name="Which build answers").inner_text()
 
 
-# ---- a newcomer -------------------------------------------------------------------------------------------------------
+# ---- a newcomer ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -435,6 +441,7 @@ def test_a_newcomer_asks_what_was_shown_on_14_march_and_why_in_five_clicks(sampl
     click(page.locator(".app-drawer summary").first)
     page.locator(".app-drawer[open] .app-evidence").wait_for()
     banner = page.get_by_role("region", name="Which build answers").inner_text()
-    assert "As it was on Saturday 14 March 2026" in re.sub(r"\s+", " ", banner) and "2026-W10" in banner
+    assert "As it was on Saturday 14 March 2026" in re.sub(r"\s+", " ", banner)
+    assert "2026-W10" in banner
     assert "the strength of this link" in page.locator(".app-evidence").first.inner_text()
     assert len(clicks) <= 5

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from provenance import canonical, disposal, holding, lookups, standings, themes, viewing
+from provenance import canonical, holding, lookups, standings, themes, viewing
 from provenance.archive import Archive
 from provenance.asking import ORDERS, THEME_VIEWS, VIEWS, Ask, read, read_view
 from provenance.asof import Snapshot
@@ -183,7 +183,7 @@ def test_the_same_page_has_the_same_digest_after_a_restart_and_under_another_has
 
 def test_each_page_is_shown_again_as_it_was_and_after_a_restart_too(force, whole):
     places = {}
-    for (number, ask), shown in whole.items():
+    for (number, _), shown in whole.items():
         if number == 3:
             places[log(force.archive, shown)] = shown
     reader = Reader(force.reopened().archive)
@@ -256,17 +256,19 @@ def test_after_a_disposal_a_page_says_lawfully_less_and_names_the_certificate(fo
         assert again.verdict in (SAME, LESS), (number, ask)
         if again.verdict == LESS:
             assert again.gone.keys() <= {"mopi-clear-period", "figures withheld"}
-            assert again.gone and again.rows >= sum(again.gone.values())
+            assert again.gone
+            assert again.rows >= sum(again.gone.values())
             assert again.certificates == (outcome.certificate_id,)
         else:
-            assert again.verdict == SAME and "CAT" not in names_on(shown), (number, ask)
+            assert "CAT" not in names_on(shown), (number, ask)
         assert again.page is None or "CAT" not in names_on(again.page)
         if "CAT" in ask.nominals and ask.view != "search":
             assert again.page is None
         elif ask.view == "associations" and ask.names and again.page:
             then, now = shown.said["said"]["links"], again.page.said["said"]["links"]
             assert now == without(then, "CAT")
-    assert verdicts[SAME] > 20 and verdicts[LESS] > 20
+    assert verdicts[SAME] > 20
+    assert verdicts[LESS] > 20
 
 
 def place_hold(force: Force, on: str, **scope: Any):
@@ -401,15 +403,16 @@ def test_a_disposed_nominal_is_on_no_page_and_in_no_search_series_drawing_or_fil
         answer = browser.get(address)
         about = "id=CAT" in address
         assert answer.status_code == (404 if about else 200), address
-        assert "Vexleyholm" not in answer.text and "CAT" not in answer.text, address
+        assert [name for name in ("Vexleyholm", "CAT") if name in answer.text] == [], address
     for asked in ("CAT", "Vexleyholm", "catrin"):
         text = browser.get(f"/at/2026-01-31/search?q={asked}").text
         assert "Nobody of that name or id is in this build" in text
     files = [path for path in [*force.root.rglob("*"), *tmp_path.joinpath("seen-before").rglob("*")] if path.is_file()]
     for path in files:
         content = path.read_bytes()
-        assert b"Vexleyholm" not in content and b'"CAT"' not in content, path
-    assert "Vexleyholm" not in caplog.text and "CAT" not in caplog.text
+        assert [name for name in (b"Vexleyholm", b'"CAT"') if name in content] == [], path
+    assert "Vexleyholm" not in caplog.text
+    assert "CAT" not in caplog.text
     dashboard.close()
 
 
@@ -437,7 +440,8 @@ def test_an_auditor_reads_counts_and_no_name_whatever_the_address_says(told, tmp
             answer = browser.get(f"/build/2026-W04/{theme}/{view}{query}")
             assert answer.status_code == 200
             for who, name in NAMES.items():
-                assert who not in answer.text.replace("OFFICIAL", "") and name not in answer.text
+                assert who not in answer.text.replace("OFFICIAL", "")
+                assert name not in answer.text
     assert "Annabel Quillfeather" in by_name.get("/build/2026-W04/SOC/key-nominals").text
     for address in (
         "nominal?id=ANN",
@@ -623,7 +627,8 @@ def _ask(draw: st.DrawFn, ids: st.SearchStrategy[str]) -> Ask:
     nominals = draw(st.lists(ids, unique=True, min_size=max(people, 0), max_size=people if people >= 0 else 4))
     theme = draw(themes_) if wants_theme or draw(st.booleans()) else ""
     return Ask(
-        view=view, theme=theme, network=draw(st.sampled_from(["SOC-2026-W02-001", "CL-1.x_y"])) if wants_network else "",
+        view=view, theme=theme,
+        network=draw(st.sampled_from(["SOC-2026-W02-001", "CL-1.x_y"])) if wants_network else "",
         nominals=tuple(nominals), names=view not in THEME_VIEWS or draw(st.booleans()), **chosen,
     )  # fmt: skip
 
@@ -645,11 +650,15 @@ def test_what_was_asked_is_read_from_the_log_again(ask):
 @given(ASKS, st.sampled_from([Moment("2026-03-14T10:00"), Moment("2026-03-14"), Moment(label="2026-W10.2")]), st.text())
 def test_an_address_says_what_was_asked(ask, moment, case):
     where = addresses.address(moment, ask, case=case)
-    assert where.isascii() and " " not in where and where.startswith("/")
+    assert where.isascii()
+    assert " " not in where
+    assert where.startswith("/")
     parts = urlsplit(where)
-    assert not parts.netloc and not parts.fragment
+    assert not parts.netloc
+    assert not parts.fragment
     _, kind, when, *rest = parts.path.split("/")
-    assert unquote(when) == (moment.label or moment.when) and kind == ("build" if moment.label else "at")
+    assert unquote(when) == (moment.label or moment.when)
+    assert kind == ("build" if moment.label else "at")
     theme, view = rest if len(rest) == 2 else ("", rest[0])
     query = QueryParams(parse_qsl(parts.query, keep_blank_values=True))
     assert addresses.read(view, theme, query, names=ask.names) == ask
