@@ -442,6 +442,7 @@ class Viewed(Act):
     asked: Text  # the view and its filters, without the nominals
     nominals: Tokens  # whom it was about, not all whom it named
     case: TextOrNone  # for which it also showed what is restricted
+    form: Count  # in which the page said it: `viewing.FORM` of that day
     shown: Digest  # leaf of what it said
     leaves: Digest  # root over the leaves of the rows that were opened for it
 

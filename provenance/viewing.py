@@ -2,8 +2,9 @@
 
 A page's digest is the leaf of what it said, salted by the secrets of everything it opened (`sealing`): whoever destroys
 one of those makes the digest unguessable, as it does a row's. Beside it stands a root over the leaves of the rows that
-were opened. Those leaves stay when rows are disposed of, so a later replay can tell which of them were shown and are
-gone lawfully, and that nothing else differs. Which rows they were, `openings` keeps.
+were opened. Those leaves stay when rows are disposed of, so a later replay can tell that the rows are those that were
+shown, and which of them are gone lawfully. A page that has lost some cannot be said again: what it said of them is not
+checked, and it is never called the same. Which rows they were, `openings` keeps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from provenance.asof import Snapshot
 from provenance.errors import Missing
 from provenance.sealing import leaf_batch
 from provenance.seeing import Seen
+from provenance.tables import TABLES
 
 FORM = 1  # of what pages say; a page is said the same way again only by the form that it was shown in
 _TABLE = "page"  # labels the digest, as a table's name does
@@ -79,7 +81,7 @@ def log(archive: Archive, shown: Page, *, case: str, at: str, on: str, by: str, 
     openings.keep(archive, shown.leaves, shown.references)
     act = entries.Viewed(
         on=on, by=by, under=under, label=shown.label, at=at, asked=shown.ask.logged(), case=case,
-        nominals=entries.packed(shown.subjects), shown=shown.digest, leaves=shown.leaves,
+        nominals=entries.packed(shown.subjects), form=FORM, shown=shown.digest, leaves=shown.leaves,
     )  # fmt: skip
     return archive.append(act).start
 
@@ -91,7 +93,7 @@ class Replay:
     act: entries.Viewed
     verdict: str  # SAME, LESS, OTHER_FORM or DIFFERS
     page: Page | None  # as it is now; None where its subject is gone
-    rows: int  # that were opened for it then
+    rows: int  # that were opened for it then; where all of those are left, the rows of all builds that its totals count
     gone: dict[str, int]  # of those, how many were disposed of or are restricted since, by reason
     certificates: tuple[str, ...]  # of the disposals
 
@@ -106,11 +108,15 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
     """
     then = openings.read(archive, act.leaves)
     gone, certificates = _gone(archive, then, act.case)
-    rows_ = sum(map(len, then.values()))
     if shown is not None and shown.digest == act.shown and shown.leaves == act.leaves:
-        return Replay(act, SAME, shown, rows_, gone, certificates)
+        return Replay(act, SAME, shown, sum(map(len, then.values())), gone, certificates)
+    if not gone:  # totals and series count rows that nobody opened
+        counted = _counted(archive, act)
+        gone, certificates = _gone(archive, counted, act.case, since=act.on)
+        then = counted if gone else then
+    rows_ = sum(map(len, then.values()))
     verdict = LESS if gone else DIFFERS
-    if shown is not None and not gone and shown.leaves == act.leaves:
+    if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
     return Replay(act, verdict, shown, rows_, gone, certificates)
 
@@ -140,22 +146,48 @@ def views(archive: Archive) -> list[tuple[int, entries.Viewed]]:
     return [(place, act) for place, act in archive.placed(["Viewed"]) if isinstance(act, entries.Viewed)]
 
 
-def _gone(archive: Archive, then: dict[str, np.ndarray], case: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them."""
+def _counted(archive: Archive, act: entries.Viewed) -> dict[str, np.ndarray]:
+    """Positions of every row that the build of a page, or one before it, ever had, by table."""
+    number = archive.history.build(act.label).number
+    found = {}
+    for table in TABLES:
+        index = archive.index(table)
+        found[table] = np.flatnonzero((index.since > 0) & (index.since <= number))
+    return found
+
+
+def _gone(
+    archive: Archive, then: dict[str, np.ndarray], case: str, *, since: str = ""
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them.
+
+    With `since`, of what has come about from that instant on, and nothing that was so before.
+    """
     reasons: dict[str, int] = {}
     disposals = set()
+    late = np.array([True, *(disposal.first.on >= since for disposal in archive.history.disposals)])
     for table, at in then.items():
         index = archive.index(table)
         died = index.died[at]
-        for number in died[died > 0].tolist():
+        for number in died[(died > 0) & late[died]].tolist():
             first = archive.history.disposals[number - 1].first
             reasons[first.reason] = reasons.get(first.reason, 0) + 1
             disposals.add(first.disposal)
         marked = index.marked[at[died == 0]]
-        for number in marked[marked > 0].tolist():
+        for number in marked[(marked > 0) & late[marked]].tolist():
             reasons["figures withheld"] = reasons.get("figures withheld", 0) + 1
             disposals.add(archive.history.disposals[number - 1].first.disposal)
-        hidden = int((~archive.shown(table, at[died == 0], case=case)).sum())
-        if hidden:
-            reasons["restricted"] = reasons.get("restricted", 0) + hidden
+        hidden = at[died == 0]
+        hidden = hidden[~archive.shown(table, hidden, case=case)]
+        if since:
+            hidden = hidden[~_rested_on(archive, table, hidden, since)]
+        if len(hidden):
+            reasons["restricted"] = reasons.get("restricted", 0) + len(hidden)
     return dict(sorted(reasons.items())), tuple(sorted(disposals))
+
+
+def _rested_on(archive: Archive, table: str, at: np.ndarray, until: str) -> np.ndarray:
+    """Which rows at `at` rest on something that was restricted before `until`."""
+    index = archive.index(table)
+    old = np.sort(np.array([t for t, act in archive.history.restricted.items() if act.on < until], np.int64))
+    return rows.among(index.a[at], old) | rows.among(index.b[at], old) | np.isin(at, index.resting_on(old))

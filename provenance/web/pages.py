@@ -6,10 +6,10 @@ is for. What goes wrong is told in the words of the error, which never carry a p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from provenance import access, asof, exporting, moments
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed
+from provenance.history import Publication
 from provenance.maps import Outline
 from provenance.reports import CAUSES, WRONG
 from provenance.viewing import Page
@@ -94,11 +95,14 @@ class Pages:
         if when and moments.is_date(when):
             live = asof.live_on(self.reader.archive, when)
             if len(live) > 1:
-                return self.draw(request, "day.html", {"day": words.day(when), "live": [words.live(p) for p in live]})
+                return self.draw(request, "day.html", {"day": words.day(when), "live": _day(request, live)})
         snapshot = self.reader.snapshot(when=when, label=label, case=case)
         if case:
             self.reader.consult(snapshot, on=now(), by=person.name)
         return Opened(Moment(when, label), snapshot, case)
+
+    def _at(self, when: str) -> Opened:
+        return Opened(Moment(when), self.reader.snapshot(when=when), "")
 
     def asked(self, request: Request) -> Ask:
         """What the address asks for, as far as this person may know it."""
@@ -291,16 +295,16 @@ class Pages:
 
     def front(self, request: Request) -> Response:
         """The landing page: the caveats, and where to go."""
-        label = request.path_params.get("label", "")
-        when = "" if label else request.path_params.get("when", "") or now()
-        opened = Opened(Moment(when, label), self.reader.snapshot(when=when, label=label), "")
+        opened = self.opened(request) if request.path_params else self._at(now())
+        if isinstance(opened, Response):
+            return opened
         ask = Ask(view="associations", theme="SOC", names=access.NAMES in request.state.person.may)
         rules = opened.snapshot.archive.stated(opened.snapshot.built)
         return self.draw(
             request,
             "front.html",
             {
-                "build": self.banner(opened),
+                "build": self.banner(opened) | {"open": True},  # to choose the moment is what most come for
                 "choose": self.chooser(opened, ask, QueryParams("")) | {"keep": {}},
                 "caveat": opened.snapshot.landing_page,
                 "themes": [
@@ -378,6 +382,13 @@ class Pages:
             media_type="application/pdf" if form == "pdf" else "application/zip",
             headers={"Content-Disposition": f'attachment; filename="{exporting.name_of(page, suffix)}"'},
         )
+
+
+def _day(request: Request, live: Sequence[Publication]) -> list[dict[str, str]]:
+    """Builds that were live on the day of an address, each with the address of the same page in it."""
+    rest = quote(request.url.path[len(f"/at/{request.path_params['when']}") :])
+    query = f"?{request.url.query}" if request.url.query else ""
+    return [words.live(p) | {"href": Moment(p.start).path + rest + query} for p in live]
 
 
 def _with(ask: Ask, other: Mapping[str, Any]) -> Ask:

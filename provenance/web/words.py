@@ -59,7 +59,7 @@ def _day(when: Any) -> str:
 def live(publication: Publication) -> dict[str, str]:
     """A build that was live on a day of several, for the list of them."""
     end = instant(publication.end) if publication.end else "now"
-    return {"label": publication.label, "from": instant(publication.start), "to": end, "at": publication.start}
+    return {"label": publication.label, "from": instant(publication.start), "to": end}
 
 
 def picked(when: str) -> dict[str, str]:
