@@ -29,6 +29,7 @@ _IGNORED = """\
 /index/
 /inbox/
 /store/
+/disclosure/
 .writer
 *.part
 """
