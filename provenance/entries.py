@@ -487,9 +487,7 @@ class Sent(Act):
     upto: Count  # of a schedule, the last item on it; else 0
     nominals: Tokens
     records: Tokens
-    content: (
-        Digest  # leaf of its SHA-256 under the secrets of all whom it is about, or of the archive where it has none
-    )
+    content: Digest  # leaf of its SHA-256, under the secrets of all whom it is about (the archive's where of nobody)
     apart: Digest
 
 
@@ -506,7 +504,7 @@ class Notified(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requested(Act):
+class Asked(Act):
     """Somebody asked what is held about them (DPA 2018 s.45(1)(b)); the month runs from the day of receipt."""
 
     request: Count  # from 1
@@ -559,7 +557,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
-        Granted, Revoked, Scheduled, Sent, Notified, Requested, Answered,
+        Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
     )
 }  # fmt: skip

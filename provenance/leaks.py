@@ -70,18 +70,17 @@ def _any(words: Collection[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """As it reads: words with a space between and at both ends; letters that stand alone in a row are one word."""
+    """As it reads: words with a space between and at both ends; behind them, what letters that stand alone in a row may
+    spell, since `a C. H. I. S. report` is read as a word that begins anywhere in that row."""
     read = staff.as_read(text)
     words = "".join(c if c.isalnum() else " " for c in read).split()
-    joined: list[str] = []
+    spelt: set[str] = set()
     run = ""
-    for word in [*words, "  "]:
+    for word in [*words, ""]:
         if len(word) == 1 and word.isalpha():
             run += word
-            continue
-        if run:
-            # `C. H. I. S.` is one word; a letter or two that stand alone are what they are: `condition A 1`.
-            joined += [run] if len(run) > 2 else list(run)
+        else:
+            starts, least, most = range(len(run)), 3, 12  # letters of a word that somebody would spell
+            spelt |= {run[at : at + size] for at in starts for size in range(least, min(most, len(run) - at) + 1)}
             run = ""
-        joined.append(word)
-    return f" {' '.join(joined[:-1])} "
+    return f" {' '.join(words)} " + "".join(f". {word} " for word in sorted(spelt))

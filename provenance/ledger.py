@@ -2,9 +2,9 @@
 
 Every pack, schedule, export, answer and report is an item, numbered from 1 and logged before it leaves. When something
 in it is corrected, disposed of or restricted, its recipient has to be told without delay (DPA 2018 s.38(5)(c) and
-s.48(9)). Who is to be told follows from the log alone, so nothing is forgotten when a program is not running; that a notice went
-out is an act. A notice after a disposal or a restriction names the ledger's item and nobody: the recipient finds it in
-their own file. What is sent of the register apart is in that register, and so are its notices' reasons to exist (R28).
+s.48(9)). Who is to be told follows from the log alone, so nothing is forgotten when a program is not running; that a
+notice went out is an act. A notice after a disposal or a restriction names the ledger's item and nobody: the recipient
+finds it in their own file. What is sent of the register apart is in that register, and so are its notices (R28).
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def draft(archive: Archive, notice: Notice) -> str:
     else:
         lines += [
             f"On {since} something in it was restricted here, under reference {notice.reference}.",
-            "Please make no further use of that item but for proceedings that need it, and ask us before you pass it on",
-            "(Data Protection Act 2018, s.48(9) and (10)). This notice cannot say what or whom it is about.",
+            "Please make no further use of that item but for proceedings that need it, and ask us before you pass it",
+            "on (Data Protection Act 2018, s.48(9) and (10)). This notice cannot say what or whom it is about.",
         ]
     return "\n".join([*lines, "", "Please confirm that you have done so, quoting the notice's reference.", ""])
 

@@ -10,9 +10,9 @@ their number: no name that came in goes out, into the log or into a file.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from provenance.asof import Snapshot
 from provenance.errors import Malformed
 from provenance.records import THEMES
 
-YES, NO, UNCLEAR = "yes", "no", "unclear"
+PRESENT = (YES, NO, UNCLEAR) = ("yes", "no", "unclear")
 COLUMNS = (("nominal_id",), ("name", "born"), ("nominal_id", "name", "born"))
 RULE = (
     "present: yes, on record in this build and theme as somebody who offended or is suspected to have; no, otherwise, "
@@ -66,6 +66,25 @@ class Checked:
             for row, answer in enumerate(self.answers, start=1)
         )
         return ("row,present,harm\n" + "".join(lines)).encode()
+
+
+def covering(heading: Mapping[str, Any], theme: str) -> str:
+    """What goes with an answer, so that its reader can judge how far it can be relied on (DPA 2018 s.38(5)(b); R44)."""
+    return "\n".join(
+        [
+            "Answer to a list",
+            "",
+            f"Build {heading['build']}, theme {theme}, of records entered by {heading['cut_off']}.",
+            f"The build {'verifies' if heading['verified'] else 'DOES NOT VERIFY: do not use this answer'}.",
+            RULE,
+            "It rests on records of several source systems, some of them intelligence that is assessed, not fact,",
+            "in the grades that the force admits. Records that came in later, or were held back, are not in it. It says",
+            "nothing of guilt. If it turns out to be wrong you will be told; until then do not pass it on.",
+            "",
+            str(heading["caveat"]),
+            "",
+        ]
+    )
 
 
 def read(handle: BinaryIO) -> Iterator[Asked]:

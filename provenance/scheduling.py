@@ -222,9 +222,10 @@ def disclosable(archive: Archive, case: str) -> set[str]:
     return open_ - closed
 
 
-def sent_up_to(archive: Archive, case: str) -> int:
+def sent_up_to(archive: Archive, case: str, *, separate: bool = False) -> int:
     """The last item that a schedule sent for this case has; 0 before the first. A continuation begins behind it."""
-    return max((act.upto for act in archive.acts(["Sent"]) if isinstance(act, Sent) and act.case == case), default=0)
+    found = apart.acts(archive) if separate else archive.acts(["Sent"])
+    return max((act.upto for act in found if isinstance(act, Sent) and act.case == case), default=0)
 
 
 def check(archive: Archive) -> None:

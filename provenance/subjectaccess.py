@@ -60,7 +60,7 @@ class Withheld:
 class Request:
     """A request as the log has it."""
 
-    act: entries.Requested
+    act: entries.Asked
     answered_on: str  # "" while it is open
 
     def is_late(self, on: str) -> bool:
@@ -80,7 +80,7 @@ def requests(archive: Archive) -> list[Request]:
     """All requests, in the order in which they were entered."""
     archive.refresh()
     answered = {act.request: act.on for act in archive.acts(["Answered"]) if isinstance(act, entries.Answered)}
-    found = (act for act in archive.acts(["Requested"]) if isinstance(act, entries.Requested))
+    found = (act for act in archive.acts(["Asked"]) if isinstance(act, entries.Asked))
     return [Request(act, answered.get(act.request, "")) for act in found]
 
 
@@ -95,7 +95,7 @@ def receive(archive: Archive, nominal: str, *, received_on: str, on: str, by: st
         unnamed(archive, own, by, under)
         number = 1 + len(requests(archive))
         archive.append(
-            entries.Requested(
+            entries.Asked(
                 on=on, by=by, under=under, request=number, nominals=entries.packed(own), received_on=received_on,
                 due_on=due,
             )
