@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from provenance import merkle, scheduling, vault
+from provenance import merkle, rows, scheduling, vault
 from provenance.archive import Archive
 from provenance.entries import unpacked
 from provenance.errors import Malformed, Missing
@@ -21,9 +20,9 @@ from provenance.notes import decode_base64
 def digest(path: Path) -> str:
     """SHA-256 of a file; of a folder, over the names and digests of its files in order, as `sha256sum` lists them."""
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return rows.digest(path)
     lines = (
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(path).as_posix()}\n"
+        f"{rows.digest(file)}  {file.relative_to(path).as_posix()}\n"
         for file in sorted(path.rglob("*"))
         if file.is_file()
     )
@@ -68,15 +67,15 @@ def subjects(
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    for at, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            said = orjson.loads(line)
-            if "entry" in said:
-                yield orjson.loads(decode_base64(said["entry"])[merkle.DIGEST :])
-        except (ValueError, TypeError, Malformed, binascii.Error):
-            raise Malformed(
-                f"{path.name}, line {at}: not a row of a pack; check it first (`provenance verify`)"
-            ) from None
+    with path.open("rb") as handle:
+        for at, line in enumerate(handle, start=1):
+            place = f"{path.name}, line {at}"
+            try:
+                said = orjson.loads(line)
+                if "entry" in said:
+                    yield orjson.loads(decode_base64(place, said["entry"])[merkle.DIGEST :])
+            except (ValueError, TypeError, Malformed):
+                raise Malformed(f"{place}: not a row of a pack; check it first (`provenance verify`)") from None
 
 
 def _tokens(archive: Archive, named: set[Any]) -> set[int]:

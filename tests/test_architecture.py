@@ -25,9 +25,9 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "views": "scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing forms",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                   verify materials listing subjectaccess""",
-    "acts": """papers apart pins copies draft selection lookups figures receiving propagation linking
-               grouping publishing builds holding granting scheduling reviewing expunging disposal backups rekeying escrow witnessing
-               publicising stamping ledger sending""",
+    "acts": """papers apart pins copies draft selection lookups figures receiving propagation linking grouping
+               publishing builds holding granting scheduling reviewing expunging disposal backups rekeying escrow
+               witnessing publicising stamping ledger sending""",
     "keeping": "durable keys vault crew rows index log heads catalogue archive",
     "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention
                 links engine supported networks graphs cuts betweenness subgroups influence entries access holds

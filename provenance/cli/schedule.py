@@ -11,6 +11,7 @@ from provenance.cli.doors import Door, as_json, console, consulted, emit_json, n
 from provenance.schedules import APART, MG6C, MG6D, WITHDRAWN
 
 if TYPE_CHECKING:
+    from provenance.archive import Archive
     from provenance.scheduling import Listed
 
 
@@ -63,7 +64,7 @@ def add(
     from provenance import asof, materials, scheduling
 
     with door.archive() as archive:
-        snapshot = asof.as_of(archive, when, case=case)
+        snapshot = asof.as_of(archive, when, case=_held(archive, case))
         made = asof.whole(lambda: materials.material(snapshot, nominal=nominal, pair=pair, record=record))
         consulted(archive, snapshot)
         item = scheduling.enter(
@@ -172,7 +173,7 @@ def edit(
         leaves, label = (mine.said.leaves, mine.said.label) if mine and mine.said else ((), "")
         rows: list[Any] = []
         if label:
-            snapshot = asof.Snapshot(archive, archive.history.build(label), None, case)
+            snapshot = asof.Snapshot(archive, archive.history.build(label), None, _held(archive, case))
             rows = asof.whole(lambda: list(materials.contents(snapshot, (x for x in leaves if x[0] in columns))))
             consulted(archive, snapshot)
         copies = scheduling.edit(archive, case, item, rows, columns, on=now(), by=by, under=under)
@@ -248,6 +249,11 @@ def print_(door: Door, case: str, out: str, continuation: bool, apart: bool, as_
     else:
         click.echo(f"{several(len(found), 'item')} of case {case} in {folder.name}.")
         click.echo(f"When they go out: provenance ledger send {folder.name} --what schedule --upto {last} ...")
+
+
+def _held(archive: Archive, case: str) -> str:
+    """The case, where it holds something and may be shown what is restricted for it; else none."""
+    return case if any(hold.stands and hold.case == case for hold in archive.history.holds.values()) else ""
 
 
 def _described(each: Listed) -> dict[str, Any]:
