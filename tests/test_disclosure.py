@@ -505,9 +505,12 @@ def test_a_restriction_is_a_notice_and_the_disposal_after_it_another(force):
     assert [each.cause for each in ledger.notices(force.archive)] == ["restricted"]
     draft = ledger.draft(force.archive, ledger.notices(force.archive)[0])
     assert not any(word in draft for word in ("ANN", CASE))
+    send(force, nominals=[token(force, "ANN")], case=CASE, on=AFTER[1])  # who gets it knows that it is restricted
+    assert [each.entry.number for each in ledger.notices(force.archive)] == [1]
     holding.release(force.archive, PARAMS, hold.id, reason="decided", on=AFTER[2], **WHO)
     force.finish(on=AFTER[2])
-    assert [each.cause for each in ledger.notices(force.archive)] == ["restricted", "disposed"]
+    told = [(each.entry.number, each.cause) for each in ledger.notices(force.archive)]
+    assert told == [(1, "restricted"), (1, "disposed"), (2, "disposed")]
 
 
 def test_a_correction_is_one_notice_for_all_that_came_since_until_it_is_sent(force):
