@@ -36,6 +36,7 @@ from provenance import (
     figures,
     holding,
     moments,
+    papers,
     propagation,
     reviewing,
     rows,
@@ -416,6 +417,7 @@ def _certify_all(archive: Archive, on: str, by: str, report: Report) -> None:
 def _certify(archive: Archive, number: int, on: str, by: str, report: Report) -> None:
     first = archive.history.disposals[number - 1].first
     archive.vault.tidy()
+    papers.expunge(archive)
     files = expunging.expunge(archive, number, on=on, by=by, under=first.under, report=report)
     copied = copies.renew(archive.root, files, on=on, report=report)
     expunging.check(archive, number, report)

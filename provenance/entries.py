@@ -531,6 +531,72 @@ class Revoked(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled(Act):
+    """An item of a case's unused material was entered on a schedule, moved, described anew or withdrawn (R24, R25)."""
+
+    case: Text
+    item: Count  # the case's running number, which it has on the MG6D; from 1, and never another's
+    number: Count  # on the MG6C likewise; 0 while it has never been on it
+    schedule: Code  # of schedules.SCHEDULES
+    reviewer: TextOrNone  # who judged that it is not sensitive; "" on the MG6D
+    nominals: Tokens
+    records: Tokens
+    paper: Digest  # leaf of what is said of it: see `papers`
+    apart: Digest  # holds the separate register to what it said then, and tells nobody what that is: see `apart`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(Act):
+    """Something left the force: an item of the recipients ledger (R30, R43). Logged before it leaves."""
+
+    number: Count  # of the ledger, from 1
+    part: Count  # from 1; one that is about many people needs several entries
+    parts: Count
+    what: Code  # of ledger.KINDS
+    title: Text  # what it was, in words that name nobody
+    recipient: Text  # an organisation or an officer
+    basis: Text  # the law under which they may have it
+    case: TextOrNone
+    upto: Count  # of a schedule, the last item on it; else 0
+    nominals: Tokens
+    records: Tokens
+    content: Digest  # leaf of its SHA-256, under the secrets of all whom it is about (the archive's where of nobody)
+    apart: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified(Act):
+    """A recipient was told that something they were sent has been rectified, disposed of or restricted."""
+
+    number: Count  # of the ledger's item
+    cause: Code  # of ledger.CAUSES
+    reference: Text  # the disposal's id, or the number of the extract that corrected it
+    recipient: Text
+    means: Text  # how it was sent
+    content: Digest  # SHA-256 of the notice, which names nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Act):
+    """Somebody asked what is held about them (DPA 2018 s.45(1)(b)); the month runs from the day of receipt."""
+
+    request: Count  # from 1
+    nominals: Tokens
+    received_on: Day
+    due_on: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Act):
+    """A subject access request was answered; the reasons for what was withheld are kept for the Commissioner."""
+
+    request: Count
+    nominals: Tokens
+    builds: Count  # that the answer is over
+    paper: Digest  # leaf of the recorded reasons (s.45(7)): see `papers`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined(Act):
     """Rows of an extract spoke of what was disposed of, and were kept out (R41); the rejects report says which."""
 
@@ -564,7 +630,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
-        Recalled, Traced, Reported, Settled, Granted, Revoked,
+        Recalled, Traced, Reported, Settled, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
     )
 }  # fmt: skip

@@ -31,6 +31,7 @@ _IGNORED = """\
 /store/
 /seen/
 /reported/
+/disclosure/
 .writer
 *.part
 """

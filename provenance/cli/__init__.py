@@ -33,6 +33,10 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "witness": "Have the head signed by somebody outside the force.",
     "timestamp": "Have the head stamped by a time-stamping authority.",
     "monitor": "Check a series of published heads against a log.",
+    "schedule": "Unused material of a case, item by item: MG6C, MG6D, MG6E.",
+    "ledger": "What left the force, to whom, and who is to be told since.",
+    "check-list": "Answer a partner's list: present or not, and the harm.",
+    "subject-access": "What is held about a person, for that person.",
     "key": "The keys that sign the log, and a new one.",
     "access": "Who may look at the pages, and when that was.",
     "serve": "The dashboard, of today and of any past moment.",
@@ -52,7 +56,8 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return getattr(import_module(f"provenance.cli.{name}"), name) if name in COMMANDS else None
+        module = name.replace("-", "_")
+        return getattr(import_module(f"provenance.cli.{module}"), module) if name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
