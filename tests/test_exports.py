@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +26,13 @@ from provenance.web.settings import Settings
 from provenance.web.signon import Desk
 
 MARKUP = '#strong[x] <b>"&amp;" $1$ \\ */'
-NAMES = {"N-1": '=HYPERLINK("x")', "N-2": MARKUP, "N-3": "＝1+1\u202eevil", "N-4": "'quoted 王 \ue000", "N-5": " @SUM(A1)"}
+NAMES = {
+    "N-1": '=HYPERLINK("x")',
+    "N-2": MARKUP,
+    "N-3": "＝1+1\u202eevil",
+    "N-4": "'quoted 王 \ue000",
+    "N-5": " @SUM(A1)",
+}
 ASKED = "S1: ask first; then wait"
 PROXY = Settings.model_validate_json(
     b'{"origin":"https://net.force.example","sign_on":{"by":"proxy","header":"X-Remote-User","addresses":["10.1.2.3"]}}'
@@ -47,10 +52,11 @@ def force(tmp_path: Path) -> Force:
     made.receive(
         record("R-1", "N-1", "N-2"), record("R-2", "N-1", "N-2:victim"), record("R-3", "N-2", "N-3"),
         record("R-4", "N-2", "N-3"), record("R-5", "N-4", "N-5"), record("R-6", "N-4", "N-5"),
-        graded("I-1", "N-1", "N-2", handling="C", conditions=ASKED), graded("I-2", "N-2", "N-3", handling="C", conditions="A1"),
+        graded("I-1", "N-1", "N-2", handling="C", conditions=ASKED),
+        graded("I-2", "N-2", "N-3", handling="C", conditions="A1"),
         graded("I-3", "N-4", "N-5"),
         cut_off="2026-02-01T00:00:00Z",
-        nominals=[{"nominal_id": who, "name": name, "is_child": "1" if who == "N-3" else "0"} for who, name in NAMES.items()],
+        nominals=[{"nominal_id": who, "name": name, "is_child": str(int(who == "N-3"))} for who, name in NAMES.items()],
     )  # fmt: skip
     made.build("2026-02-01T00:00:00Z")
     return made
@@ -76,7 +82,8 @@ class Desked:
 
 
 PAGES = {
-    "associations": "/SOC/associations?", "change": "/SOC/change?", "key": "/SOC/key-nominals?", "places": "/SOC/places?",
+    "associations": "/SOC/associations?", "change": "/SOC/change?", "key": "/SOC/key-nominals?",
+    "places": "/SOC/places?",
     "nominal": "/nominal?id=N-1&", "figures": "/figures?id=N-1&", "link": "/link?id=N-1&id=N-2&",
     "search": "/search?q=N-&", "network": "/network?id=SOC-2026-W05-001&",
 }  # fmt: skip
@@ -126,7 +133,9 @@ def test_each_page_has_its_tables_as_csv_and_as_parquet_and_both_say_the_same(fo
                     assert (cell[1:] if cell.startswith("'") else cell) == value
                 else:
                     assert cell == ("" if value is None else str(value))
-        said = {key.decode(): value.decode() for key, value in table.schema.metadata.items() if key.startswith(b"file_")}
+        said = {
+            key.decode(): value.decode() for key, value in table.schema.metadata.items() if key.startswith(b"file_")
+        }
         assert said.pop("file_caveat").startswith("This is advisory")
         assert {name: row[name] for row in rows for name in said} == {
             name: exporting.neutral(value) for name, value in said.items()
@@ -138,7 +147,12 @@ def test_each_page_has_its_tables_as_csv_and_as_parquet_and_both_say_the_same(fo
 def test_one_record_under_conditions_makes_the_file_so_with_the_conditions_of_all(force, desk):
     def handled(page: str) -> tuple[str, str]:
         tables = unzipped(desk.get(address(force, page, "csv")).content)
-        (row,) = {(r["file_handling"], r["file_conditions"]) for name in tables if name != "README.txt" for r in read_csv(tables[name])}
+        (row,) = {
+            (r["file_handling"], r["file_conditions"])
+            for name in tables
+            if name != "README.txt"
+            for r in read_csv(tables[name])
+        }
         return row
 
     assert handled("associations") == handled("network") == ("C", f"A1; {ASKED}")
@@ -150,7 +164,7 @@ def test_one_record_under_conditions_makes_the_file_so_with_the_conditions_of_al
 
 def test_a_formula_is_none_and_can_be_had_back(force, desk):
     (row,) = read_csv(unzipped(desk.get(address(force, "nominal", "csv")).content)["01-nominal.csv"])
-    assert row["name"] == "'=HYPERLINK(\"x\")"
+    assert row["name"] == '\'=HYPERLINK("x")'
     for text in ("=1", "+1", "-1", "@x", "  =1", "\u200b@x", "\t1", "＝1", "'=1", "'", "\ufeff-1"):
         assert exporting.neutral(text) == "'" + text
     for text in ("", "a=1", "N-1", "1-1", "O'Brien", "é"):
@@ -183,13 +197,20 @@ def test_each_page_is_a_tagged_archival_pdf_that_says_what_it_is(force, desk, pa
     response = desk.get(address(force, page, "pdf"))
     assert response.headers["content-type"] == "application/pdf"
     data = response.content
-    for claim in (rb"<pdfaid:part>2<", rb"<pdfaid:conformance>A<", rb"<pdfuaid:part>1<", b"/StructTreeRoot", b"(en-GB)"):
+    for claim in (
+        rb"<pdfaid:part>2<",
+        rb"<pdfaid:conformance>A<",
+        rb"<pdfuaid:part>1<",
+        b"/StructTreeRoot",
+        b"(en-GB)",
+    ):
         assert claim in data, claim
     text = pdf_text(data)
     act = force.archive.acts(["Exported"])[-1]
     snapshot = force.as_of("2026-02-02")
     for wanted in ("OFFICIAL-SENSITIVE", "Not to be copied outside.", "Northshire Police", label(force), snapshot.root,
-                   act.shown, "This is advisory.", "Handling: C (the strictest", "The rows of this build give the root"):  # fmt: skip
+                   act.shown, "This is advisory.", "Handling: C (the strictest",
+                   "The rows of this build give the root"):  # fmt: skip
         assert wanted in text, wanted
     assert f"{label(force)}/" in text
 
@@ -305,7 +326,6 @@ def test_what_is_withheld_is_an_empty_cell_and_no_nought(force, desk):
 
 
 @pytest.fixture(autouse=True)
-def _built() -> Iterator[None]:
+def _built() -> None:
     if not (looks.STATIC / "manifest.json").exists():
         pytest.skip("what pages are drawn with is not built: `make assets`")
-    yield

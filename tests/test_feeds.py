@@ -32,7 +32,9 @@ def force(tmp_path: Path) -> Force:
     return made
 
 
-def write(force: Force, name: str = "bi", *, form: str = "csv", theme: str = "", on: str = "2026-02-02T00:00:00Z") -> Path:
+def write(
+    force: Force, name: str = "bi", *, form: str = "csv", theme: str = "", on: str = "2026-02-02T00:00:00Z"
+) -> Path:
     folder = force.folder / name
     feeding.write(force.archive, folder, theme=theme, form=form, on=on, by="ana", under="Director 3/26")
     return folder
@@ -55,7 +57,9 @@ def rows(folder: Path, table: str) -> list[dict]:
 def holds(folder: Path, word: str) -> bool:
     """Whether any byte of any file says it, or any cell of a packed one."""
     said = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    return word.encode() in said or any(word in str(rows(folder, table)) for table in feeds.TABLES if list(folder.glob(f"{table}.*")))
+    return word.encode() in said or any(
+        word in str(rows(folder, table)) for table in feeds.TABLES if list(folder.glob(f"{table}.*"))
+    )
 
 
 @pytest.mark.parametrize("form", feeds.FORMS)
@@ -67,7 +71,11 @@ def test_a_feed_has_the_live_builds_tables_and_says_what_they_are(force, form):
     snapshot = force.as_of("2026-02-02")
     about = json.loads((folder / "about.json").read_text())
     assert (about["build"], about["root"]) == (snapshot.label, snapshot.root)
-    for table, there in (("nominals", snapshot.nominals()), ("links", snapshot.links()), ("networks", snapshot.networks())):
+    for table, there in (
+        ("nominals", snapshot.nominals()),
+        ("links", snapshot.links()),
+        ("networks", snapshot.networks()),
+    ):
         assert len(rows(folder, table)) == there.num_rows > 0
         assert {row["feed_build"] for row in rows(folder, table)} == {snapshot.label}
     assert len(rows(folder, "supports")) == sum(map(len, snapshot.links()["supports"].to_pylist()))
@@ -233,7 +241,9 @@ def test_verify_names_a_table_that_was_edited(force):
 def test_it_follows_the_live_build_and_is_left_alone_while_that_is_the_same(force):
     folder = write(force)
     assert renew(force) == Renewed((), ())
-    force.receive(record("RECORD-9", KEPT, "N-9"), cut_off="2026-02-08T00:00:00Z", mode="delta", since="2026-02-01T00:00:00Z")
+    force.receive(
+        record("RECORD-9", KEPT, "N-9"), cut_off="2026-02-08T00:00:00Z", mode="delta", since="2026-02-01T00:00:00Z"
+    )
     force.build("2026-02-08T00:00:00Z")
     assert renew(force).written == ("../bi",)
     assert holds(folder, "RECORD-9")
@@ -242,7 +252,9 @@ def test_it_follows_the_live_build_and_is_left_alone_while_that_is_the_same(forc
 
 def test_where_a_feed_may_not_lie(force):
     with pytest.raises(Refused, match="feed would lie in the archive's folder"):
-        feeding.write(force.archive, force.root / "bi", theme="", form="csv", on="2026-02-02T00:00:00Z", by="a", under="b")
+        feeding.write(
+            force.archive, force.root / "bi", theme="", form="csv", on="2026-02-02T00:00:00Z", by="a", under="b"
+        )
     with pytest.raises(Refused, match="the folder of its keys"):
         feeding.write(force.archive, force.keys, theme="", form="csv", on="2026-02-02T00:00:00Z", by="a", under="b")
     other = force.folder / "papers"
