@@ -186,6 +186,8 @@ def _others(archive: Archive, named: set[str]) -> Iterator[str]:
     yield "archive.json"
     yield from (f"vault/{name}" for name in archive.vault.files)
     yield from _within(archive.root, archive.root / "builds" / "harm")
+    for name in ("seen", "disclosure"):  # which rows pages opened, and what cases ask: sealed
+        yield from _within(archive.root, archive.root / name)
     for name in pins.COMMITTED:
         if name not in _KEPT_APART and (archive.root / name).exists():
             yield from (inner for inner in _within(archive.root, archive.root / name) if inner not in named)

@@ -23,7 +23,7 @@ from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.errors import Missing, Tampered
-from provenance.sealing import leaf_batch, opened_blob, sealed_blob
+from provenance.sealing import opened_blob, salted, sealed_blob
 from provenance.seeing import Seen
 from provenance.tables import TABLES
 
@@ -40,7 +40,8 @@ class Page:
     ask: Ask
     label: str
     said: dict[str, Any]
-    digest: str  # of what it said
+    digest: str  # of what it said: the leaf of `entry`
+    entry: bytes  # its salt and what it said, by which anybody who is given it can work the digest out
     leaves: str  # root over the leaves of the rows that were opened
     references: bytes  # to those rows; see `_references`
     subjects: tuple[int, ...]  # tokens of the nominals it was asked about
@@ -70,20 +71,20 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
     tokens, leaves = _parents(base.archive, noted), _leaves(base.archive, noted)
     secrets = base.archive.vault.secrets_of(tokens)
     z = rows.joined(secrets, np.array([len(tokens)]))[0].as_py()
-    (digest,) = leaf_batch(_TABLE, [z], [canonical.dumps(whole)])
+    entry = salted(_TABLE, z, canonical.dumps(whole))
     asked = base.archive.vault.tokens(vault.nominal_keys(pa.array(ask.nominals, pa.string())))
     snapshot.keep_up()
     snapshot.teach()
     return Page(
-        ask, snapshot.label, whole, digest.hex(), leaves.hex(), _references(base.archive, noted),
-        tuple(sorted(asked.tolist())),
+        ask, snapshot.label, whole, merkle.leaf_hash(entry).hex(), entry, leaves.hex(),
+        _references(base.archive, noted), tuple(sorted(asked.tolist())),
     )  # fmt: skip
 
 
 def log(archive: Archive, shown: Page, *, case: str, at: str, on: str, by: str, under: str) -> int:
     """Log that a page is about to be shown, before it is; its place in the log. `at` is the moment that was asked for,
     "" for a build by its label."""
-    _keep(archive, shown)
+    keep(archive, shown)
     act = entries.Viewed(
         on=on, by=by, under=under, label=shown.label, at=at, asked=shown.ask.logged(), case=case,
         nominals=entries.packed(shown.subjects), shown=shown.digest, leaves=shown.leaves,
@@ -120,6 +121,14 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
     if shown is not None and not gone and shown.leaves == act.leaves:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
     return Replay(act, verdict, shown, rows_, gone, certificates)
+
+
+def since(archive: Archive, leaves: str, case: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many of the rows that a page opened are not shown any more, by reason; and the ids of the disposals.
+
+    Raises Missing or Tampered where `seen/` has not what the digest says.
+    """
+    return _gone(archive, _read(archive, leaves), case)
 
 
 def asked(archive: Archive, act: entries.Viewed) -> Ask:
@@ -179,7 +188,8 @@ def _path(archive: Archive, leaves: str) -> Path:
     return archive.root / "seen" / leaves[:2] / leaves[2:]
 
 
-def _keep(archive: Archive, shown: Page) -> None:
+def keep(archive: Archive, shown: Page) -> None:
+    """Put away which rows a page opened, so that it can be told later what has become of them."""
     path = _path(archive, shown.leaves)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

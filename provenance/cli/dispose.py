@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, progress, several, user, waiting
+from provenance.cli.doors import (
+    Door,
+    as_json,
+    console,
+    emit_json,
+    keep,
+    now,
+    progress,
+    several,
+    tell,
+    user,
+    waiting,
+    watched,
+)
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -117,10 +130,11 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
     with door.archive() as archive, progress("Disposing") as report:
         made = disposal.read(archive, Path(plan))
         done = disposal.carry_out(archive, made, params, table, on=now(), by=by, approved_by=approved_by, report=report)
+        changed = watched(archive) if done else []
     durable.remove(Path(plan))
     keep(door)
     if as_json:
-        emit_json({"disposals": [_plain(outcome) for outcome in done]})
+        emit_json({"disposals": [_plain(outcome) for outcome in done], "disclosure_changed": changed})
         return
     for outcome in done:
         _say(outcome)
@@ -133,6 +147,7 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
             "Older backups of the vault no longer open: make a new one now. Replace any copy of the master key that is "
             "held elsewhere, and destroy the old one. Then say so: `provenance key escrow`."
         )
+    tell(changed)
 
 
 @dispose.command("resume")
@@ -146,9 +161,11 @@ def resume(door: Door, as_json: bool) -> None:
     with door.archive() as archive, progress("Disposing") as report:
         begun = [d.first.disposal for d in archive.history.disposals if d.certified is None]
         done = disposal.finish(archive, params, table, on=now(), by=user(), report=report)
+        changed = watched(archive) if begun or done else []
     keep(door)
     if as_json:
-        emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done]})
+        disposals = [_plain(outcome) for outcome in done]
+        emit_json({"completed": begun, "disposals": disposals, "disclosure_changed": changed})
         return
     for disposal_id in begun:
         click.echo(f"Disposal {disposal_id} had been cut off; it is complete and certified.")
@@ -158,6 +175,7 @@ def resume(door: Door, as_json: bool) -> None:
         _say(outcome)
     if not begun and not done:
         click.echo("No disposal was waiting to be completed.")
+    tell(changed)
 
 
 @dispose.command("list")

@@ -163,4 +163,5 @@ def _frame(request: Request, house: House, person: Person | None, context: Mappi
         "reference": context.get("reference"),
         "footer": context.get("footer", []),
         "errors": context.get("errors", []),
+        "still": False,
     }
