@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, papers, pins, rows, statements
+from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, pins, rows, statements
 from provenance.archive import BACKUP, Archive
 from provenance.disposal import Outcome
 from provenance.entries import Count, Digest, Form, Instant, Text, Value, as_json, from_json
@@ -188,7 +188,7 @@ def _others(archive: Archive, named: set[str]) -> Iterator[str]:
     yield from (f"vault/{name}" for name in archive.vault.files)
     yield from _within(archive.root, archive.root / "builds" / "harm")
     yield from (inner for name in _SAID for inner in _within(archive.root, archive.root / name))
-    yield from _within(archive.root, archive.root / papers.FOLDER)
+    yield from _within(archive.root, archive.root / "disclosure")  # what cases ask, and what is said to them: sealed
     for name in pins.COMMITTED:
         if name not in _KEPT_APART and (archive.root / name).exists():
             yield from (inner for inner in _within(archive.root, archive.root / name) if inner not in named)

@@ -612,6 +612,49 @@ class Restored(Act):
     replayed: Count
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested(Act):
+    """A disclosure query was saved: what a case asks to be told, now and whenever the answer changes (R22)."""
+
+    query: Id
+    case: Text
+    nominals: Tokens  # whom it asks about
+    sealed: Digest  # SHA-256 of its file, which is sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Value):
+    """One reason why an answer is another than before, and how many things it touched."""
+
+    what: Text  # such as `disposal: mopi-review`, `new_record`; never whom
+    count: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rechecked(Act):
+    """A saved query was asked again: as it was saved, when its answer had changed, when a person dealt with that."""
+
+    query: Id
+    because: Code  # saved, changed, pack or noted
+    label: Label  # of the latest build then
+    answer: Digest  # keyed: the same for the same answer, and tells nobody without the vault anything
+    changes: tuple[Change, ...]
+    sealed: Digest  # SHA-256 of the file with its parts, which is sealed
+    reason: TextOrNone  # what a person who noted it decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosed(Act):
+    """A pack was made, logged before it is handed to anybody; to whom it goes is another act."""
+
+    query: Id
+    case: Text
+    nominals: Tokens  # whom it was asked about and has something of
+    pack: Digest  # keyed, over its tag manifest: recognises the pack, and tells nobody without the vault what it held
+    handling: TextOrNone  # strictest of its contents
+    head: Count  # entries of the log under the head that it proves everything with
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """An act of a kind that this version does not know, as it stands in the log."""
@@ -632,6 +675,7 @@ ACTS: dict[str, type[Act]] = {
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
         Recalled, Traced, Reported, Settled, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
+        Requested, Rechecked, Disclosed,
     )
 }  # fmt: skip
 

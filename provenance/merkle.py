@@ -37,7 +37,7 @@ def root(leaves: bytes | bytearray | memoryview | np.ndarray) -> bytes:
 
     A million leaves take about half a second on one core.
     """
-    for level in _levels(leaves):
+    for level in levels(leaves):
         last = level
     return last or EMPTY_ROOT
 
@@ -52,7 +52,7 @@ def root_of_shares(shares: Sequence[bytes], rest: bytes | np.ndarray) -> bytes:
     return root(b"".join(shares) + (root(rest) if len(rest) else b""))
 
 
-def _levels(leaves: bytes | bytearray | memoryview | np.ndarray) -> Iterator[bytes]:
+def levels(leaves: bytes | bytearray | memoryview | np.ndarray) -> Iterator[bytes]:
     """The digests of each level laid end to end, leaves first, the root last.
 
     One pass per level over one buffer, a lone last digest rising as it is: the same tree as RFC 6962's split at the
@@ -74,7 +74,7 @@ class Tree:
     """All levels of a tree over leaf hashes laid end to end: for many paths at once. 64 bytes of memory a leaf."""
 
     def __init__(self, leaves: bytes | np.ndarray) -> None:
-        self._all = list(_levels(leaves))
+        self._all = list(levels(leaves))
 
     @property
     def size(self) -> int:

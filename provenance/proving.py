@@ -14,7 +14,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,13 +28,14 @@ import pyarrow.compute as pc
 from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, packs, propagation, rows, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
-from provenance.entries import Certified, Founded, Published, Rekeyed, Withdrawn
+from provenance.entries import Act, Built, Certified, Founded, Published, Rekeyed, Withdrawn
 from provenance.errors import Conflict, Refused, Tampered
 from provenance.notes import Checkpoint, encode_base64
 from provenance.policies import Opened, Policy
 from provenance.proofs import AddCheckpoint, Proof
 from provenance.records import THEMES
 from provenance.tables import TABLES
+from provenance.trees import Trees
 
 Report = Callable[[str, int, int], None]
 
@@ -58,31 +59,40 @@ def prove(
     as_of: str,
     on: str,
     nominal: str = "",
+    other: str = "",
     network: str = "",
     theme: str = "",
+    programs: bool = True,
+    common: Common | None = None,
     report: Report = lambda *_: None,
 ) -> Made:
     """Write the pack of an answer into a new folder: what is there is whole.
 
+    With `other`, only the links between `nominal` and that one, which proves nothing of the rest. Without `programs`,
+    a part of something that brings the two verifiers itself, and sees to it that what is written is on disk. `common`
+    is what several proofs of one archive share.
+
     Raises Conflict where the folder is there already, and as the answer itself does.
     """
-    chosen = _Chosen(snapshot, nominal, network, theme)
+    chosen = _Chosen(snapshot, nominal, other, network, theme)
     staged = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        _check_place(snapshot.archive, folder)
-        _clear(folder)
+        check_place(snapshot.archive, folder)
+        clear(folder)
         folder.resolve().parent.mkdir(parents=True, exist_ok=True)
         staged.mkdir(mode=0o700)
     except OSError as error:
         raise Conflict(f"pack {folder.name} cannot be written there: {error.strerror}") from error
     try:
-        made = _Pack(snapshot, staged, report).write(chosen, as_of, on)
-        for path in [*staged.rglob("*"), staged]:
-            if path.is_dir():
-                durable.sync_folder(path)
+        made = _Pack(snapshot, staged, common or Common(snapshot.archive), report).write(
+            chosen, as_of, on, programs=programs
+        )
+        if programs:
+            durable.sync_all(staged)
         snapshot.keep_up()  # last: what went meanwhile must not be in it
         staged.rename(folder)
-        durable.sync_folder(folder.resolve().parent)
+        if programs:
+            durable.sync_folder(folder.resolve().parent)
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
         raise Conflict(f"pack {folder.name} cannot be written there: {error.strerror}") from error
@@ -92,7 +102,7 @@ def prove(
     return made
 
 
-def _check_place(archive: Archive, folder: Path) -> None:
+def check_place(archive: Archive, folder: Path) -> None:
     """Raises Conflict where something is there already; Refused within the archive, where no disposal would reach a
     pack, and Git or DVC would keep it.
     """
@@ -103,7 +113,7 @@ def _check_place(archive: Archive, folder: Path) -> None:
             raise Refused("a pack is rows in the clear, and is not kept within the archive: wanted another place")
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """Remove what processes that were killed left of writing this pack."""
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
         writer = left.name.split(".")[-2]
@@ -111,10 +121,26 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+class Common:
+    """What proofs of one archive share, however many builds they are of."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive, self.trees = archive, Trees(archive)
+        self._acts: tuple[int, Sequence[tuple[int, Act]]] = (-1, ())
+
+    def acts(self) -> Sequence[tuple[int, Act]]:
+        """The acts that proofs speak of, each with its place, in log order."""
+        size = self.archive.log.size
+        if self._acts[0] != size:
+            placed = self.archive.placed(("Founded", "Rekeyed", "Built", "Published", "Withdrawn", "Certified"))
+            self._acts = size, [(at, act) for at, act in placed if at < size]  # others may have logged meanwhile
+        return self._acts[1]
+
+
 class _Chosen:
     """Which rows an answer is about, by table: positions in the index of what the build's root is over."""
 
-    def __init__(self, snapshot: Snapshot, nominal: str, network: str, theme: str) -> None:
+    def __init__(self, snapshot: Snapshot, nominal: str, other: str, network: str, theme: str) -> None:
         self.snapshot, self.archive = snapshot, snapshot.archive
         self.person = snapshot.canonical(nominal) if nominal else ""  # another id where records were merged
         self.question = {
@@ -126,6 +152,9 @@ class _Chosen:
         self.complete: list[dict[str, Any]] = []
         self.incomplete: list[dict[str, str]] = []
         self.guarded: list[int] = []  # themes of which a bare leaf would tell more than may be told
+        if other:
+            self._between(snapshot.token(other), theme)
+            return
         if nominal:
             self._claim(theme)
         self.networks = self._networks(network, theme, people["network"], whole=not (nominal or network))
@@ -158,6 +187,15 @@ class _Chosen:
         if theme:
             wanted &= themes == THEMES.index(theme) + 1
         self.links, self.last, self.themes = every[wanted], last[wanted], themes[wanted]
+
+    def _between(self, other: int, asked: str) -> None:
+        """Of the nominal's links those with one other, and nothing else of either."""
+        index = self.archive.index("link")
+        held = self.last >= 0
+        held[held] = (index.a[self.last[held]] == other) | (index.b[self.last[held]] == other)
+        self.links, self.last, self.themes = self.links[held], self.last[held], self.themes[held]
+        self.people = self.networks = np.zeros(0, np.int64)
+        self.incomplete = [{"theme": theme, "why": _ONE_LINK} for theme in THEMES if asked in ("", theme)]
 
     def _claim(self, asked: str) -> None:
         """Per theme the leaves of all links of the nominal, or why that they are all is not proved."""
@@ -218,14 +256,14 @@ class _Chosen:
 class _Pack:
     """The files of one pack, written into a folder that is not its own yet."""
 
-    def __init__(self, snapshot: Snapshot, folder: Path, report: Report) -> None:
+    def __init__(self, snapshot: Snapshot, folder: Path, common: Common, report: Report) -> None:
         self.snapshot, self.archive, self.folder, self.report = snapshot, snapshot.archive, folder, report
-        self._tree = cache(self._whole_tree)
+        self.common = common
         self._holes, self._pairs = cache(self._all_holes), cache(self._all_pairs)
         self.disposals: set[int] = set()  # whose certificates are wanted
         self.lines: list[dict[str, Any]] = []
 
-    def write(self, chosen: _Chosen, as_of: str, on: str) -> Made:
+    def write(self, chosen: _Chosen, as_of: str, on: str, *, programs: bool) -> Made:
         snapshot, archive = self.snapshot, self.archive
         contents = self._links(chosen)
         self._figures("nominal", chosen.people, whole=bool(chosen.person))
@@ -270,7 +308,7 @@ class _Pack:
         self.lines.sort(key=lambda line: (line["table"], line["index"]))
         self._write("rows.jsonl", b"".join(canonical.dumps(line) + b"\n" for line in self.lines))
         self._write("statement.json", archive.statement(snapshot.label).read_bytes())
-        for name in ("verify.html", "verify.py", "READ-ME-FIRST.txt"):
+        for name in ("verify.html", "verify.py", "READ-ME-FIRST.txt") if programs else ():
             self._write(name, resources.files("provenance.standalone").joinpath(name).read_bytes())
         self._sums()
         self.report("Gathering the proofs", 1, 1)
@@ -282,10 +320,7 @@ class _Pack:
     def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
-        with open(path, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+        path.write_bytes(data)
 
     def _sums(self) -> None:
         files = sorted(p for p in self.folder.rglob("*") if p.is_file())
@@ -296,22 +331,12 @@ class _Pack:
         """A line per row, with its place and path in the table's tree and nothing of the row yet."""
         if not len(at):
             return []
-        rank, tree = self._tree(table)
-        places = rank[np.searchsorted(self.snapshot.positions(table), at)].tolist()
-        lines = [{"table": table, **_place(tree, place)} for place in places]
+        self.report(f"Tree of table {table}", 0, 1)
+        found = self.common.trees.paths(table, self.snapshot.built.number, at)
+        self.report(f"Tree of table {table}", 1, 1)
+        lines = [{"table": table, "index": place, "path": list(map(encode_base64, path))} for place, path in found]
         self.lines += lines
         return lines
-
-    def _whole_tree(self, table: str) -> tuple[np.ndarray, merkle.Tree]:
-        """The tree of a table, and for each of the build's rows in index order its place in it."""
-        self.report(f"Tree of table {table}", 0, 1)
-        index, every = self.archive.index(table), self.snapshot.positions(table)
-        order = np.argsort(rows.as_keys(index.leaf[every]), kind="stable")
-        rank = np.empty(len(every), np.int64)
-        rank[order] = np.arange(len(every))
-        tree = merkle.Tree(np.ascontiguousarray(index.leaf[every[order]]))
-        self.report(f"Tree of table {table}", 1, 1)
-        return rank, tree
 
     def _rows(self, table: str, at: np.ndarray) -> list[bytes]:
         """Rows that may be shown."""
@@ -404,9 +429,7 @@ class _Pack:
 
     def _indexes(self) -> dict[str, Any]:
         """Where in the log the acts stand that the pack rests on."""
-        archive, label, publication = self.archive, self.snapshot.label, self.snapshot.publication
-        placed = archive.placed(("Founded", "Rekeyed", "Published", "Withdrawn", "Certified"))
-        acts = [(at, act) for at, act in placed if at < archive.log.size]  # others may have logged meanwhile
+        label, publication, acts = self.snapshot.label, self.snapshot.publication, self.common.acts()
         published = ended = -1
         for at, act in acts:
             if publication is None or not isinstance(act, Published | Withdrawn):
@@ -418,25 +441,17 @@ class _Pack:
                 published = at  # or the withdrawal of a later build, after which this one was live again
         return {
             "keys": [at for at, act in acts if isinstance(act, Founded | Rekeyed)],
-            "built": archive.place("Built", label),
+            "built": next(at for at, act in reversed(acts) if isinstance(act, Built) and act.label == label),
             "published": published,
             "ended": ended,
             "certified": [at for at, act in acts if isinstance(act, Certified) and act.number in self.disposals],
         }
 
     def _head(self, last: int) -> tuple[bytes, Opened]:
-        """The head that everything is under: the latest that enough witnesses have signed, else the one of now."""
+        """The head that everything is under, and who signed it."""
         archive, kept = self.archive, heads.Heads(self.archive.root / "log" / "heads")
         policy = heads.read_policy(archive.root / "log").with_log(archive.vkey)  # a rotation at work adds it there last
-        note = archive.log.checkpoint
-        for size in sorted(kept.sizes(), reverse=True):
-            if size > last and policy.witnesses and _is_witnessed(policy, kept.read(size)):
-                note = kept.read(size)
-                break
-        else:
-            size = archive.log.size
-            kept.keep(note, archive.signers())
-            note = kept.read(size)  # what witnesses there are have perhaps signed it already
+        note, size = head_over(archive, last)
         self._write("policy", bytes(policy))
         self._write("checkpoint", note)
         self._write("head", heads.bare(note, archive.signers()))
@@ -469,6 +484,19 @@ class _Pack:
         self._write("heads.txt", "".join(f"{line}\n" for line in said).encode())
 
 
+def head_over(archive: Archive, last: int) -> tuple[bytes, int]:
+    """The head to prove things under that stand in the log up to `last`, and its size: the latest that enough witnesses
+    have signed, else the one of now."""
+    kept = heads.Heads(archive.root / "log" / "heads")
+    policy = heads.read_policy(archive.root / "log").with_log(archive.vkey)
+    for size in sorted(kept.sizes(), reverse=True):
+        if size > last and policy.witnesses and _is_witnessed(policy, kept.read(size)):
+            return kept.read(size), size
+    size = archive.log.size
+    kept.keep(archive.log.checkpoint, archive.signers())
+    return kept.read(size), size  # what witnesses there are have perhaps signed it already
+
+
 def _is_witnessed(policy: Policy, note: bytes) -> bool:
     try:
         return policy.open(note).quorum_met
@@ -480,6 +508,7 @@ def _place(tree: merkle.Tree, index: int) -> dict[str, Any]:
     return {"index": index, "path": list(map(encode_base64, tree.path(index)))}
 
 
+_ONE_LINK = "only links with one other nominal were asked for, and what others there are is not told"
 _NO_ROW = "the build has no row of this nominal in this theme; that there is none cannot be proved"
 _RESTRICTED = (
     "the proof would tell of something that is restricted for a case, and what rests on that is not in this pack; the "

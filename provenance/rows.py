@@ -497,14 +497,19 @@ def _is_one_of(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
 
 
 def in_byte_order(leaves: np.ndarray) -> np.ndarray:
-    """(n, 32) leaves in byte order. Leaves are digests, so the first eight bytes nearly always decide."""
+    """(n, 32) leaves in byte order."""
+    return leaves[byte_order(leaves)]
+
+
+def byte_order(leaves: np.ndarray) -> np.ndarray:
+    """Places of (n, 32) leaves in byte order. Leaves are digests, so the first eight bytes nearly always decide."""
     leaves = np.ascontiguousarray(leaves)
     firsts = leaves[:, :8].copy().view(">u8").ravel().astype(np.uint64)
     order = np.argsort(firsts)
     firsts = firsts[order]
     if (firsts[1:] == firsts[:-1]).any():
         order = np.argsort(as_keys(leaves), kind="stable")
-    return leaves[order]
+    return order
 
 
 def with_changes(ordered: np.ndarray, gone: np.ndarray, come: np.ndarray) -> np.ndarray:

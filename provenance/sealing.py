@@ -64,6 +64,12 @@ def leaf_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> l
     ]
 
 
+def salted(table: str, z: bytes, row: bytes) -> bytes:
+    """The entry (salt || row) of one row that is not kept: whoever is given it can hash it to its leaf."""
+    prefix, salting, _ = _labels(table)
+    return hashlib.sha256(prefix + z + salting + row).digest() + row
+
+
 def open_batch(table: str, secrets: Sequence[bytes], leaves: Sequence[bytes], boxes: Sequence[bytes]) -> list[bytes]:
     """The rows. Raises Unopened, with the table and the place in the batch, on the first box that does not open."""
     return _opened(table, secrets, leaves, boxes)[1]

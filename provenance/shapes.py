@@ -20,7 +20,7 @@ FONT = 'font-family="Arial, Helvetica, sans-serif"'
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TOKENS = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]*(?: [A-Za-z][A-Za-z0-9_-]*)*)?")
 # A path of this service, a query or a place in the page: nothing with a scheme or a host.
-_HERE = re.compile(r"(?:/(?![/\\])|[?#])[^\x00-\x20\\]*")
+_HERE = re.compile(r"(?:/(?![/\\])|[?#])[^\x00-\x20\\]*|[A-Za-z0-9][A-Za-z0-9._-]*\.html")
 # Marks that turn the order of the text around them, so that a name would read as another.
 _TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C], "\ufffd")
 _NARROW, _WIDE = frozenset("fijlrtI.,:;'!|()[]- "), frozenset("mwMWQGODCNHUAV@%&")
@@ -51,7 +51,10 @@ def tokens(value: str) -> str:
 def address(value: str) -> str:
     """An address of this service, escaped. The message of the refusal does not repeat it, for it may name a person."""
     if not _HERE.fullmatch(value):
-        raise Malformed("address in a drawing leads elsewhere: wanted a path from /, a query from ? or a place from #")
+        raise Malformed(
+            "address in a drawing leads elsewhere: wanted a path from /, a query from ?, a place from #, or a page "
+            "beside it"
+        )
     return str(escape(value))
 
 

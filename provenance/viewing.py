@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from provenance import asking, canonical, entries, openings, rows, subjects, themes, vault
+from provenance import asking, canonical, entries, merkle, openings, rows, subjects, themes, vault
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.errors import Missing
-from provenance.sealing import leaf_batch
+from provenance.sealing import salted
 from provenance.seeing import Seen
 from provenance.tables import TABLES
 
@@ -35,7 +35,8 @@ class Page:
     ask: Ask
     label: str
     said: dict[str, Any]
-    digest: str  # of what it said
+    digest: str  # of what it said: the leaf of `entry`
+    entry: bytes  # its salt and what it said, by which anybody who is given it can work the digest out
     leaves: str  # root over the leaves of the rows that were opened
     references: bytes  # to those rows; see `openings`
     subjects: tuple[int, ...]  # tokens of the nominals it was asked about
@@ -65,13 +66,13 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
     tokens, leaves = openings.parents(base.archive, noted), openings.root(base.archive, noted)
     secrets = base.archive.vault.secrets_of(tokens)
     z = rows.joined(secrets, np.array([len(tokens)]))[0].as_py()
-    (digest,) = leaf_batch(_TABLE, [z], [canonical.dumps(whole)])
+    entry = salted(_TABLE, z, canonical.dumps(whole))
     asked = base.archive.vault.tokens(vault.nominal_keys(pa.array(ask.nominals, pa.string())))
     snapshot.keep_up()
     snapshot.teach()
     return Page(
-        ask, snapshot.label, whole, digest.hex(), leaves.hex(), openings.references(base.archive, noted),
-        tuple(sorted(asked.tolist())),
+        ask, snapshot.label, whole, merkle.leaf_hash(entry).hex(), entry, leaves.hex(),
+        openings.references(base.archive, noted), tuple(sorted(asked.tolist())),
     )  # fmt: skip
 
 
@@ -119,6 +120,14 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
     if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
     return Replay(act, verdict, shown, rows_, gone, certificates)
+
+
+def since(archive: Archive, leaves: str, case: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many of the rows that a page opened are not shown any more, by reason; and the ids of the disposals.
+
+    Raises Missing or Tampered where `seen/` has not what the digest says.
+    """
+    return _gone(archive, openings.read(archive, leaves), case)
 
 
 def asked(archive: Archive, act: entries.Viewed) -> Ask:

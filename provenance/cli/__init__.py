@@ -38,6 +38,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "check-list": "Answer a partner's list: present or not, and the harm.",
     "subject-access": "What is held about a person, for that person.",
     "key": "The keys that sign the log, and a new one.",
+    "disclose": "Packs for a case, and whether its answer has changed.",
     "access": "Who may look at the pages, and when that was.",
     "serve": "The dashboard, of today and of any past moment.",
     "cite": "What a permanent reference stands for.",

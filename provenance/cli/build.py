@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import click
 
-from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now, progress, renewed, surroundings, user
+from provenance.cli.doors import (
+    WEEKLY,
+    Door,
+    as_json,
+    console,
+    emit_json,
+    now,
+    progress,
+    renewed,
+    surroundings,
+    tell,
+    user,
+    watched,
+)
 
 
 @click.command()
@@ -45,6 +58,7 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bo
                 report=report,
             )
         renewed(archive)
+        changed = watched(archive)
     write_week(door.path, cut, live)
     pins.pin(door.path, [made.built.label], f"build {made.built.label}", on=now())
     if as_json:
@@ -55,6 +69,7 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bo
                 "published_from": live,
                 "tables": {t.name: {"size": t.size, "root": t.root} for t in made.built.tables},
                 "left_out": made.links.left_out.to_pylist(),
+                "disclosure_changed": changed,
             }
         )
         return
@@ -70,3 +85,4 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bo
         out.print(f"  left out: {row['records']:,} {row['kind']} records of {row['system']}: {row['reason']}")
     if made.groups.alarms:
         out.print(f"  look: {made.groups.alarms} network(s) hold more of their theme than params allow")
+    tell(changed)

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, progress, renewed, several, user, waiting
+from provenance.cli.doors import (
+    Door,
+    as_json,
+    console,
+    emit_json,
+    keep,
+    now,
+    progress,
+    renewed,
+    several,
+    tell,
+    user,
+    waiting,
+    watched,
+)
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -119,10 +133,13 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
         made = disposal.read(archive, Path(plan))
         done = disposal.carry_out(archive, made, params, table, on=now(), by=by, approved_by=approved_by, report=report)
         feeds = renewed(archive)
+        changed = watched(archive) if done else []
     durable.remove(Path(plan))
     keep(door)
     if as_json:
-        emit_json({"disposals": [_plain(outcome) for outcome in done], "feeds": _fed(feeds)})
+        emit_json(
+            {"disposals": [_plain(outcome) for outcome in done], "feeds": _fed(feeds), "disclosure_changed": changed}
+        )
         return
     for outcome in done:
         _say(outcome)
@@ -137,6 +154,7 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
             "Older backups of the vault no longer open: make a new one now. Replace any copy of the master key that is "
             "held elsewhere, and destroy the old one. Then say so: `provenance key escrow`."
         )
+    tell(changed)
 
 
 @dispose.command("resume")
@@ -151,9 +169,11 @@ def resume(door: Door, as_json: bool) -> None:
         begun = [d.first.disposal for d in archive.history.disposals if d.certified is None]
         done = disposal.finish(archive, params, table, on=now(), by=user(), report=report)
         feeds = renewed(archive)
+        changed = watched(archive) if begun or done else []
     keep(door)
     if as_json:
-        emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done], "feeds": _fed(feeds)})
+        disposals = [_plain(outcome) for outcome in done]
+        emit_json({"completed": begun, "disposals": disposals, "feeds": _fed(feeds), "disclosure_changed": changed})
         return
     for disposal_id in begun:
         click.echo(f"Disposal {disposal_id} had been cut off; it is complete and certified.")
@@ -165,6 +185,7 @@ def resume(door: Door, as_json: bool) -> None:
         click.echo(f"Feed {place} was behind; it is written again.")
     if not begun and not done and not feeds.written and not feeds.missed:
         click.echo("No disposal was waiting to be completed.")
+    tell(changed)
 
 
 @dispose.command("list")

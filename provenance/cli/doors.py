@@ -135,6 +135,26 @@ def consulted(archive: Archive, snapshot: Snapshot) -> None:
         consulting.consult(archive, snapshot, on=now(), by=user())
 
 
+def watched(archive: Archive) -> list[str]:
+    """Ask every saved query again, since something has just happened; those whose answer has changed, by id (R22)."""
+    from provenance import watching
+
+    return [
+        one.saved.id
+        for one in watching.look_at_all(archive, on=now(), by=user(), under=watching.DUTY)
+        if one.is_changed
+    ]
+
+
+def tell(changed: list[str]) -> None:
+    """Say which saved queries have another answer now, for whoever is at the keyboard to pass on."""
+    if changed:
+        answers = (
+            "answer of a saved query has" if len(changed) == 1 else f"answers of {len(changed):,} saved queries have"
+        )
+        click.echo(f"The {answers} changed: {', '.join(changed)}. See: provenance disclose status")
+
+
 def code_commit() -> str:
     """The git commit of the code that runs, "" where it does not lie in a repository of its own."""
     here = Path(__file__).resolve().parent

@@ -37,7 +37,7 @@ def verify(
 
     What was checked is followed by what that rests on.
 
-    With PACK, a folder that `asof --proof` wrote: check that instead. No archive is needed for it.
+    With PACK, a folder that `asof --proof` or `disclose make` wrote: check that instead. No archive is needed for it.
     """
     if pack is None:
         if published or policy:
@@ -99,14 +99,15 @@ def _row(door: Door, row: str, label: str, as_json: bool) -> None:
 
 
 def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool) -> None:
-    from provenance import checking
+    from provenance import bags, checking
     from provenance.errors import Missing, Tampered
 
     brought = Path(policy) if policy else None
     if brought and not brought.is_file():
         raise Missing(f"policy file {brought.name} is not there")
     with waiting("Checking the pack"):
-        found = checking.check(folder, policy=brought.read_bytes() if brought else None, published=published)
+        look = bags.check if bags.is_bag(folder) else checking.check
+        found = look(folder, policy=brought.read_bytes() if brought else None, published=published)
     faults, anchored = sum(len(step.faults) for step in found.steps), bool(published or policy)
     if as_json:
         said = {"relied_on": found.relied_on, "proved": found.proved, "not_proved": found.not_proved}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check a pack: what a police force says that its network analysis showed, against the force's public log.
 
-    python3 verify.py PACK                       a folder with pack.json in it; without PACK, the folder of this file
+    python3 verify.py PACK                       a folder with pack.json in it, or a disclosure pack (with bagit.txt);
+                                                 without PACK, the one this file lies in
     python3 verify.py PACK --published "LINE"    a head from a weekly notice: LABEL ORIGIN SIZE ROOT
     python3 verify.py PACK --policy FILE         whose signatures count, from a file got elsewhere than the pack
     python3 verify.py --proof FILE --entry FILE  one entry of the log and its .tlog-proof, instead of a pack
@@ -1616,10 +1617,237 @@ def read_proof(data, file):
     return from_decimal(lines[0][6:], file, "index"), digests(lines[1:], file, "path"), note
 
 
+# --- A disclosure pack: many proofs in one bag ------------------------------------------------------------------------
+
+BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+TAG_FILES = ["bag-info.txt", "bagit.txt", "manifest-sha256.txt"]
+PROOF = re.compile(r"data/proofs/([A-Za-z0-9][A-Za-z0-9._-]*)/(.+)")
+DISCLOSURE = "provenance-disclosure/1"
+
+
+class Bag:
+    """A disclosure pack, checked: the bag's manifests, each proof by itself, and that pages and proofs are those which
+    answer.json says they are.
+    """
+
+    def __init__(self, files, troubles=(), lines=(), policy=None, authority=None, openssl=None):
+        self.files, self.openssl = dict(files), openssl or OpenSSL()
+        self.faults = [(fault.file, fault.message) for fault in troubles]
+        self.left_aside = [name for name in list(self.files) if name.rpartition("/")[2] in LEFT_ASIDE]
+        for name in self.left_aside:
+            del self.files[name]
+        self._attempt(self._manifests)
+        parts = {}
+        for name, data in self.files.items():
+            found = PROOF.fullmatch(name)
+            if found:
+                parts.setdefault(found.group(1), {})[found.group(2)] = data
+        self.checks = {name: Check(parts[name], (), lines, policy, authority, self.openssl) for name in sorted(parts)}
+        self.views, self.policy = 0, policy
+        self._attempt(self._answer)
+        if not self.checks and not self.faults:
+            self.faults.append(("data/proofs", "holds no proof, so there is nothing to verify"))
+
+    @property
+    def verified(self):
+        return not self.faults and all(check.verified for check in self.checks.values())
+
+    @property
+    def verdict(self):
+        if not self.verified:
+            return "NOT VERIFIED"
+        verdicts = [check.verdict for check in self.checks.values()]
+        return next((verdict for verdict in verdicts if verdict.startswith("CONSISTENT")), verdicts[0])
+
+    @property
+    def compared(self):
+        return self.verified and all(check.compared for check in self.checks.values())
+
+    def _attempt(self, look):
+        try:
+            look()
+        except Fault as fault:
+            self.faults.append((fault.file, fault.message))
+
+    def _manifests(self):
+        if self.files.get("bagit.txt") != BAGIT:
+            raise Fault("bagit.txt", "is not that of a BagIt 1.0 bag in UTF-8")
+        tags = self._listed("tagmanifest-sha256.txt")
+        payload = self._listed("manifest-sha256.txt")
+        if sorted(tags) != TAG_FILES:
+            raise Fault("tagmanifest-sha256.txt", "names other files than a pack's")
+        for name in sorted(payload):
+            if not name.startswith("data/"):
+                raise Fault("manifest-sha256.txt", f"names {brief(name)}, which is not under data/")
+        listed = {**tags, **payload}
+        for name in sorted(listed):
+            if name not in self.files:
+                self.faults.append((name, "is listed in a manifest and is not there"))
+            elif sha256(self.files[name]) != bytes.fromhex(listed[name]):
+                self.faults.append((name, "has another SHA-256 than its manifest has for it"))
+        for name in sorted(set(self.files) - set(listed) - {"tagmanifest-sha256.txt"}):
+            self.faults.append((name, "is in no manifest"))
+
+    def _listed(self, name):
+        if name not in self.files:
+            raise Fault(name, "is not there")
+        listed = {}
+        if not self.files[name].endswith(b"\n"):
+            raise Fault(name, "the whole: wanted lines of a digest, two spaces and a name")
+        for raw in self.files[name][:-1].split(b"\n"):
+            found = re.fullmatch(rb"([0-9a-f]{64})  ([ -~]+)", raw)
+            if not found or found.group(2).decode("ascii") in listed:
+                raise Fault(name, "a line that is not a digest, two spaces and a name, or a name twice")
+            listed[found.group(2).decode("ascii")] = found.group(1).decode("ascii")
+        return listed
+
+    def _answer(self):
+        """Each page is the one that answer.json cites, and each proof of the build and subject that it is cited for."""
+        file = "data/answer.json"
+        if file not in self.files:
+            raise Fault(file, "is not there")
+        try:
+            said = json.loads(self.files[file].decode("utf-8"))
+            if said["format"] != DISCLOSURE:
+                raise Fault(file, f"format: wanted {DISCLOSURE}")
+            items = [
+                (item["build"], item["view"], list(item["subject"]), item.get("file"), item.get("digest"),
+                 item.get("proof"), item.get("shown"))
+                for item in said["answers"]
+            ]  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise Fault(file, "is not in the form of a disclosure pack") from None
+        pages, cited = set(), set()
+        for build, view, subject, page, digest, proof, seen in items:
+            if page is not None:
+                self._page(str(page), digest, pages)
+            if proof is not None:
+                cited.add(str(proof))
+                self._cited(str(proof), build, view, subject)
+            elif page is not None and view in ("nominal", "figures", "link", "network"):
+                self.faults.append((file, f"names page {brief(page)} without a proof"))
+            if seen is not None:
+                self._view(seen, digest)
+        there = {name for name in self.files if name.startswith("data/pages/")}
+        for name in sorted(there - pages):
+            self.faults.append((name, "is a page that answer.json does not name"))
+        for name in sorted(set(self.checks) - {proof[len("proofs/") :] for proof in cited}):
+            self.faults.append((f"data/proofs/{name}", "is a proof that answer.json does not name"))
+
+    def _page(self, page, digest, pages):
+        stem = "data/" + page[:-5]
+        entry = self.files.get(stem + ".entry")
+        pages.update({"data/" + page, stem + ".entry"})
+        if "data/" + page not in self.files or entry is None:
+            self.faults.append(("data/" + page, "is named in answer.json and is not there"))
+        elif leaf_of(entry).hex() != digest:
+            self.faults.append((stem + ".entry", "has another digest than answer.json cites"))
+
+    def _cited(self, proof, build, view, subject):
+        check = self.checks.get(proof[len("proofs/") :])
+        if check is None or check.pack is None:
+            self.faults.append(("data/answer.json", f"names {brief(proof)}, which cannot be read"))
+            return
+        asked = check.pack["question"]
+        whom = asked["network"] if view == "network" else asked["nominal"]
+        if check.pack["build"] != build or whom not in subject[:1]:
+            self.faults.append(("data/answer.json", f"names {brief(proof)} for another build or subject than it is of"))
+
+    def _view(self, seen, digest):
+        """To whom a page was shown, by the log's own entry."""
+        name = f"data/views/{seen.get('entry') if isinstance(seen, dict) else ''}"
+        entry, proof = self.files.get(name + ".entry"), self.files.get(name + ".tlog-proof")
+        if entry is None or proof is None:
+            self.faults.append((name, "is named in answer.json and is not there"))
+            return
+        policy = self.policy
+        if policy is None:
+            of = next((check.files["policy"] for check in self.checks.values() if "policy" in check.files), None)
+            if of is None:
+                self.faults.append((name, "cannot be checked: no proof in the pack brings a policy"))
+                return
+            # Its own policy came with it: whether its witnesses are enough is for each proof to say.
+            policy = Policy(re.sub(rb"(?m)^quorum .*$", b"quorum none", of), "policy")
+        try:
+            check_proof(proof, entry, policy, [], self.openssl)
+            act = json.loads(entry.decode("utf-8"))
+            if (act["act"], act["on"], act["by"]) != ("Viewed", seen["on"], seen["to"]):
+                self.faults.append((name + ".entry", "says another view than answer.json"))
+        except Fault as fault:
+            self.faults.append((f"{name}: {fault.file}", fault.message))
+        except (ValueError, KeyError, TypeError):
+            self.faults.append((name + ".entry", "is no entry of a page view"))
+        self.views += 1
+
+    def merged(self, what):
+        """Sentences of all proofs, each once, in order."""
+        return list(dict.fromkeys(text for check in self.checks.values() for text in getattr(check, what)()))
+
+    def proved(self):
+        said = []
+        for name, check in self.checks.items():
+            said += [f"{name}: {text}" for text in check.proved()]
+        if self.views:
+            said.append(f"{number(self.views, 'view')} by staff: the log has the entry that says so")
+        return said
+
+    def not_proved(self):
+        return [
+            *self.merged("not_proved"),
+            "That the pages are drawn rightly: what is proved are the rows in the proofs",
+        ]
+
+
+def bag_report(bag):
+    said = [bag.verdict]
+    if bag.verified and not bag.compared:
+        said.append(
+            wrapped(
+                "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. "
+                "Give --published or --policy.",
+                "",
+                "",
+            )
+        )
+    elif not bag.verified:
+        said.append("Do not rely on this pack. Keep it as it is, and ask whoever sent it about what is named below.")
+    said += ["", "The bag and what holds it together"]
+    for file, message in bag.faults:
+        said.append(wrapped(f"{brief(file)}: {message}", "  !  ", "     "))
+    if not bag.faults:
+        said.append(f"  passed    {number(len(bag.files), 'file')}")
+    said += ["", "Proofs"]
+    for name, check in bag.checks.items():
+        rows = f"build {shown(check.pack['build'])}, {number(len(check.rows), 'row')}" if check.verified else ""
+        said.append(f"  {'passed' if check.verified else 'FAILED':<9} {shown(name)}  {rows}".rstrip())
+        for step, file, message in check.faults:
+            said.append(wrapped(f"step {step}: {brief(file)}: {message}", "      !  ", "         "))
+    if bag.verified:
+        for title, sentences in (
+            ("What was proved", bag.proved()), ("What was relied on", bag.merged("relied")),
+            ("What was NOT proved", bag.not_proved()),
+        ):  # fmt: skip
+            said += ["", title, *(wrapped(sentence, "  - ", "    ") for sentence in sentences)]
+    return "\n".join(said)
+
+
+def bag_as_json(bag):
+    return {
+        "verified": bag.verified,
+        "verdict": bag.verdict,
+        "compared": bag.compared,
+        "faults": [{"file": shown(file), "message": message} for file, message in bag.faults],
+        "proofs": {shown(name): as_json(check) for name, check in bag.checks.items()},
+        "proved": bag.proved() if bag.verified else [],
+        "relied_on": bag.merged("relied") if bag.verified else [],
+        "not_proved": bag.not_proved() if bag.verified else [],
+    }
+
+
 # --- A folder, a report -----------------------------------------------------------------------------------------------
 
 
-def read_folder(folder):
+def read_folder(folder, deepest=1):
     """The bytes of every file by its name in the folder, and faults of the folder itself. Follows no link."""
     files, troubles, total = {}, [], 0
     waiting = [("", 0)]
@@ -1628,7 +1856,7 @@ def read_folder(folder):
         for item in sorted(os.scandir(os.path.join(folder, inner)), key=lambda item: item.name):
             name = os.path.join(inner, item.name).replace(os.sep, "/")
             kind = item.stat(follow_symlinks=False)
-            if stat.S_ISDIR(kind.st_mode) and deep < 1:
+            if stat.S_ISDIR(kind.st_mode) and deep < deepest:
                 waiting.append((name, deep + 1))
                 continue
             if not stat.S_ISREG(kind.st_mode):
@@ -1802,22 +2030,27 @@ def main(arguments=None):
         if asked.proof or asked.entry:
             return answer_proof(asked, policy, lines, openssl)
         folder = asked.pack or os.path.dirname(os.path.abspath(__file__))
+        if asked.pack is None and os.path.exists(os.path.join(os.path.dirname(folder), "bagit.txt")):
+            folder = os.path.dirname(folder)
+        is_bag = os.path.exists(os.path.join(folder, "bagit.txt"))
         if not os.path.isdir(folder):
             raise Wrongly(f"folder {shown(folder)} is not there")
-        if asked.pack is None and not os.path.exists(os.path.join(folder, "pack.json")):
+        if asked.pack is None and not is_bag and not os.path.exists(os.path.join(folder, "pack.json")):
             raise Wrongly("say which folder: python3 verify.py PACK")
         try:
-            files, troubles = read_folder(folder)
+            files, troubles = read_folder(folder, 4 if is_bag else 1)
         except Fault as fault:
             files, troubles = {}, [fault]
         except OSError as error:
             raise Wrongly(f"folder {shown(folder)} cannot be read: {error.strerror}") from None
-        check = Check(files, troubles, lines, policy, authority, openssl)
+        check = (Bag if is_bag else Check)(files, troubles, lines, policy, authority, openssl)
     except Wrongly as wrong:
         print(f"verify.py: {wrong}", file=sys.stderr)
         return 2
     if asked.json:
-        print(json.dumps(as_json(check), ensure_ascii=False, indent=1))
+        print(json.dumps((bag_as_json if is_bag else as_json)(check), ensure_ascii=False, indent=1))
+    elif is_bag:
+        print(bag_report(check))
     else:
         print(report(check))
         if asked.rows and check.verified:

@@ -182,4 +182,5 @@ def _frame(request: Request, house: House, person: Person | None, context: Mappi
         "reference": context.get("reference"),
         "footer": footer if person else [],
         "errors": context.get("errors", []),
+        "still": False,
     }

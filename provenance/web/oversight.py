@@ -21,7 +21,7 @@ from provenance.reporting import WORDS_AT_MOST
 from provenance.reports import CAUSES, FINDINGS, WRONG, Report
 from provenance.trail import ABOUT, PURPOSES, Line, Question
 from provenance.web import words
-from provenance.web.pages import TITLES
+from provenance.web.presenting import TITLES
 from provenance.web.reader import Reader
 from provenance.web.signon import Desk, Person
 from provenance.world import now

@@ -30,11 +30,6 @@ from provenance.web.reader import Reader
 from provenance.web.signon import Person
 from provenance.world import now
 
-TITLES = {
-    "associations": "Associations", "change": "Change over time", "key-nominals": "Key nominals", "places": "Places",
-    "network": "Network", "nominal": "Nominal", "figures": "How the figures come about", "link": "Link",
-    "search": "Search",
-}  # fmt: skip
 _VERIFIED = {
     True: "The rows of this build give the root that was signed for it.",
     False: "The rows of this build do not give the root that was signed for it.",
@@ -149,23 +144,23 @@ class Pages:
             "place": place,
             "path": request.url.path,
             "ask": ask,
-            "title": TITLES[ask.view],
+            "title": presenting.TITLES[ask.view],
             "build": self.banner(opened),
             "choose": self.chooser(opened, ask, request.query_params),
             "to": to,
             "here": here,
             "file": lambda form: address(moment, ask, case=case, form=form),
             "tabs_of": [
-                {"text": TITLES[view], "href": to(view, theme=ask.theme, names=ask.names), "current": view == ask.view}
+                {
+                    "text": presenting.TITLES[view],
+                    "href": to(view, theme=ask.theme, names=ask.names),
+                    "current": view == ask.view,
+                }
                 for view in THEME_VIEWS
             ]
             if ask.view in THEME_VIEWS
             else [],
-            "reference": {
-                "text": f"{page.label}/{ask.view}/{page.digest[:16]}",
-                "href": f"/cite/{page.label}/{ask.view}/{page.digest}",
-                "digest": page.digest,
-            },
+            "reference": presenting.reference(page, f"/cite/{page.citation}"),
             "caveat": snapshot.landing_page,
             "found_wrong": self.found_wrong(page, case, request.state.person),
             "case": case,
@@ -206,28 +201,10 @@ class Pages:
 
     def banner(self, opened: Opened) -> dict[str, Any]:
         """Which build answers, and what has become of it."""
-        snapshot, archive = opened.snapshot, self.reader.archive
-        gone = snapshot.disposed
-        verified = self.reader.is_verified(snapshot)
-        publication = snapshot.publication
-        when = opened.moment.when
-        return {
-            "asked": words.moment(when) if when else f"build {snapshot.label}",
-            "past": snapshot.built.number < len(archive.history.builds),
-            "label": snapshot.label,
-            "href": f"/build/{snapshot.label}",
-            "live_from": words.instant(publication.start) if publication else "never",
-            "live_to": words.instant(publication.end) if publication and publication.end else None,
-            "cut_off": words.instant(snapshot.built.cut_off),
-            "root": snapshot.root,
-            "verified": verified,
-            "verified_words": _VERIFIED[verified],
-            "disposed": gone["disposed"],
-            "reduced": gone["reduced"],
-            "restricted": gone["restricted"],
-            "since_href": f"/build/{snapshot.label}/since",
-            "open": False,
-        }
+        verified = self.reader.is_verified(opened.snapshot)
+        return presenting.banner(
+            opened.snapshot, opened.moment.when, verified=verified, verified_words=_VERIFIED[verified]
+        )
 
     def chooser(self, opened: Opened, ask: Ask, query: QueryParams) -> dict[str, Any]:
         """What the picker of the moment and the slider over builds need."""
@@ -350,7 +327,7 @@ class Pages:
                         ("Shown on", words.instant(act.on), None),
                         ("Shown to", act.by, None),
                         ("In the role of", act.under, None),
-                        ("View", TITLES[read_view(act.asked)], href),
+                        ("View", presenting.TITLES[read_view(act.asked)], href),
                         ("Build", act.label, f"/build/{act.label}"),
                         ("Moment asked for", words.instant(act.at) if act.at else "the build itself", None),
                         ("Case", act.case or "none", None),
@@ -371,7 +348,7 @@ class Pages:
                 opened, page, lambda view, **of: address(moment, Ask(view=view, **of), case=case),
                 lambda **other: address(moment, _with(page.ask, other), case=case),
             )  # fmt: skip
-            title = TITLES[page.ask.view]
+            title = presenting.TITLES[page.ask.view]
             data = printing.pdf(page, with_it, self.house, title=title, banner=self.banner(opened), extra=extra)
         else:
             data = exporting.packed(page, with_it, form)

@@ -12,11 +12,18 @@ from markupsafe import Markup
 
 from provenance import charts, diagrams, layouts, maps
 from provenance.asking import Ask
+from provenance.asof import Snapshot
 from provenance.diagrams import Role
 from provenance.records import KINDS, ROLES
 from provenance.scales import class_of, classes
+from provenance.viewing import Page
 from provenance.web import words
 
+TITLES = {
+    "associations": "Associations", "change": "Change over time", "key-nominals": "Key nominals", "places": "Places",
+    "network": "Network", "nominal": "Nominal", "figures": "How the figures come about", "link": "Link",
+    "search": "Search",
+}  # fmt: skip
 _LISTED = 200  # rows of a list that has no pages
 _MEASURES = (("strength", "Strength, points"), ("links", "Links"), ("harm", "Harm, days"), ("records", "Records"))
 STEPS = {
@@ -45,6 +52,36 @@ class Frame:
     def earlier(self) -> list[dict[str, str]]:
         """Builds to compare with, latest first."""
         return [{"value": label, "text": label} for label in reversed(self.labels[:-1])]
+
+
+def banner(snapshot: Snapshot, when: str, *, verified: bool | None, verified_words: str) -> dict[str, Any]:
+    """Which build answers, and what has become of it; `when` is the moment that was asked for, if any.
+
+    `verified` is None where nobody has checked yet; `verified_words` say what is known of it.
+    """
+    gone, publication = snapshot.disposed, snapshot.publication
+    return {
+        "asked": words.moment(when) if when else f"build {snapshot.label}",
+        "past": snapshot.built.number < len(snapshot.archive.history.builds),
+        "label": snapshot.label,
+        "href": f"/build/{snapshot.label}",
+        "live_from": words.instant(publication.start) if publication else "never",
+        "live_to": words.instant(publication.end) if publication and publication.end else None,
+        "cut_off": words.instant(snapshot.built.cut_off),
+        "root": snapshot.root,
+        "verified": verified,
+        "verified_words": verified_words,
+        "disposed": gone["disposed"],
+        "reduced": gone["reduced"],
+        "restricted": gone["restricted"],
+        "since_href": f"/build/{snapshot.label}/since",
+        "open": False,
+    }
+
+
+def reference(page: Page, href: str) -> dict[str, str]:
+    """What to quote for exactly this page."""
+    return {"text": f"{page.label}/{page.ask.view}/{page.digest[:16]}", "href": href, "digest": page.digest}
 
 
 def extra(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
