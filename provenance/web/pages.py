@@ -21,7 +21,7 @@ from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed
 from provenance.history import Publication
 from provenance.maps import Outline
-from provenance.reports import CAUSES, WRONG
+from provenance.reports import Report
 from provenance.viewing import Page
 from provenance.web import addresses, presenting, printing, words
 from provenance.web.addresses import Moment, address
@@ -169,21 +169,12 @@ class Pages:
         }
 
     def found_wrong(self, page: Page, case: str, person: Person) -> list[dict[str, Any]]:
-        """What was later found to be in error of what this page shows: no part of what it says, nor of its digest."""
-        return [
-            {
-                "number": each.number,
-                "on": words.day(words.london_day(each.finding.on)),
-                "wrong": WRONG.get(each.act.wrong, each.act.wrong),
-                "cause": CAUSES.get(each.finding.cause, each.finding.cause),
-                "corrected": bool(each.finding.corrected),
-                "first": each.finding.first,
-                "carried": each.finding.carried,
-                "href": f"/finding/{each.number}" if person.name == each.act.by or access.TRAIL in person.may else None,
-            }
-            for each in self.reader.in_error(page, case)
-            if each.finding is not None
-        ]
+        """See `presenting.found_wrong`; whoever reported it, or may see the trail, is led on to the finding."""
+
+        def link(each: Report) -> str | None:
+            return f"/finding/{each.number}" if person.name == each.act.by or access.TRAIL in person.may else None
+
+        return presenting.found_wrong(self.reader.in_error(page, case), link)
 
     def extra(self, opened: Opened, page: Page, to: presenting.To, here: presenting.To) -> dict[str, Any]:
         """What is drawn beside what the page says, worked out once for the same page under the same addresses."""

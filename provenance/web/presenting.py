@@ -15,6 +15,7 @@ from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.diagrams import Role
 from provenance.records import KINDS, ROLES
+from provenance.reports import CAUSES, WRONG, Report
 from provenance.scales import class_of, classes
 from provenance.viewing import Page
 from provenance.web import words
@@ -425,6 +426,25 @@ def _compared(said: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
         )
     subject = ask.network or " and ".join(ask.nominals)
     return {"columns": columns, "rows": rows, "subject": subject}
+
+
+def found_wrong(reports: Sequence[Report], link: Callable[[Report], str | None]) -> list[dict[str, Any]]:
+    """What was later found to be in error of what a page shows: no part of what it says, nor of its digest. `link` is
+    the address of a finding, for whoever may read it."""
+    return [
+        {
+            "number": each.number,
+            "on": words.day(words.london_day(each.finding.on)),
+            "wrong": WRONG.get(each.act.wrong, each.act.wrong),
+            "cause": CAUSES.get(each.finding.cause, each.finding.cause),
+            "corrected": bool(each.finding.corrected),
+            "first": each.finding.first,
+            "carried": each.finding.carried,
+            "href": link(each),
+        }
+        for each in reports
+        if each.finding is not None
+    ]
 
 
 def sides(said: Mapping[str, Any], ask: Ask) -> list[list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from provenance import moments
+from provenance import entries, moments
 from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
 from provenance.maps import Outline
@@ -80,7 +80,10 @@ class Stills:
         if seen:
             banner["asked"] = f"build {snapshot.label}, {seen}"
         title = presenting.TITLES[ask.view]
+        labels = [page.label] + [ask.since] * bool(ask.since)
+        wrong = snapshot.archive.history.in_error(labels, ask.logged(), entries.packed(page.subjects), snapshot.case)
         context |= {
+            "found_wrong": presenting.found_wrong(wrong, lambda _: None),
             "said": said, "place": 0, "path": "", "ask": ask, "title": title, "build": banner,
             "to": to, "here": here, "file": lambda form: _ELSEWHERE, "tabs_of": [], "q": "",
             "reference": presenting.reference(page, "#main"), "caveat": snapshot.landing_page, "case": snapshot.case,
