@@ -438,6 +438,17 @@ class Viewed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Issued(Act):
+    """A report of counts was made, to leave: each later one is held against all before it, see `issuing`."""
+
+    report: Code  # its kind
+    period: Text  # a quarter, or the label of a build
+    number: Count  # of this kind, 1 for the first
+    label: Label  # the build that its counts are of
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted(Act):
     """A person may look, as somebody of this role: see `access.ROLES`. Who grants it is `by`, and never that person."""
 
@@ -491,7 +502,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
-        Granted, Revoked,
+        Issued, Granted, Revoked,
         Quarantined, Restored,
     )
 }  # fmt: skip

@@ -33,6 +33,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Points = Annotated[int, Field(ge=1, le=1_000_000)]
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]  # "" where nothing is pinned
 
 
@@ -316,11 +317,22 @@ class Holds(_Section):
 
 
 class Document(_Section):
-    """A document that a build statement cites; `sha256` is "" until the force has supplied the file."""
+    """A document that a build statement cites; `sha256` is "" until the force has supplied the file.
+
+    It holds from `first_day` to `last_day`, both included; without one, from or to any day.
+    """
 
     title: Text
     version: str
     sha256: Sha256
+    first_day: Day | None = None  # None and not "": the params of builds before there were days say neither
+    last_day: Day | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Document:
+        if self.first_day and self.last_day and self.first_day > self.last_day:
+            raise ValueError("first_day is not after last_day")
+        return self
 
 
 class Governance(_Section):
@@ -333,6 +345,8 @@ class Governance(_Section):
     ethics_advice: Document
     policy_document: Document
     algo_care: Document
+    # Whether a build for a day on which one of them does not hold is refused, or made and the paper flagged.
+    lapsed: Literal["block", "flag"] | None = None
 
 
 class LandingPage(_Section):
