@@ -45,6 +45,9 @@ _COUNTED = (  # the acts of a period that are counted, in the order in which the
 )  # fmt: skip
 
 
+_DUE = {"review": "due for review", "dispose": "due for disposal"}
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """What a report is about: a build, with what happened since the one before it went live; or a quarter, with the
@@ -161,7 +164,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
 def tell(
     snapshot: Snapshot, exact: Mapping[str, Tally], before: Sequence[Mapping[str, Any]], least: int
 ) -> dict[str, Any]:
-    """Every table as it is told, by rows and columns: `counts`, null for fewer than `least`; and `first_told`, of each
+    """Every table as it is told, by rows and columns: `counts`, without those of fewer than `least`; and `first_told`, of each
     count: number of the build, of disposals, of people disposed of, and how many rows were out of view then."""
     number = snapshot.built.number
     nearest = sorted(before, key=lambda one: (abs(one["build_number"] - number), -one["number"]))
@@ -187,7 +190,7 @@ def tell(
 
 def _read(table: Mapping[str, Any]) -> dict[str, Told]:
     return {
-        f"{row}\x1f{column}": Told(table["counts"][row][column] or 0, *first)
+        f"{row}\x1f{column}": Told(table["counts"][row].get(column, 0), *first)
         for row, columns in table["first_told"].items()
         for column, first in columns.items()
     }
@@ -195,13 +198,13 @@ def _read(table: Mapping[str, Any]) -> dict[str, Told]:
 
 def _written(told: Mapping[str, Told]) -> dict[str, Any]:
     """Rows of which no count can be told are left out: that there are any would be told by the name alone."""
-    counts: dict[str, dict[str, int | None]] = {}
+    counts: dict[str, dict[str, int]] = {}
     first: dict[str, dict[str, list[int]]] = {}
     for cell, one in told.items():
         row, column = cell.split("\x1f")
-        counts.setdefault(row, {})[column] = one.value or None
+        counts.setdefault(row, {}).update({column: one.value} if one.value else {})
         first.setdefault(row, {})[column] = [one.build, one.disposals, one.people, one.hidden]
-    kept = [row for row, columns in counts.items() if any(columns.values())]
+    kept = [row for row, columns in counts.items() if columns]
     return {"counts": {row: counts[row] for row in kept}, "first_told": {row: first[row] for row in kept}}
 
 
@@ -238,11 +241,12 @@ def rates(told: Mapping[str, Any]) -> dict[str, Any]:
             everybody = mine.get("everybody", fairness.rate(0, 0))
             said[name] = {
                 row: {
-                    "of": one.of or None, "among": one.among or None, "per_mille": one.rate, "low": one.low,
-                    "high": one.high, "against": "" if row == "everybody" else one.against(everybody),
+                    **{name: count for name, count in (("of", one.of), ("among", one.among)) if count},
+                    **({"per_mille": one.rate, "low": one.low, "high": one.high} if one.rate is not None else {}),
+                    "against": "" if row == "everybody" else one.against(everybody),
                 }
                 for row, one in mine.items()
-            }  # fmt: skip
+            }
         found[characteristic] = said
     return found
 
@@ -257,7 +261,7 @@ def _overdue(archive: Archive, rules: Params, on: str) -> dict[str, Tally]:
     due = reviewing.register(archive, rules, on=moments.london_day(on)).due()
     cells: dict[str, Counter] = {"nominal": Counter(), "record": Counter()}
     for what, action in zip(due["what"].to_pylist(), due["action"].to_pylist(), strict=True):
-        cells[what][f"due for {action}", "now"] += 1
+        cells[what][_DUE[action], "now"] += 1
     return {"people-due": Tally("people", cells["nominal"]), "records-due": Tally("records", cells["record"])}
 
 

@@ -6,8 +6,11 @@ where police have looked, and a rate that differs is a question to the force. Wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from scipy.special import ndtri
 
 from provenance.errors import Malformed
 
@@ -15,6 +18,8 @@ CHARACTERISTICS = ("sex", "ethnicity", "age band", "area")
 NOT_RECORDED = "not recorded"
 AGES = ((0, 9), (10, 17), (18, 24), (25, 34), (35, 49), (50, 64), (65, 120))  # from and to, both included
 CONFIDENCE = 95  # percent
+_Z = float(ndtri(0.5 + CONFIDENCE / 200))
+_EXACT = 1e-9  # so that 1000 per mille, which comes out a hair off, is not rounded outwards past itself
 
 # What each rate is a share of: (of whom it is told, among whom).
 RATES: Mapping[str, tuple[str, str]] = {
@@ -56,11 +61,13 @@ def rate(of: int, among: int) -> Rate:
         raise Malformed(f"share of a group is not one: found {of} of {among}, wanted counts")
     if not of or not among:
         return Rate(of, among, None, None, None)
-    from scipy.stats import binomtest
-
     part = min(of, among)
-    bounds = binomtest(part, among).proportion_ci(CONFIDENCE / 100, method="wilson")
-    low, high = int(bounds.low * 1000), min(-int(-bounds.high * 1000 // 1), 1000)
+    share, square = part / among, _Z * _Z
+    middle = share + square / (2 * among)
+    half = _Z * math.sqrt(share * (1 - share) / among + square / (4 * among * among))
+    bounds = ((middle + sign * half) / (1 + square / among) for sign in (-1, 1))
+    low, high = (min(max(bound, 0.0), 1.0) * 1000 for bound in bounds)
+    low, high = math.floor(low + _EXACT), math.ceil(high - _EXACT)
     return Rate(of, among, (2000 * part + among) // (2 * among), low, high)
 
 

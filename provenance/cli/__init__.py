@@ -34,6 +34,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "timestamp": "Have the head stamped by a time-stamping authority.",
     "monitor": "Check a series of published heads against a log.",
     "key": "The keys that sign the log, and a new one.",
+    "report": "Reports that name no one, for a committee or the public.",
     "access": "Who may look at the pages, and when that was.",
     "serve": "The dashboard, of today and of any past moment.",
     "backup": "Copy what cannot be made again.",
