@@ -183,6 +183,8 @@ def tell(
 
         cells = {"\x1f".join(cell): count for cell, count in tally.cells.items()}
         earlier = [_read(one["tables"][name]) for one in nearest if name in one["tables"]]
+        if name.endswith(tallies.OVER_BUILDS):
+            earlier = [_carried(table, cells) for table in earlier]
         told = suppression.table_told(cells, earlier, since, least, now)
         found[name] = {"unit": tally.unit, **_written(told)}
     return found
@@ -194,6 +196,19 @@ def _read(table: Mapping[str, Any]) -> dict[str, Told]:
         for row, columns in table["first_told"].items()
         for column, first in columns.items()
     }
+
+
+def _carried(told: dict[str, Told], cells: Mapping[str, int]) -> dict[str, Told]:
+    """For a build that an earlier report did not have yet, what it told of the last one that it had: a new build's cell
+    is not a new figure, and would show beside the old one who went between the two."""
+    found = dict(told)
+    for cell in cells.keys() - told.keys():
+        label, theme = cell.split("\x1f")
+        same = [(row, one) for row, one in ((key.split("\x1f"), one) for key, one in told.items()) if row[1] == theme]
+        before = [(row[0], one) for row, one in same if row[0] < label]
+        if before:
+            found[cell] = max(before, key=lambda each: each[0])[1]
+    return found
 
 
 def _written(told: Mapping[str, Told]) -> dict[str, Any]:

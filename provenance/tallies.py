@@ -31,7 +31,8 @@ _TABLES = {
     "networks": ("network",),
 }
 SIZES = ((2, 2), (3, 5), (6, 10), (11, 25), (26, 100), (101, 1000), (1001, None))  # members of a network
-RECORDS_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
+RECORDSOVER_BUILDS = "-over-builds"  # tables of one count by build and theme
+_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
 SOURCES_BEHIND = ((1, 1), (2, 2), (3, None))
 _BEHIND = ("theme", "records", "supports.system", "supports.kind")
 
@@ -227,7 +228,7 @@ def _over_builds(snapshot: Snapshot) -> dict[str, Tally]:
         series = standings.over_builds(snapshot, theme)
         for unit, cells in found.items():
             cells.update({(label, theme): count for label, count in zip(labels, series[unit], strict=True) if count})
-    return {f"{unit}-over-builds": Tally(unit, +cells) for unit, cells in found.items()}
+    return {f"{unit}{OVER_BUILDS}": Tally(unit, +cells) for unit, cells in found.items()}
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

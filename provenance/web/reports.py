@@ -52,6 +52,7 @@ _SHARES = {
     "key nominal": "On a list of key people, of those who are linked",
     "with harm": "With a harm figure above 0, of those who are linked",
 }
+_IN_DRAWINGS = {"SOC": "Organised crime", "CSE": "Child exploitation"}  # where a longer name is cut
 _SEX = {"M": "Male", "F": "Female", "X": "Another or not stated (X)"}
 
 
@@ -184,8 +185,9 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
     bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
     if bad:
         listed = "; ".join(f"{paper['title']} ({paper['state']})" for paper in bad)
-        found.append(("look", f"{len(bad)} of the {len(said['papers'])} papers that should govern the analyses "
-                              f"were not in force: {listed}."))  # fmt: skip
+        found.append(("look", f"{'None' if len(bad) == len(said['papers']) else len(said['papers']) - len(bad)} of the "
+                              f"{len(said['papers'])} papers that should govern the analyses can be shown to have been "
+                              f"in force. Lacking: {listed}."))  # fmt: skip
     if said["rules"]["force_to_confirm"]:
         found.append(("look", f"{_plural(said['rules']['force_to_confirm'], 'setting')} of the analyses "
                               f"{'is' if said['rules']['force_to_confirm'] == 1 else 'are'} still waiting for the "
@@ -443,7 +445,7 @@ def _over_time(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[
         for theme, text in themes.items():
             values = tuple(counts[label].get(theme) for label in labels)
             hidden = frozenset(at for at, value in enumerate(values) if value is None)
-            series.append(charts.Series(text, values, hidden))
+            series.append(charts.Series(_IN_DRAWINGS.get(theme, text), values, hidden))
         last = f"{labels[0]} to {labels[-1]}"
         chart = charts.lines(
             dates, labels, series, title=f"{title}, {last}",
