@@ -402,7 +402,10 @@ def ranges(rows: Sequence[Range], everybody: Range, *, title: str, said: str, pr
         parts, title=title, said=said, prefix=prefix, width=width, height=bottom + 30, kind="ranges", inside=False
     )
     table = tuple(
-        (row.label, *((_percent(part, 1) if part is not None else "too few") for part in (row.value, row.low, row.high)))
+        (
+            row.label,
+            *((_percent(part, 1) if part is not None else "too few") for part in (row.value, row.low, row.high)),
+        )
         for row in [*rows, everybody]
     )
     return Chart(svg, ("Group", "Share", "Lowest by chance", "Highest by chance"), table)

@@ -164,8 +164,8 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
 def tell(
     snapshot: Snapshot, exact: Mapping[str, Tally], before: Sequence[Mapping[str, Any]], least: int
 ) -> dict[str, Any]:
-    """Every table as it is told, by rows and columns: `counts`, without those of fewer than `least`; and `first_told`, of each
-    count: number of the build, of disposals, of people disposed of, and how many rows were out of view then."""
+    """Every table as it is told, by rows and columns: `counts`, without those of fewer than `least`; and `first_told`, of
+    each count: number of the build, of disposals, of people disposed of, and a bound of the rows then out of view."""
     number = snapshot.built.number
     nearest = sorted(before, key=lambda one: (abs(one["build_number"] - number), -one["number"]))
     people, disposals = (len(found) for found in _gone(snapshot.archive))
@@ -182,12 +182,20 @@ def tell(
             return Since(known[key] + now.hidden + told.hidden, now.people - told.people)
 
         cells = {"\x1f".join(cell): count for cell, count in tally.cells.items()}
-        earlier = [_read(one["tables"][name]) for one in nearest if name in one["tables"]]
-        if name.endswith(tallies.OVER_BUILDS):
-            earlier = [_carried(table, cells) for table in earlier]
+        earlier = [_earlier(one, name, cells) for one in nearest if name in one["tables"]]
         told = suppression.table_told(cells, earlier, since, least, now)
         found[name] = {"unit": tally.unit, **_written(told)}
     return found
+
+
+def _earlier(report: Mapping[str, Any], name: str, cells: Mapping[str, int]) -> dict[str, Told]:
+    """What a report told of each cell. One that it did not have was told to be too small: a row that comes up after a
+    disposal, such as that of withheld figures, would tell how many somebody was linked with."""
+    told = _read(report["tables"][name])
+    if name.endswith(tallies.OVER_BUILDS):
+        told = _carried(told, cells)
+    small = Told(0, report["build_number"], report["disposals_so_far"], report["people_so_far"], 0)
+    return {cell: told.get(cell, small) for cell in {*cells, *told}}
 
 
 def _read(table: Mapping[str, Any]) -> dict[str, Told]:

@@ -1,4 +1,4 @@
-"""Whether people of one group are linked, ranked or counted more than others: rates, with how far chance alone could go.
+"""Whether people of one group are linked, ranked or counted more than others: shares, and how far chance could go.
 
 Pure rules over counts. A rate is held against the rate of everybody; what differs is named, not explained: records show
 where police have looked, and a rate that differs is a question to the force. Whole numbers, per mille.

@@ -31,8 +31,8 @@ _TABLES = {
     "networks": ("network",),
 }
 SIZES = ((2, 2), (3, 5), (6, 10), (11, 25), (26, 100), (101, 1000), (1001, None))  # members of a network
-RECORDSOVER_BUILDS = "-over-builds"  # tables of one count by build and theme
-_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
+OVER_BUILDS = "-over-builds"  # tables of one count by build and theme
+RECORDS_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
 SOURCES_BEHIND = ((1, 1), (2, 2), (3, None))
 _BEHIND = ("theme", "records", "supports.system", "supports.kind")
 

@@ -13,7 +13,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from provenance import asof, builds, disposal, extracts, governing, harm, params, publishing, receiving, records, statements
+from provenance import (
+    asof,
+    builds,
+    disposal,
+    extracts,
+    governing,
+    harm,
+    params,
+    publishing,
+    receiving,
+    records,
+    statements,
+)
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 

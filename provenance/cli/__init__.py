@@ -36,6 +36,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "key": "The keys that sign the log, and a new one.",
     "report": "Reports that name no one, for a committee or the public.",
     "access": "Who may look at the pages, and when that was.",
+    "health": "How the archive does, for a monitor.",
     "serve": "The dashboard, of today and of any past moment.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -80,3 +81,46 @@ def _copied(paths: list[Path], out: Path | None) -> list[Path]:
     for path in paths:
         durable.write(out / path.name, path.read_bytes())
     return [out / path.name for path in paths]
+
+
+def _form(name: str, text: str) -> click.Command:
+    @click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+    @as_json
+    @click.pass_obj
+    def command(door: Door, out: Path | None, as_json: bool) -> None:
+        from provenance import declaring, durable
+
+        with door.archive() as archive:
+            said = declaring.filled(archive, name, on=now())
+        if out is not None:
+            durable.write(out, (_json(said) if as_json else declaring.markdown(said)).encode())
+            console().print(f"Written    {out}: {len(said['gaps'])} gaps", markup=False, soft_wrap=True)
+        elif as_json:
+            emit_json(said)
+        else:
+            click.echo(declaring.markdown(said))
+
+    command.__doc__ = text
+    return report.command(name)(command)
+
+
+def _json(said: dict) -> str:
+    return json.dumps(said, ensure_ascii=False, indent=2) + "\n"
+
+
+atrs = _form(
+    "atrs",
+    """Fill in the public record of an algorithmic tool (ATRS).
+
+    As Markdown, or JSON: what the archive knows, with where it is from, and a list of the gaps that only the force can
+    fill. Nothing in it names a person.
+    """,
+)
+algo_care = _form(
+    "algo-care",
+    """Fill in the ALGO-CARE questions for policing.
+
+    As Markdown, or JSON: what the archive knows, with where it is from, and a list of the gaps that only the force can
+    fill. Nothing in it names a person.
+    """,
+)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, lookups, standings, subjects, viewing
+from provenance import asof, consulting, health, lookups, standings, subjects, viewing
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed
 from provenance.errors import Conflict, Missing
+from provenance.health import Health
 from provenance.records import THEMES
 from provenance.tables import TABLES
 from provenance.viewing import Page, Replay
@@ -114,6 +115,13 @@ class Reader:
         """See `Verdicts.of`."""
         with self.turn():
             return self._verdicts.of(snapshot)
+
+    def health(self, *, on: str) -> Health:
+        """See `health.health`. Whether the last build verifies is as the pages know it."""
+        with self.turn() as archive:
+            builds = archive.history.builds
+            verified = self._verdicts.of(self.snapshot(label=builds[-1].label)) if builds else None
+            return health.health(archive, on=on, verified=verified)
 
     def find(self, reference: str) -> tuple[int, Viewed]:
         """See `viewing.find`."""

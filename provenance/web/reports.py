@@ -1,4 +1,4 @@
-"""A report of counts as something to read: chapters of sentences, tables and drawings, as HTML that stands alone or PDF.
+"""A report of counts as something to read: chapters of sentences, tables and drawings, in HTML or PDF.
 
 What is said is worked out elsewhere (`ethics`, `declaring`) and only worded here. A number that cannot be told reads
 "fewer than 5". The HTML has its style in it, no script, and asks for no other file.
@@ -202,8 +202,7 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
         found.append(("look", f"{_plural(said['errors']['open'], 'report')} of an error "
                               f"{'was' if said['errors']['open'] == 1 else 'were'} still open."))  # fmt: skip
     differing = [
-        f"{_group(characteristic, group)} ({'more' if one['against'] == 'higher' else 'less'} often "
-        f"{_SHORT[share]})"
+        f"{_group(characteristic, group)} ({'more' if one['against'] == 'higher' else 'less'} often {_SHORT[share]})"
         for characteristic in ("sex", "ethnicity", "age band")
         for share, groups in said["rates"][characteristic].items()
         if share != "offending in a source record"
@@ -242,8 +241,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
                "linked to the suspect. A link is not an accusation. A network is a group of people joined by links "
                f"that rest on at least {said['rules']['least_records']} records"
                f"{' or on somebody both people are linked with' if said['rules']['shared_associate'] else ''}. "
-               "Strength and harm are sums of points and of days by fixed tables. Neither is a probability, and neither "
-               "predicts what anybody will do."),
+               "Strength and harm are sums of points and of days by fixed tables. Neither is a probability, and "
+               "neither predicts what anybody will do."),
             _p(said["rule"]),
         ],
     }  # fmt: skip
@@ -301,11 +300,7 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     named = {**themes, "no theme": "No theme"}
     counts = said["tables"]["records-by-source"]["counts"]
     few = f"fewer than {said['least_count']}"
-    sources = [
-        [f"{system}: {kind}", count]
-        for system, cells in counts.items()
-        for kind, count in cells.items()
-    ]
+    sources = [[f"{system}: {kind}", count] for system, cells in counts.items() for kind, count in cells.items()]
     left = [
         [f"{what.partition(': ')[0].replace('_', ' ')}: {_REASONS.get(what.partition(': ')[2], what)}",
          cells.get("records", few)]
@@ -370,8 +365,10 @@ def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
         rows += [["days until settled, the middle one", time["median"]], ["days until settled, the longest",
                  time["longest"]]]  # fmt: skip
     blocks = [
-        _p("Anybody who is shown a page can report it as wrong. A report is looked into, put right at the source, and "
-           "everybody who was given the wrong figure is told."),
+        _p(
+            "Anybody who is shown a page can report it as wrong. A report is looked into, put right at the source, and "
+            "everybody who was given the wrong figure is told."
+        ),
         _table("Errors", ["", "Number"], rows),
     ]
     for name, title in (("findings", "What was found"), ("causes", "Where the errors came from")):
@@ -510,7 +507,13 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
             blocks.append(_figure(text, chart))
         few = f"fewer than {said['least_count']}"
         counts = said["tables"][f"groups-by-{characteristic.replace(' ', '-')}"]["counts"]
-        names = {"recorded": "In records", "offending": "As suspect", "linked": "Linked", "key": "Key", "harmed": "Harm"}
+        names = {
+            "recorded": "In records",
+            "offending": "As suspect",
+            "linked": "Linked",
+            "key": "Key",
+            "harmed": "Harm",
+        }
         body = [
             [_group(characteristic, group), *(counts[group].get(name) or few for name in names)]
             for group in [*groups, "everybody"]
