@@ -164,7 +164,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
 def tell(
     snapshot: Snapshot, exact: Mapping[str, Tally], before: Sequence[Mapping[str, Any]], least: int
 ) -> dict[str, Any]:
-    """Every table as it is told, by rows and columns: `counts`, without those of fewer than `least`; and `first_told`, of
+    """Every table as it is told, by row and column: `counts`, without those of fewer than `least`; and `first_told`, of
     each count: number of the build, of disposals, of people disposed of, and a bound of the rows then out of view."""
     number = snapshot.built.number
     nearest = sorted(before, key=lambda one: (abs(one["build_number"] - number), -one["number"]))

@@ -23,8 +23,8 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.verify cli.hold cli.review cli.dispose cli.certificate cli.checkpoint cli.witness cli.timestamp
                 cli.monitor cli.key cli.report cli.access cli.health cli.serve cli.backup cli.restore cli
                 cli.__main__""",
-    "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing tallies issuing
-                ethics declaring health""",
+    "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing tallies
+                issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                   verify""",
     "acts": """pins copies draft selection lookups figures receiving propagation linking grouping publishing builds
