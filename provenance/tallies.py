@@ -49,13 +49,15 @@ def tallies(snapshot: Snapshot, before: Snapshot | None) -> dict[str, Tally]:
     """Every table of a build by its name; `before` is the build that came before it, for what stayed."""
     rules = params.stated(snapshot.statement.params.decode())
     records = snapshot.content("record", snapshot.standing("record"))
+    figures = snapshot.nominals()
+    described = _described(snapshot)
     return {
         **_of_records(records, rules),
         **_of_links(snapshot),
-        **_of_people(snapshot),
+        **_of_people(figures, described),
         **_of_networks(snapshot, before),
         **_over_builds(snapshot),
-        **_of_groups(snapshot, records, rules),
+        **_of_groups(snapshot, records, figures, described, rules),
     }
 
 
@@ -152,14 +154,11 @@ def _banded(counts: Counter, column: str, values: np.ndarray, bands: Iterable[tu
 # -- people and networks -----------------------------------------------------------------------------------------------
 
 
-def _of_people(snapshot: Snapshot) -> dict[str, Tally]:
+def _of_people(figures: pa.Table, described: Mapping[str, Mapping[str, str | bool]]) -> dict[str, Tally]:
     """Parts that people have in records, by theme. Whose figures are withheld is counted as such and no more."""
     roles, children = Counter(), Counter()
-    content = snapshot.nominals()
-    day = snapshot.built.cut_off[:10]
-    ages = _described(snapshot, pc.unique(content["nominal"]).to_pylist(), day)
     wanted = ("theme", "nominal", "offending", "victim", "victim_only")
-    for theme, nominal, offending, victim, only in zip(*(content[name].to_pylist() for name in wanted), strict=True):
+    for theme, nominal, offending, victim, only in zip(*(figures[name].to_pylist() for name in wanted), strict=True):
         roles["everybody", theme] += 1
         if offending is None:
             roles["figures withheld", theme] += 1
@@ -172,18 +171,22 @@ def _of_people(snapshot: Snapshot) -> dict[str, Tally]:
             roles["victim and nothing else", theme] += 1
         else:
             roles["witness, or another part", theme] += 1
-        if ages[nominal]["child"]:
+        if described.get(nominal, _NOBODY)["child"]:
             children["children, in all", theme] += 1
             children["children suspected of something", theme] += bool(offending)
             children["children who are victims and nothing else", theme] += bool(only)
     return {"people-by-part": Tally("people", +roles), "children-by-part": Tally("people", +children)}
 
 
-def _described(snapshot: Snapshot, nominals: list[str], day: str) -> dict[str, dict[str, str | bool]]:
-    """Sex, ethnicity, age band on `day`, and whether a child, of each; NOT_RECORDED where no source said."""
-    nothing = {"sex": NOT_RECORDED, "ethnicity": NOT_RECORDED, "age band": NOT_RECORDED, "child": False}
-    found: dict[str, dict[str, str | bool]] = dict.fromkeys(nominals, nothing)
-    people = snapshot.people(nominals)
+_NOBODY = {"sex": NOT_RECORDED, "ethnicity": NOT_RECORDED, "age band": NOT_RECORDED, "child": False}
+
+
+def _described(snapshot: Snapshot) -> dict[str, dict[str, str | bool]]:
+    """Sex, ethnicity, age band on the day of the cut-off, and whether a child, of each of whom a source said it;
+    _NOBODY for the others."""
+    day = snapshot.built.cut_off[:10]
+    found: dict[str, dict[str, str | bool]] = {}
+    people = snapshot.content("person", snapshot.standing("person"))
     columns = ("nominal_id", "sex", "ethnicity", "born", "is_child")
     for who, sex, ethnicity, born, flag in zip(*(people[name].to_pylist() for name in columns), strict=True):
         band = fairness.age_band(born, day)
@@ -234,9 +237,18 @@ def _over_builds(snapshot: Snapshot) -> dict[str, Tally]:
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 
-def _of_groups(snapshot: Snapshot, records: pa.Table, rules: Params) -> dict[str, Tally]:
+def _of_groups(
+    snapshot: Snapshot,
+    records: pa.Table,
+    figures: pa.Table,
+    described: Mapping[str, Mapping[str, str | bool]],
+    rules: Params,
+) -> dict[str, Tally]:
     """For each characteristic: how many of a group are in the source records, offend in one, are linked in any theme,
-    are key nominals of any, and have harm. Each person once, under the id that the build judged them to be."""
+    are key nominals of any, and have harm. Each person once, under the id that the build judged them to be.
+
+    `everybody` is of whom the characteristic is recorded: of the others there may be so many, and so different, that
+    every group would differ from a whole with them in it."""
     parts = snapshot.content("involvement", snapshot.standing("involvement"))
     names = pc.unique(parts["nominal_id"]).to_pylist()
     judged = snapshot.stands_for(names)
@@ -256,8 +268,7 @@ def _of_groups(snapshot: Snapshot, records: pa.Table, rules: Params) -> dict[str
         if role in offending:
             sets["offending"].add(who)
         areas.setdefault(who, Counter())[places.get((system, record_id), NOT_RECORDED)] += 1
-    people = snapshot.nominals()
-    for nominal, links, harm in zip(*(people[name].to_pylist() for name in ("nominal", "links", "harm")), strict=True):
+    for nominal, links, harm in zip(*(figures[name].to_pylist() for name in ("nominal", "links", "harm")), strict=True):
         if links:
             sets["linked"].add(nominal)
         if harm:
@@ -266,17 +277,20 @@ def _of_groups(snapshot: Snapshot, records: pa.Table, rules: Params) -> dict[str
     sets["harmed"] &= sets["linked"]
     sets["linked"] &= sets["recorded"]
     everybody = sorted(sets["recorded"])
-    described = _described(snapshot, everybody, snapshot.built.cut_off[:10])
     area = {who: min(found, key=lambda place: (-found[place], place)) for who, found in areas.items()}
     found: dict[str, Tally] = {}
     for characteristic in fairness.CHARACTERISTICS:
-        group = area if characteristic == "area" else {who: described[who][characteristic] for who in everybody}
+        group = (
+            area
+            if characteristic == "area"
+            else {who: described.get(who, _NOBODY)[characteristic] for who in everybody}
+        )
         cells: Counter[tuple[str, str]] = Counter()
         for name, members in sets.items():
             for who in members & group.keys():
                 cells[str(group[who]), name] += 1
-                cells["everybody", name] += 1
-        found[f"groups-by-{characteristic.replace(' ', '-')}"] = Tally("people", cells)
+                cells["everybody", name] += group[who] != NOT_RECORDED
+        found[f"groups-by-{characteristic.replace(' ', '-')}"] = Tally("people", +cells)
     return found
 
 

@@ -475,7 +475,8 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
            "one group, because the records it reads do. The first drawing of each group shows the records themselves; "
            "the others show what the analyses add to that."),
         _p("In each drawing the dot is the group's share and the bar the span in which it may lie by chance alone (19 "
-           "times in 20). The grey band is everybody. A bar that does not touch the band is a difference that chance "
+           "times in 20). The grey band is everybody of whom the characteristic is recorded. A bar that does not touch "
+           "the band is a difference that chance "
            "does not explain. It does not follow that the rule is unfair, nor that the group does more: records show "
            "where police have looked. It is a question to which the force owes an answer. Where many bars are looked "
            "at, about one in twenty stands apart by chance."),
@@ -483,6 +484,9 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
     for characteristic in fairness.CHARACTERISTICS:
         blocks.append(_h(f"By {_GROUPS[characteristic]}"))
         shares = said["rates"][characteristic]
+        if "everybody" not in shares["linked"]:
+            blocks.append(_p("The sources do not record it, or of too few people to say anything."))
+            continue
         groups = sorted(
             (group for group in shares["linked"] if group != "everybody"),
             key=lambda group: (group == fairness.NOT_RECORDED, _rank(characteristic, group, shares)),
