@@ -153,9 +153,11 @@ def _plural(count: int, one: str, many: str = "") -> str:
 
 def ethics(said: Mapping[str, Any]) -> dict[str, Any]:
     """What an ethics report says, in chapters."""
-    themes = said["rules"]["themes"]
+    counted = said["tables"]["people-by-part"]["counts"].values()
+    every = said["rules"]["themes"]
+    themes = {theme: text for theme, text in every.items() if any(theme in cells for cells in counted)} or every
     chapters = [
-        _reading(said, themes), _advisory(said), _lawful(said), _granular(said, themes), _owned(said),
+        _reading(said, every), _advisory(said), _lawful(said), _granular(said, themes), _owned(said),
         _challengeable(said), _accurate(said, themes), _responsible(said), _explainable(said),
     ]  # fmt: skip
     what = f"Quarter {said['period']}" if "-Q" in said["period"] else f"Week {said['period']}"
@@ -479,7 +481,7 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
            "the band is a difference that chance "
            "does not explain. It does not follow that the rule is unfair, nor that the group does more: records show "
            "where police have looked. It is a question to which the force owes an answer. Where many bars are looked "
-           "at, about one in twenty stands apart by chance."),
+           "at, a few may stand apart by chance."),
     ]  # fmt: skip
     for characteristic in fairness.CHARACTERISTICS:
         blocks.append(_h(f"By {_GROUPS[characteristic]}"))
