@@ -58,7 +58,7 @@ _SEX = {"M": "Male", "F": "Female", "X": "Another or not stated (X)"}
 
 def html(document: Mapping[str, Any]) -> bytes:
     """The document as one file of HTML."""
-    template = looks.environment().get_template("report.html")
+    template = looks.environment().get_template("document.html")
     return template.render(document=document, style=looks.stylesheet()).encode()
 
 
@@ -81,7 +81,7 @@ def pdf(document: Mapping[str, Any]) -> bytes:
         chapters.append({**chapter, "blocks": blocks})
     day = date.fromisoformat(moments.london_day(document["made_on"]))
     given = {
-        "main.typ": resources.files("provenance.web").joinpath("templates/report.typ").read_bytes(),
+        "main.typ": resources.files("provenance.web").joinpath("templates/document.typ").read_bytes(),
         "data.json": orjson.dumps({**document, "chapters": chapters, "date": [day.year, day.month, day.day]}),
         **drawings,
     }
