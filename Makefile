@@ -7,7 +7,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STATIC := provenance/web/static/manifest.json
 
-.PHONY: demo test assets judges bench soak lock lint
+.PHONY: demo test assets judges bench soak lock lint screenshots
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -28,6 +28,11 @@ demo: $(VENV)/.ready $(STATIC)
 
 test: $(VENV)/.ready $(STATIC) lint judges
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Each view of what `make demo` made, on a screen and on paper, as the documentation shows them (wants chromium).
+screenshots: $(VENV)/.ready $(STATIC)
+	@test -d demo/force || $(BIN)/python -m pipeline.demo demo
+	@$(BIN)/python tests/screenshots.py demo docs/pictures
 
 judges:
 	@sh tests/judges/install.sh

@@ -29,7 +29,9 @@ SOURCES = HERE.parent / "provenance" / "web" / "assets"
 STATIC = HERE.parent / "provenance" / "web" / "static"
 LOCK = HERE / "package-lock.json"
 
-ORDER = ("govuk-frontend", "htmx.org")  # what is served; axe-core judges pages in the tests and is not
+# What is built; axe-core judges pages in the tests and is not.
+ORDER = ("govuk-frontend", "htmx.org", "@expo-google-fonts/noto-sans")
+SANS = {"sans.ttf": "400Regular/NotoSans_400Regular.ttf", "sans-bold.ttf": "700Bold/NotoSans_700Bold.ttf"}  # of PDF
 
 _FACE = re.compile(r"@font-face\{[^}]*\}")
 _CREST = re.compile(r"url\(/assets/images/govuk-crest\.svg\)")
@@ -90,6 +92,7 @@ def built(sources: Path, modules: Path) -> dict[str, bytes]:
         "govuk.js": script((govuk / "govuk-frontend.min.js").read_text("utf-8")),
         "htmx.js": script((htmx / "htmx.min.js").read_text("utf-8")),
         "provenance.js": (sources / "provenance.js").read_bytes(),
+        **{name: (modules / ORDER[-1] / path).read_bytes() for name, path in SANS.items()},
         "licences.txt": licences(modules),
     }
 
@@ -113,10 +116,8 @@ def licences(modules: Path) -> bytes:
     parts = []
     for name in ORDER:
         about = json.loads((modules / name / "package.json").read_text("utf-8"))
-        terms = modules / name / "LICENSE"
         parts.append(f"{name} {about['version']}, licence {about['license']}\n")
-        if terms.exists():
-            parts.append(terms.read_text("utf-8"))
+        parts += [path.read_text("utf-8") for path in sorted((modules / name).glob("LICENSE*"))]
     return "\n".join(parts).encode()
 
 

@@ -6,6 +6,7 @@ Each step is a command that a newcomer can type again; the demo prints it before
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ import time
 from pathlib import Path
 
 import click
+
+from provenance.web import passwords
+from provenance.world import user
 
 RECORDS, WEEKS, SEED = 3_000, 52, 2026
 WHEN = "2026-03-14T10:00"
@@ -52,6 +56,8 @@ def demo(folder: str, weeks: int) -> None:
     _provenance(archive, "explain", link["a"], link["b"], "--as-of", when)
     _say("6. Does it all verify? Every stored byte, against the signed log.")
     _provenance(archive, "verify")
+    _say("7. Who may look at the pages? An administrator says so; each grant is in the log.")
+    word = _let_in(archive, home / "force.keys")
     first, second = ("2026-03-07T10:00", WHEN) if weeks == WEEKS else (when, when)
     click.echo(
         f"""
@@ -60,14 +66,30 @@ Shown: {weeks} builds made in {time.monotonic() - started:.0f} seconds; what was
 one link; a check of every stored byte. No name, no id and no record lies in the
 clear anywhere in {archive}: the secrets are in its vault, the key in {archive}.keys.
 
-Next:
+Next, the dashboard, of any moment of that year:
   source .venv/bin/activate
+  provenance --archive {archive} serve
+and sign on at http://localhost:8000 as `analyst`, `disclosure` or `auditor`; the password of each, drawn for this
+demonstration, is  {word}
+
+Or on the command line:
   provenance --archive {archive} diff {first} {second}
   provenance --archive {archive} asof {when} --nominal {link["a"]}
   python -c "import provenance; print(provenance.open('{archive}').as_of('{when}').graph('SOC'))"
   docs/tutorial-disclosure-officer.md, docs/tutorial-analyst.md
 {"-" * 78}"""
     )
+
+
+def _let_in(archive: str, keys: Path) -> str:
+    """Grant three roles, and give each of them one password, which is returned."""
+    word = secrets.token_urlsafe(12)
+    by, under = user(), "the demonstration"
+    _provenance(archive, "access", "grant", "administrator", "--role", "administrator", "--by", by, "--under", under)
+    for name, role in (("analyst", "analyst"), ("disclosure", "disclosure-officer"), ("auditor", "auditor")):
+        _provenance(archive, "access", "grant", name, "--role", role, "--by", "administrator", "--under", under)
+        passwords.set_password(keys, name, word)
+    return word
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.stage import DOOR, run
 from provenance import disposal
-from provenance.cli.doors import now, user
+from provenance.cli.doors import now, renewed, user
 from provenance.cli.weeks import read_week
 from provenance.errors import Conflict
 
@@ -29,6 +29,7 @@ def main() -> str:
             f"{done.records:,} records."
             for done in disposal.finish(archive, params, table, on=now(), by=user())
         ]
+        renewed(archive)
         if said and any(cut_off <= built.cut_off for built in archive.history.builds):
             print("\n".join(said))
             raise Conflict("the files of a build that is made were rewritten meanwhile: `dvc repro` again goes on")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.stage import announced, published_at, run
+from pipeline.stage import DOOR, announced, published_at, run
 from provenance import figures, publishing
-from provenance.cli.doors import now, surroundings, user
+from provenance.cli.doors import now, renewed, surroundings, user
 
 
 def main() -> str:
@@ -14,6 +14,8 @@ def main() -> str:
         around = surroundings(params, started, user())(draft.label)
         built = publishing.publish(archive, draft, params, table, around, published_at())
         figures.keep(archive, draft.number)
+    with DOOR.archive() as archive:
+        renewed(archive)
     return f"Build {built.label} is live. Pin it: git add -A, git commit, git tag -a build/{built.label}, dvc push."
 
 

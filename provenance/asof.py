@@ -262,11 +262,11 @@ class Snapshot:
         parts = self.content("involvement", self.standing_of("involvement", tokens[tokens != 0].tolist()))
         parts = parts.filter(pc.is_in(parts["nominal_id"], value_set=ids))
         parts = parts.append_column("nominal", pa.array([who] * parts.num_rows, pa.string()))
-        records = self._records_of(parts)
+        records = self.records_of(parts)
         rules = params.stated(self.statement.params.decode())
         return engine.engine(rules, harm.side_by_side(tables), self.archive.crew.size).charged(records, parts)
 
-    def _records_of(self, named: pa.Table) -> pa.Table:
+    def records_of(self, named: pa.Table) -> pa.Table:
         """The records that rows name by `system` and `record_id`, in the version that this build holds."""
         pairs = named.group_by(["system", "record_id"]).aggregate([])
         tokens = self.archive.vault.tokens(vault.record_keys(pairs["system"], pairs["record_id"]))
@@ -298,7 +298,7 @@ class Snapshot:
         rules = params.stated(self.statement.params.decode())
         return geography.places(
             supports,
-            self._records_of(supports),
+            self.records_of(supports),
             self.nominals(theme=theme).select(["theme", "nominal", "network"]),
             harm.side_by_side(self.archive.harm_tables(self.statement)),
             rules.harm.roles,

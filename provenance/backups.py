@@ -1,11 +1,11 @@
 """A copy of what cannot be made again, and the way back from it.
 
-A backup is a folder laid out as the archive is: log, statements, sealed rows, vault, settings, reports; with a manifest
-of every file, signed by the key that signs the log. Not in it: the keys, which would open it; what is derived; what no
-act names, as a build at work leaves it; and git's history and DVC's cache. Those name sealed files by digests that a
-disposal makes void, so that an old history would stand in the way of the replay; what git alone knows is who edited
-the params when, and each build statement has the params that it was made with. Each backup is whole: two that shared
-files would be lost together.
+A backup is a folder laid out as the archive is: log, statements, sealed rows, vault, settings, what pages opened and
+what was reported of them, reports; with a manifest of every file, signed by the key that signs the log. Not in it: the
+keys, which would open it; what is derived; what no act names, as a build at work leaves it; and git's history and DVC's
+cache. Those name sealed files by digests that a disposal makes void, so that an old history would stand in the way of
+the replay; what git alone knows is who edited the params when, and each build statement has the params that it was made
+with. Each backup is whole: two that shared files would be lost together.
 
 Coming back, what the log of the day disposed of is done again before anything is shown (R41): first the secrets, then
 the dead rows, which come out as the bytes that were logged, then DVC's copies. Until then the folder holds the
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, pins, rows, statements
+from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, papers, pins, rows, statements
 from provenance.archive import BACKUP, Archive
 from provenance.disposal import Outcome
 from provenance.entries import Count, Digest, Form, Instant, Text, Value, as_json, from_json
@@ -50,6 +50,7 @@ Report = Callable[[str, int, int], None]
 PAYLOAD_TYPE = "application/vnd.provenance.backup+json"
 _KEPT_APART = ("log", "builds", "archive.json")  # of what git holds: copied by what the log says of them, or first
 _DECISIVE = ("archive.json", "log/", "vault/")
+_SAID = ("seen", "reported")  # written while others write too, before the entry that names what is in them
 _NAMED_AT_MOST = 20  # files or disposals in one message
 _CHUNK = 1 << 20  # bytes
 _LOCK = ".writer"  # of durable.one_writer
@@ -186,6 +187,8 @@ def _others(archive: Archive, named: set[str]) -> Iterator[str]:
     yield "archive.json"
     yield from (f"vault/{name}" for name in archive.vault.files)
     yield from _within(archive.root, archive.root / "builds" / "harm")
+    yield from (inner for name in _SAID for inner in _within(archive.root, archive.root / name))
+    yield from _within(archive.root, archive.root / papers.FOLDER)
     for name in pins.COMMITTED:
         if name not in _KEPT_APART and (archive.root / name).exists():
             yield from (inner for inner in _within(archive.root, archive.root / name) if inner not in named)
@@ -485,6 +488,8 @@ def _plan(
             "was made; nothing is restored without them. Fetch them into a clone (`git clone`, `dvc pull`), or find a "
             "later backup, and say --files FOLDER"
         )
+    for name in _SAID if files else ():  # of pages since, where they are to be had
+        plan |= {inner: (files / inner, ()) for inner in _within(files, files / name) if inner not in held}
     plan |= {f"log/{name}": (log / name, ()) for name in _within(log, log)}
     own = vault.parent.resolve() == backup.resolve()
     for name in vault_files:

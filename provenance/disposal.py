@@ -6,8 +6,8 @@ but restricted: out of every view until the last hold ends, and then it goes by 
 it meanwhile, or a review kept it: then it stays as it is, and a person decides.
 
 The order of a disposal: the files that say what it reaches; the log entry, from which on nobody is shown what is gone;
-the secrets; the dead rows in the files; the copies; the check; the certificate. Each step, found undone, is finished by
-`finish`, which is also the ordinary way to do it.
+the secrets; the tables of feeds; the dead rows in the files; the copies; the check; the certificate. Each
+step, found undone, is finished by `finish`, which is also the ordinary way to do it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from provenance import (
     durable,
     entries,
     expunging,
+    feeds,
     figures,
     holding,
     moments,
+    papers,
     propagation,
     reviewing,
     rows,
@@ -383,6 +385,7 @@ def settle(archive: Archive, params: Params) -> None:
 
 
 def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str, report: Report) -> list[Outcome]:
+    feeds.strike(archive)  # plain tables that others read; `feeding.renew` writes them again
     _certify_all(archive, on, by, report)
     done: list[Outcome] = []
     waiting = _waiting(archive)
@@ -395,10 +398,12 @@ def _finish(archive: Archive, params: Params, table: HarmTable, on: str, by: str
         archive.sweep()
         archive.append(*_disposed(archive, subjects, said, params, table, report))
         settle(archive, params)
+        feeds.strike(archive)
         _certify_all(archive, on, by, report)
         done.append(_outcome(archive, archive.history.disposals[-1]))
     if acts := _restricted_anew(archive, waiting, doubted, on):
         archive.append(*acts)
+        feeds.strike(archive)
     return done
 
 
@@ -412,6 +417,7 @@ def _certify_all(archive: Archive, on: str, by: str, report: Report) -> None:
 def _certify(archive: Archive, number: int, on: str, by: str, report: Report) -> None:
     first = archive.history.disposals[number - 1].first
     archive.vault.tidy()
+    papers.expunge(archive)
     files = expunging.expunge(archive, number, on=on, by=by, under=first.under, report=report)
     copied = copies.renew(archive.root, files, on=on, report=report)
     expunging.check(archive, number, report)

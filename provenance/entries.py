@@ -59,6 +59,14 @@ Label = Annotated[
         lambda text: date.fromisocalendar(int(text[:4]), int(text[6:8]), 1),
     ),
 ]
+LabelOrNone = Annotated[
+    str,
+    _matching(
+        "an ISO week, like 2026-W47, or nothing",
+        r"(\d{4}-W\d\d(\.([2-9]|[1-9]\d+))?)?",
+        lambda text: text and date.fromisocalendar(int(text[:4]), int(text[6:8]), 1),
+    ),
+]
 Code = Annotated[str, _matching("a code of lowercase words, at most 64 characters", r"[a-z][a-z0-9 _-]{0,63}")]
 Mode = Annotated[str, _matching("full or delta", r"full|delta")]
 Text = Annotated[
@@ -81,6 +89,7 @@ Count = Annotated[int, Form("a count, 0 or more", lambda value: type(value) is i
 Day = Annotated[str, _matching("a day, YYYY-MM-DD", r"\d{4}-\d\d-\d\d", date.fromisoformat)]
 DayOrNone = Annotated[str, _matching("a day, or nothing", r"(\d{4}-\d\d-\d\d)?", lambda t: t and date.fromisoformat(t))]
 ESCROW = (NONE_HELD, TO_BE_REPLACED, NOT_STATED) = ("none held", "to be replaced", "not stated")
+FileForm = Annotated[str, _matching("csv, parquet or pdf", "csv|parquet|pdf")]
 Escrow = Annotated[str, _matching(", ".join(ESCROW[:-1]) + f" or {ESCROW[-1]}", "|".join(ESCROW))]
 Id = Annotated[str, _matching("16 lowercase hexadecimal digits", r"[0-9a-f]{16}")]
 # 63-bit numbers, which JSON's readers would round; as text, four times as many go into one entry as a Value each.
@@ -433,6 +442,7 @@ class Viewed(Act):
     asked: Text  # the view and its filters, without the nominals
     nominals: Tokens  # whom it was about, not all whom it named
     case: TextOrNone  # for which it also showed what is restricted
+    form: Count  # in which the page said it: `viewing.FORM` of that day
     shown: Digest  # leaf of what it said
     leaves: Digest  # root over the leaves of the rows that were opened for it
 
@@ -446,6 +456,69 @@ class Issued(Act):
     number: Count  # of this kind, 1 for the first
     label: Label  # the build that its counts are of
     files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced(Act):
+    """Someone was told who was shown what (DPA 2018 s.62): for which purpose, and what they asked."""
+
+    purpose: Code  # of `trail.PURPOSES`
+    nominals: Tokens  # about whom they asked
+    user: TextOrNone
+    label: LabelOrNone
+    case: TextOrNone
+    first_day: DayOrNone
+    last_day: DayOrNone
+    lines: Count  # that they were told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Act):
+    """Someone says that a page they were shown is wrong. What they say in words is sealed, and not here."""
+
+    view: Count  # place in the log at which they were shown it
+    label: Label
+    asked: Text
+    nominals: Tokens
+    case: TextOrNone
+    shown: Digest  # leaf of what it said
+    wrong: Code  # of `reports.WRONG`
+    files: tuple[StoredFile, ...]  # their words, if any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled(Act):
+    """A report was looked into. What is settled last of a report is what holds."""
+
+    report: Count  # 1 for the log's first
+    finding: Code  # of `reports.FINDINGS`
+    cause: Code  # of `reports.CAUSES`
+    corrected: Count  # 1: at the source
+    first: LabelOrNone  # the first build that was in error
+    carried: LabelOrNone  # the build from which on the correction is shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported(Act):
+    """Something was about to leave: a page as a file, or a feed of plain tables, which stands until it is Recalled."""
+
+    label: Label
+    asked: Text  # as for Viewed; of a feed its theme
+    nominals: Tokens  # as for Viewed
+    case: TextOrNone
+    shown: Digest  # of a page as for Viewed; of a feed keyed, over its files: no guess can be tried on it
+    form: FileForm  # what it was written as
+    folder: TextOrNone  # of a feed: where it is written, from the archive's folder on
+    caveat: Text  # version of the advisory words that went with it
+    handling: TextOrNone  # the strictest of what is in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled(Act):
+    """A feed is written no more. Its files are removed, or whoever keeps the folder has said that they are gone."""
+
+    folder: Text
+    removed: Count  # 1: here, and 0: the folder was not reached, and somebody answers for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -466,6 +539,72 @@ class Revoked(Act):
 
     user: Text
     role: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled(Act):
+    """An item of a case's unused material was entered on a schedule, moved, described anew or withdrawn (R24, R25)."""
+
+    case: Text
+    item: Count  # the case's running number, which it has on the MG6D; from 1, and never another's
+    number: Count  # on the MG6C likewise; 0 while it has never been on it
+    schedule: Code  # of schedules.SCHEDULES
+    reviewer: TextOrNone  # who judged that it is not sensitive; "" on the MG6D
+    nominals: Tokens
+    records: Tokens
+    paper: Digest  # leaf of what is said of it: see `papers`
+    apart: Digest  # holds the separate register to what it said then, and tells nobody what that is: see `apart`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(Act):
+    """Something left the force: an item of the recipients ledger (R30, R43). Logged before it leaves."""
+
+    number: Count  # of the ledger, from 1
+    part: Count  # from 1; one that is about many people needs several entries
+    parts: Count
+    what: Code  # of ledger.KINDS
+    title: Text  # what it was, in words that name nobody
+    recipient: Text  # an organisation or an officer
+    basis: Text  # the law under which they may have it
+    case: TextOrNone
+    upto: Count  # of a schedule, the last item on it; else 0
+    nominals: Tokens
+    records: Tokens
+    content: Digest  # leaf of its SHA-256, under the secrets of all whom it is about (the archive's where of nobody)
+    apart: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified(Act):
+    """A recipient was told that something they were sent has been rectified, disposed of or restricted."""
+
+    number: Count  # of the ledger's item
+    cause: Code  # of ledger.CAUSES
+    reference: Text  # the disposal's id, or the number of the extract that corrected it
+    recipient: Text
+    means: Text  # how it was sent
+    content: Digest  # SHA-256 of the notice, which names nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(Act):
+    """Somebody asked what is held about them (DPA 2018 s.45(1)(b)); the month runs from the day of receipt."""
+
+    request: Count  # from 1
+    nominals: Tokens
+    received_on: Day
+    due_on: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Act):
+    """A subject access request was answered; the reasons for what was withheld are kept for the Commissioner."""
+
+    request: Count
+    nominals: Tokens
+    builds: Count  # that the answer is over
+    paper: Digest  # leaf of the recorded reasons (s.45(7)): see `papers`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -501,8 +640,8 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed,
-        Issued, Granted, Revoked,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
+        Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
     )
 }  # fmt: skip

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from provenance import entries
+from provenance import entries, reports
 from provenance.access import Grant
 from provenance.errors import Missing, Tampered
 from provenance.holds import Hold
 from provenance.notes import Verifier
+from provenance.reports import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,16 @@ class Disposal:
         return [token for act in self.acts for token in entries.unpacked(act.records)]
 
 
+@dataclass(frozen=True, slots=True)
+class StandingFeed:
+    """A feed as it was written last, and what could be shown by then."""
+
+    act: entries.Exported
+    removals: int  # see History.removals
+
+
 _SHIFTS = (entries.Held, entries.Released, entries.Restricted, entries.Disposed)
+_REMOVALS = (entries.Restricted, entries.Disposed)
 
 
 @dataclass
@@ -76,7 +86,10 @@ class History:
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
+    removals: int = 0  # of these, those after which less is shown to who asks for no case
     grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
+    reports: list[Report] = field(default_factory=list)  # of errors, by number, from 1
+    feeds: dict[str, StandingFeed] = field(default_factory=dict)  # by folder, until one is recalled
     timeline: list[tuple[str, int]] = field(default_factory=list)  # ("build" or "disposal", number), in log order
     _signed: dict[str, int] = field(default_factory=dict)  # build's label or disposal's id: which of the signers
     _live: list[tuple[str, str]] = field(default_factory=list)  # instant, label that is live from it on ("" = none)
@@ -86,6 +99,7 @@ class History:
         """Take note of further acts, in log order."""
         for act in acts:
             self.shifts += isinstance(act, _SHIFTS)
+            self.removals += isinstance(act, _REMOVALS)
             match act:
                 case entries.Founded():
                     self.signers.append((0, act.vkey))
@@ -125,10 +139,19 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                case entries.Exported():
+                    if act.folder:
+                        self.feeds[act.folder] = StandingFeed(act, self.removals)
+                case entries.Recalled():
+                    self.feeds.pop(act.folder, None)
                 case entries.Granted():
                     self.grants.append(Grant.made(act))
                 case entries.Revoked():
                     self.grants = [grant.after(act) for grant in self.grants]
+                case entries.Reported():
+                    self.reports.append(Report(len(self.reports) + 1, act))
+                case entries.Settled():
+                    self.reports[act.report - 1] = self.reports[act.report - 1].after(act)
                 case entries.Certified():
                     self.disposals[act.number - 1].certified = act
                     self._signed[self.disposals[act.number - 1].first.disposal] = len(self.signers) - 1
@@ -205,6 +228,22 @@ class History:
             if built.label == label:
                 return built
         raise Missing(f"build {label} is not in this archive: it has {self._span()}")
+
+    def report(self, number: int) -> Report:
+        """The report of an error of that number. Raises Missing."""
+        if not 1 <= number <= len(self.reports):
+            raise Missing(f"report {number} is not in this archive: it has {len(self.reports)}")
+        return self.reports[number - 1]
+
+    def in_error(self, labels: Iterable[str], asked: str, nominals: str, case: str) -> list[Report]:
+        """Reports that a page of these builds, about the same, was found to be in error by, and may be told of."""
+        numbers = {built.label: built.number for built in self.builds}
+        wanted = reports.subject(asked, nominals)
+        return [
+            each for each in self.reports
+            if any(each.is_in_error(label, numbers) for label in labels) and each.act.case in ("", case)
+            and wanted is not None and each.subject == wanted
+        ]  # fmt: skip
 
     def _span(self) -> str:
         return f"{self.builds[0].label} to {self.builds[-1].label}" if self.builds else "no builds yet"

@@ -18,10 +18,10 @@ from provenance.errors import Conflict, Missing
 
 COMMITTED = (  # what git holds of an archive
     "archive.json", "params.yaml", "week.yaml", "dvc.yaml", "dvc.lock", ".gitignore", ".dvcignore", ".dvc/.gitignore",
-    ".dvc/config", "harm", "log", "builds", "audit_reports",
+    ".dvc/config", "harm", "log", "builds", "audit_reports", "papers",
 )  # fmt: skip
 # The log and the statements answer for themselves; week.yaml is edited to announce a build.
-_SETTINGS = tuple(name for name in COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports"))
+_SETTINGS = tuple(name for name in COMMITTED if name not in ("log", "builds", "week.yaml", "audit_reports", "papers"))
 _SETTINGS += ("log/policy", "log/tsa")
 _IGNORED = """\
 # Secrets and what is derived never enter git; DVC carries the sealed rows.
@@ -29,6 +29,9 @@ _IGNORED = """\
 /index/
 /inbox/
 /store/
+/seen/
+/reported/
+/disclosure/
 .writer
 *.part
 """

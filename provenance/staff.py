@@ -30,6 +30,12 @@ def _shown(name: str) -> str:
     return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN")
 
 
+def as_read(text: str) -> str:
+    """A text in small letters as a reader sees it: no marks, nothing that does not show, look-alikes as Latin."""
+    parted = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(c for c in parted if unicodedata.category(c) not in ("Mn", "Cf")).translate(_LOOKS_LIKE)
+
+
 def _bare(name: str) -> str:
     return _shown(name).translate(_LOOKS_LIKE)
 

@@ -109,11 +109,11 @@ def _alive(index: Index) -> np.ndarray:
 
 def _sums(archive: Archive, index: Index, code: int, builds: int, value: np.ndarray, case: str) -> list[int]:
     """For each build, what the rows that it shows come to; an heir counts in the place of its dead row."""
-    at = np.flatnonzero(index.theme == code)
+    at = np.flatnonzero((index.theme == code) | (index.died > 0))  # a dead row is of no theme, its heir may be of this
     last = at.copy()
     while len(dead := np.flatnonzero((last >= 0) & (index.died[last] > 0))):
         last[dead] = index.heir[last[dead]]
-    there = last >= 0
+    there = (last >= 0) & (index.theme[last] == code)
     there[there] = archive.shown(index.table, last[there], case=case)
     worth = np.where(there, value[np.maximum(last, 0)], 0)
     which, since, until = index.spans(at)

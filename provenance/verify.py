@@ -3,7 +3,7 @@
      1  the log: each entry and tile, hashed up to the signed head
      2  who signs: each key endorsed by the one before, in the log; archive.json, the key files and log/policy agree
      3  the builds: in order, none missing or repeated, each naming the one before
-     4  the files: each stored file against the SHA-256 that the log has for it
+     4  the files: each stored file against the SHA-256 that the log has for it; which rows each page opened
      5  the statements: digest, signature, and that they say what the log says
      6  the roots: each table of each build, worked out again from the leaves
      7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
@@ -11,6 +11,7 @@
      9  the disposals: each certificate against the log and its signature, and the holes that it accounts for
     10  what is derived: the catalogue against the log, the figures put away for the next build
     11  what outsiders were shown: each head, its witnesses and time stamps, the heads in the weekly notices
+    12  the feeds: none has rows from before a disposal or a restriction, and each has the bytes that were logged
 
 All steps are taken, whatever the earlier ones found. What is left to the caller: that the heads in step 11 are the
 ones that others were shown, which only a witness or an earlier notice can tell.
@@ -31,10 +32,13 @@ from provenance import (
     disposal,
     entries,
     expunging,
+    feeds,
     figures,
     heads,
     merkle,
+    openings,
     publicising,
+    reporting,
     rows,
     stamping,
     statements,
@@ -67,6 +71,7 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(9, "disposals", lambda: _disposals(archive)),
         _step(10, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
         _step(11, "heads shown", lambda: _shown(archive)),
+        _step(12, "feeds", lambda: feeds.faults(archive)),
     ]
 
 
@@ -204,6 +209,8 @@ def _files(archive: Archive, builds: list[entries.Built] | None, report: Report)
         for path in unlogged:
             if _begun(archive, path) is None or len(begun) > 1:
                 yield f"file {archive.relative(path)} is in the archive and the log does not know it"
+        yield from openings.faults(archive)
+        yield from reporting.faults(archive)
     report("Files", len(named), len(named))
 
 

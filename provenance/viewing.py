@@ -2,35 +2,30 @@
 
 A page's digest is the leaf of what it said, salted by the secrets of everything it opened (`sealing`): whoever destroys
 one of those makes the digest unguessable, as it does a row's. Beside it stands a root over the leaves of the rows that
-were opened. Those leaves stay when rows are disposed of, so a later replay can tell which of them were shown and are
-gone lawfully, and that nothing else differs. Which rows they were lies in `seen/`, sealed: places in files, no words.
-
-Who writes here: every process that serves pages. If `seen/` is lost, so is what a page rested on that has since lost
-some of it. A liar who edits it is found by the root in the log.
+were opened. Those leaves stay when rows are disposed of, so a later replay can tell that the rows are those that were
+shown, and which of them are gone lawfully. A page that has lost some cannot be said again: what it said of them is not
+checked, and it is never called the same. Which rows they were, `openings` keeps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from provenance import asking, canonical, durable, entries, merkle, rows, subjects, themes, vault
+from provenance import asking, canonical, entries, openings, rows, subjects, themes, vault
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
-from provenance.errors import Missing, Tampered
-from provenance.sealing import leaf_batch, opened_blob, sealed_blob
+from provenance.errors import Missing
+from provenance.sealing import leaf_batch
 from provenance.seeing import Seen
 from provenance.tables import TABLES
 
 FORM = 1  # of what pages say; a page is said the same way again only by the form that it was shown in
 _TABLE = "page"  # labels the digest, as a table's name does
-_REFERENCES = pa.schema([("table", pa.int8()), ("segment", pa.int32()), ("row", pa.int32())])
-_NAMES = tuple(TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class Page:
     said: dict[str, Any]
     digest: str  # of what it said
     leaves: str  # root over the leaves of the rows that were opened
-    references: bytes  # to those rows; see `_references`
+    references: bytes  # to those rows; see `openings`
     subjects: tuple[int, ...]  # tokens of the nominals it was asked about
 
     @property
@@ -67,7 +62,7 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
         "caveat_version": snapshot.landing_page["version"], "filters": ask.parameters(), "said": said,
     }  # fmt: skip
     noted = snapshot.noted()
-    tokens, leaves = _parents(base.archive, noted), _leaves(base.archive, noted)
+    tokens, leaves = openings.parents(base.archive, noted), openings.root(base.archive, noted)
     secrets = base.archive.vault.secrets_of(tokens)
     z = rows.joined(secrets, np.array([len(tokens)]))[0].as_py()
     (digest,) = leaf_batch(_TABLE, [z], [canonical.dumps(whole)])
@@ -75,7 +70,7 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
     snapshot.keep_up()
     snapshot.teach()
     return Page(
-        ask, snapshot.label, whole, digest.hex(), leaves.hex(), _references(base.archive, noted),
+        ask, snapshot.label, whole, digest.hex(), leaves.hex(), openings.references(base.archive, noted),
         tuple(sorted(asked.tolist())),
     )  # fmt: skip
 
@@ -83,10 +78,10 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
 def log(archive: Archive, shown: Page, *, case: str, at: str, on: str, by: str, under: str) -> int:
     """Log that a page is about to be shown, before it is; its place in the log. `at` is the moment that was asked for,
     "" for a build by its label."""
-    _keep(archive, shown)
+    openings.keep(archive, shown.leaves, shown.references)
     act = entries.Viewed(
         on=on, by=by, under=under, label=shown.label, at=at, asked=shown.ask.logged(), case=case,
-        nominals=entries.packed(shown.subjects), shown=shown.digest, leaves=shown.leaves,
+        nominals=entries.packed(shown.subjects), form=FORM, shown=shown.digest, leaves=shown.leaves,
     )  # fmt: skip
     return archive.append(act).start
 
@@ -98,7 +93,7 @@ class Replay:
     act: entries.Viewed
     verdict: str  # SAME, LESS, OTHER_FORM or DIFFERS
     page: Page | None  # as it is now; None where its subject is gone
-    rows: int  # that were opened for it then
+    rows: int  # that were opened for it then; where all of those are left, the rows of all builds that its totals count
     gone: dict[str, int]  # of those, how many were disposed of or are restricted since, by reason
     certificates: tuple[str, ...]  # of the disposals
 
@@ -111,13 +106,17 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
 
     Raises Missing or Tampered where what `seen/` has of it is not what the log says.
     """
-    then = _read(archive, act.leaves)
+    then = openings.read(archive, act.leaves)
     gone, certificates = _gone(archive, then, act.case)
-    rows_ = sum(map(len, then.values()))
     if shown is not None and shown.digest == act.shown and shown.leaves == act.leaves:
-        return Replay(act, SAME, shown, rows_, gone, certificates)
+        return Replay(act, SAME, shown, sum(map(len, then.values())), gone, certificates)
+    if not gone:  # totals and series count rows that nobody opened
+        counted = _counted(archive, act)
+        gone, certificates = _gone(archive, counted, act.case, since=act.on)
+        then = counted if gone else then
+    rows_ = sum(map(len, then.values()))
     verdict = LESS if gone else DIFFERS
-    if shown is not None and not gone and shown.leaves == act.leaves:
+    if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
         verdict = OTHER_FORM  # the same rows, said another way: the program is another one
     return Replay(act, verdict, shown, rows_, gone, certificates)
 
@@ -147,82 +146,48 @@ def views(archive: Archive) -> list[tuple[int, entries.Viewed]]:
     return [(place, act) for place, act in archive.placed(["Viewed"]) if isinstance(act, entries.Viewed)]
 
 
-def _parents(archive: Archive, noted: dict[str, np.ndarray]) -> np.ndarray:
-    """Tokens of everything that the opened rows speak of; the archive's own where that is nothing."""
-    sides = [getattr(archive.index(table), side)[at] for table, at in noted.items() for side in "ab"]
-    tokens = np.unique(np.concatenate([np.zeros(0, np.int64), *sides]))
-    tokens = tokens[tokens != 0]
-    return tokens if len(tokens) else np.array([vault.ARCHIVE_TOKEN], np.int64)
-
-
-def _leaves(archive: Archive, noted: dict[str, np.ndarray]) -> bytes:
-    leaves = [archive.index(table).leaf[at] for table, at in noted.items()]
-    whole = rows.in_byte_order(np.concatenate([np.zeros((0, 32), np.uint8), *leaves]))
-    return merkle.root(np.ascontiguousarray(whole).tobytes())
-
-
-def _references(archive: Archive, noted: dict[str, np.ndarray]) -> bytes:
-    """The rows as (table, segment, row): the same ones for as long as the archive stands."""
-    parts = [_REFERENCES.empty_table()]
-    for table, at in noted.items():
-        index = archive.index(table)
-        code = pa.array(np.full(len(at), _NAMES.index(table), np.int8))
-        columns = [code, pa.array(index.segment[at], pa.int32()), pa.array(index.row[at], pa.int32())]
-        parts.append(pa.table(columns, schema=_REFERENCES))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _REFERENCES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(pa.concat_tables(parts).combine_chunks())
-    return sink.getvalue().to_pybytes()
-
-
-def _path(archive: Archive, leaves: str) -> Path:
-    return archive.root / "seen" / leaves[:2] / leaves[2:]
-
-
-def _keep(archive: Archive, shown: Page) -> None:
-    path = _path(archive, shown.leaves)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sealed = sealed_blob(archive.vault.archive_secret, f"seen {shown.leaves}", shown.references)
-        durable.write(path, sealed, mode=0o600)
-
-
-def _read(archive: Archive, leaves: str) -> dict[str, np.ndarray]:
-    """Positions of the rows that a page opened, by table. Raises Missing, or Tampered where their root is another."""
-    try:
-        sealed = _path(archive, leaves).read_bytes()
-    except FileNotFoundError as error:
-        raise Missing(f"file seen/{leaves[:2]}/{leaves[2:]} is missing: which rows a page opened lies in it") from error
-    content = opened_blob(archive.vault.archive_secret, f"seen {leaves}", sealed)
-    told = pa.ipc.open_stream(content).read_all()
-    code = told["table"].to_numpy()
+def _counted(archive: Archive, act: entries.Viewed) -> dict[str, np.ndarray]:
+    """Positions of every row that the build of a page, or one before it, ever had, by table."""
+    number = archive.history.build(act.label).number
     found = {}
-    for number in np.unique(code).tolist():
-        mine = np.flatnonzero(code == number)
-        index = archive.index(_NAMES[number])
-        segment, row = (told[name].to_numpy()[mine] for name in ("segment", "row"))
-        found[_NAMES[number]] = index.positions(segment, row)
-    if _leaves(archive, found).hex() != leaves:
-        raise Tampered(f"file seen/{leaves[:2]}/{leaves[2:]} names rows of another root than the log has for them")
+    for table in TABLES:
+        index = archive.index(table)
+        found[table] = np.flatnonzero((index.since > 0) & (index.since <= number))
     return found
 
 
-def _gone(archive: Archive, then: dict[str, np.ndarray], case: str) -> tuple[dict[str, int], tuple[str, ...]]:
-    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them."""
+def _gone(
+    archive: Archive, then: dict[str, np.ndarray], case: str, *, since: str = ""
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many of the rows are not shown any more, by reason; and the ids of the disposals that took some of them.
+
+    With `since`, of what has come about from that instant on, and nothing that was so before.
+    """
     reasons: dict[str, int] = {}
     disposals = set()
+    late = np.array([True, *(disposal.first.on >= since for disposal in archive.history.disposals)])
     for table, at in then.items():
         index = archive.index(table)
         died = index.died[at]
-        for number in died[died > 0].tolist():
+        for number in died[(died > 0) & late[died]].tolist():
             first = archive.history.disposals[number - 1].first
             reasons[first.reason] = reasons.get(first.reason, 0) + 1
             disposals.add(first.disposal)
         marked = index.marked[at[died == 0]]
-        for number in marked[marked > 0].tolist():
+        for number in marked[(marked > 0) & late[marked]].tolist():
             reasons["figures withheld"] = reasons.get("figures withheld", 0) + 1
             disposals.add(archive.history.disposals[number - 1].first.disposal)
-        hidden = int((~archive.shown(table, at[died == 0], case=case)).sum())
-        if hidden:
-            reasons["restricted"] = reasons.get("restricted", 0) + hidden
+        hidden = at[died == 0]
+        hidden = hidden[~archive.shown(table, hidden, case=case)]
+        if since:
+            hidden = hidden[~_rested_on(archive, table, hidden, since)]
+        if len(hidden):
+            reasons["restricted"] = reasons.get("restricted", 0) + len(hidden)
     return dict(sorted(reasons.items())), tuple(sorted(disposals))
+
+
+def _rested_on(archive: Archive, table: str, at: np.ndarray, until: str) -> np.ndarray:
+    """Which rows at `at` rest on something that was restricted before `until`."""
+    index = archive.index(table)
+    old = np.sort(np.array([t for t, act in archive.history.restricted.items() if act.on < until], np.int64))
+    return rows.among(index.a[at], old) | rows.among(index.b[at], old) | np.isin(at, index.resting_on(old))

@@ -303,12 +303,12 @@ def test_diff_by_cause_adds_up_and_names_the_records(force):
 
 def test_verify_numbers_its_steps_and_says_so(force):
     shown = done(force, "verify")
-    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 13)]
+    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 14)]
     assert "The archive verifies" in shown
     assert "Build 2026-W03 verifies" in done(force, "verify", "--build", "2026-W03")
     checked = answer(force, "verify")
     assert checked["verified"] is True
-    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 12
+    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 13
     assert checked["relied_on"][1:] == [
         "no witness outside the force: none has signed a head", "no published head: none has been published",
         "no time stamp: all times are by the force's own clock",
@@ -597,7 +597,9 @@ def test_a_disposal_that_rewrites_more_files_than_one_entry_names(copied, monkey
 
 def test_resume_has_nothing_to_do_after_a_disposal_that_came_to_its_end(disposed):
     archive, _ = disposed
-    assert answer(archive, "dispose", "resume") == {"completed": [], "disposals": []}
+    assert answer(archive, "dispose", "resume") == {
+        "completed": [], "disposals": [], "feeds": {"written": [], "missed": []},
+    }  # fmt: skip
     assert "No disposal was waiting to be completed." in done(archive, "dispose", "resume")
 
 

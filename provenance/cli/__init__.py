@@ -33,11 +33,19 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "witness": "Have the head signed by somebody outside the force.",
     "timestamp": "Have the head stamped by a time-stamping authority.",
     "monitor": "Check a series of published heads against a log.",
+    "schedule": "Unused material of a case, item by item: MG6C, MG6D, MG6E.",
+    "ledger": "What left the force, to whom, and who is to be told since.",
+    "check-list": "Answer a partner's list: present or not, and the harm.",
+    "subject-access": "What is held about a person, for that person.",
     "key": "The keys that sign the log, and a new one.",
     "report": "Reports that name no one, for a committee or the public.",
     "access": "Who may look at the pages, and when that was.",
     "health": "How the archive does, for a monitor.",
     "serve": "The dashboard, of today and of any past moment.",
+    "cite": "What a permanent reference stands for.",
+    "trail": "Who was shown what, and when.",
+    "errors": "Reports that a page is wrong, and what was found.",
+    "feed": "Plain tables of the live build, for other programs.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",
 }
@@ -50,7 +58,8 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return getattr(import_module(f"provenance.cli.{name}"), name) if name in COMMANDS else None
+        module = name.replace("-", "_")
+        return getattr(import_module(f"provenance.cli.{module}"), module) if name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now, progress, surroundings, user
+from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now, progress, renewed, surroundings, user
 
 
 @click.command()
@@ -44,6 +44,7 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bo
                 around=surroundings(params, started, user()),
                 report=report,
             )
+        renewed(archive)
     write_week(door.path, cut, live)
     pins.pin(door.path, [made.built.label], f"build {made.built.label}", on=now())
     if as_json:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, progress, several, user, waiting
+from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, progress, renewed, several, user, waiting
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
     from provenance.disposal import Outcome, Request
+    from provenance.feeding import Renewed
     from provenance.params import Params
 
 _LINES = 40  # of a plan on the terminal; the file and --json have them all
@@ -117,13 +118,16 @@ def carry_out(door: Door, plan: str, by: str, approved_by: str, as_json: bool) -
     with door.archive() as archive, progress("Disposing") as report:
         made = disposal.read(archive, Path(plan))
         done = disposal.carry_out(archive, made, params, table, on=now(), by=by, approved_by=approved_by, report=report)
+        feeds = renewed(archive)
     durable.remove(Path(plan))
     keep(door)
     if as_json:
-        emit_json({"disposals": [_plain(outcome) for outcome in done]})
+        emit_json({"disposals": [_plain(outcome) for outcome in done], "feeds": _fed(feeds)})
         return
     for outcome in done:
         _say(outcome)
+    if feeds.written:
+        click.echo(f"Written again without it: {several(len(feeds.written), 'feed')}.")
     if not done:
         click.echo("Nothing in the plan is in the archive, so nothing was done.")
     page = console()
@@ -146,9 +150,10 @@ def resume(door: Door, as_json: bool) -> None:
     with door.archive() as archive, progress("Disposing") as report:
         begun = [d.first.disposal for d in archive.history.disposals if d.certified is None]
         done = disposal.finish(archive, params, table, on=now(), by=user(), report=report)
+        feeds = renewed(archive)
     keep(door)
     if as_json:
-        emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done]})
+        emit_json({"completed": begun, "disposals": [_plain(outcome) for outcome in done], "feeds": _fed(feeds)})
         return
     for disposal_id in begun:
         click.echo(f"Disposal {disposal_id} had been cut off; it is complete and certified.")
@@ -156,7 +161,9 @@ def resume(door: Door, as_json: bool) -> None:
         click.echo("If the plan's file is still there, remove it: it names what was disposed of.")
     for outcome in done:
         _say(outcome)
-    if not begun and not done:
+    for place in feeds.written:
+        click.echo(f"Feed {place} was behind; it is written again.")
+    if not begun and not done and not feeds.written and not feeds.missed:
         click.echo("No disposal was waiting to be completed.")
 
 
@@ -165,12 +172,13 @@ def resume(door: Door, as_json: bool) -> None:
 @click.pass_obj
 def list_(door: Door, as_json: bool) -> None:
     """Every disposal, and how much is restricted."""
-    from provenance import moments
+    from provenance import feeds, moments
 
     with door.archive() as archive:
         disposals, restricted = archive.history.disposals, archive.history.restricted
         doubted = sum(not act.holds for act in restricted.values())
         outstanding = set(archive.history.outstanding())
+        behind = feeds.waiting(archive)
         if as_json:
             said = [
                 {
@@ -188,7 +196,8 @@ def list_(door: Door, as_json: bool) -> None:
                 }
                 for d in disposals
             ]
-            emit_json({"disposals": said, "restricted": len(restricted), "for_review": doubted})
+            emit_json({"disposals": said, "restricted": len(restricted), "for_review": doubted,
+                       "feeds_behind": behind})  # fmt: skip
             return
         out = console()
         for d in disposals:
@@ -209,6 +218,8 @@ def list_(door: Door, as_json: bool) -> None:
                 "key in escrow was replaced, or that there is none:"
             )
             click.echo(f"  provenance key escrow held --after {last} --by WHO --under AUTHORITY")
+        for place in behind:
+            click.echo(f"Feed {place} is behind, and may still have what is gone: provenance dispose resume")
         if doubted:
             out.print(
                 f"{doubted:,} of them no hold keeps any more, and a person decides about them: `provenance review due` "
@@ -225,6 +236,10 @@ def _due(archive: Archive, params: Params, day: str) -> dict[Request, str]:
     if day > today:  # who is not due yet may come to notice again before that day
         raise Malformed(f"day of what is due is in the future: found {day}, wanted a day no later than {today}")
     return disposal.due(archive, params, day)
+
+
+def _fed(feeds: Renewed) -> dict[str, list[str]]:
+    return {"written": list(feeds.written), "missed": list(feeds.missed)}
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

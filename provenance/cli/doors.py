@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from provenance.archive import Archive
     from provenance.asof import Snapshot
+    from provenance.feeding import Renewed
     from provenance.harm import HarmTable
     from provenance.params import Params
     from provenance.publishing import Surroundings
@@ -61,6 +62,7 @@ class Door:
             if undone and not durable.is_being_written(self.path / "store"):
                 with progress("Completing a disposal that was cut off") as report:
                     disposal.finish(archive, *self.params(), on=now(), by=user(), report=report)
+                    renewed(archive)
             yield archive
         finally:
             archive.close()
@@ -111,6 +113,19 @@ def keep(door: Door) -> None:
 
     if (door.path / ".git").exists():
         pins.pin(door.path, [], "disposal: log and certificate", on=now())
+
+
+def renewed(archive: Archive) -> Renewed:
+    """Write again the feeds that an act left behind (`feeding.renew`), and say on a terminal which were not reached."""
+    from provenance import feeding
+
+    done = feeding.renew(archive, on=now(), by=user())
+    for place in done.missed:
+        click.echo(
+            f"Feed {place} is not reached, and may still have what is gone: `provenance dispose resume` tries again.",
+            err=True,
+        )
+    return done
 
 
 def consulted(archive: Archive, snapshot: Snapshot) -> None:

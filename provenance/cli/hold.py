@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, several, user
+from provenance.cli.doors import Door, as_json, console, emit_json, keep, now, renewed, several, user
 from provenance.holds import EVENTS, REASONS, STATES
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def add(
         )  # fmt: skip
         # The case may read what was restricted before.
         done = disposal.finish(archive, params, table, on=now(), by=user())
+        renewed(archive)
         _answer(params, placed, as_json, f"Hold {placed.id} stands.")
     if done:
         keep(door)
@@ -139,6 +140,7 @@ def release(door: Door, hold: str, reason: str, by: str, under: str, as_json: bo
         ended = holding.release(archive, params, hold, reason=reason, on=now(), by=by, under=under)
         before = len(reviewing.waiting(archive))
         done = disposal.finish(archive, params, table, on=now(), by=user())
+        renewed(archive)
         doubted = len(reviewing.waiting(archive)) - before
     if done:
         keep(door)

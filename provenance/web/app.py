@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,10 +20,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from provenance import access
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.maps import Outline
 from provenance.web import looks, metrics
 from provenance.web.door import SignOn
+from provenance.web.helping import Helping
+from provenance.web.looks import House
+from provenance.web.oversight import Oversight
 from provenance.web.pages import Pages
 from provenance.web.reader import Reader
 from provenance.web.sessions import TooMany
@@ -33,7 +36,8 @@ from provenance.web.signon import Desk, NotSignedOn, Person, Visits, sign_on_pat
 HEADERS = {
     "Content-Security-Policy": looks.POLICY,
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with it, browsers hide from us which site a form was sent from, and each would be refused.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,16 +46,6 @@ HEADERS = {
 _STATUS = {TooMany: 429, Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
 _OPEN = ("/static/", "/health", "/metrics", "/sign-o")  # answered to whoever asks
 _log = logging.getLogger("provenance.web")
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What is said on every page of an installation."""
-
-    service: str
-    force: str
-    marking: str
-    handling: str
 
 
 def application(reader: Reader, desk: Desk, house: House, outline: Outline | None = None) -> Starlette:
@@ -63,7 +57,9 @@ def application(reader: Reader, desk: Desk, house: House, outline: Outline | Non
         frame = _frame(request, house, person, context)
         return HTMLResponse(environment.get_template(template).render({**context, "page": frame}), status)
 
-    pages = Pages(reader, draw, outline)
+    pages = Pages(reader, draw, house, outline)
+    oversight = Oversight(reader, desk, draw)
+    helping = Helping(reader, draw)
 
     async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
@@ -103,7 +99,19 @@ def application(reader: Reader, desk: Desk, house: House, outline: Outline | Non
         Route("/moment", pages.moment),
         Route("/compare", pages.compare),
         Route("/cite/{label}/{view}/{digest}", pages.cite),
+        Route("/search", pages.find),
+        Route("/seen", oversight.mine),
         Route("/seen/{place:int}", pages.seen),
+        Route("/report", oversight.choose),
+        Route("/report/{place:int}", oversight.form, methods=["GET"]),
+        Route("/report/{place:int}", oversight.report, methods=["POST"]),
+        Route("/finding/{number:int}", oversight.finding),
+        Route("/trail", oversight.trail, methods=["GET"]),
+        Route("/trail", oversight.trace, methods=["POST"]),
+        Route("/help", helping.help),
+        Route("/technical-report", helping.papers),
+        Route("/technical-report/{digest}", helping.paper),
+        Route("/build/{label}/since", helping.since),
         *SignOn(desk, draw).routes,
     ]
     for base in ("/at/{when}", "/build/{label}"):
@@ -148,6 +156,14 @@ _TITLES = {
 def _frame(request: Request, house: House, person: Person | None, context: Mapping[str, Any]) -> dict[str, Any]:
     """What `layout.html` draws around a page."""
     path = request.url.path
+    sees_names = person is not None and access.NAMES in person.may
+    reads_trail = person is not None and access.TRAIL in person.may
+    shown = context["place"] if "build" in context and "place" in context else ""  # else it is no view of a build
+    footer = [
+        {"text": "Report an error", "href": f"/report/{shown}" if shown != "" else "/report"},
+        {"text": "Technical report", "href": "/technical-report"},
+        {"text": "Help", "href": "/help"},
+    ]
     return {
         "title": context.get("title", "Start"),
         "service": house.service,
@@ -160,12 +176,15 @@ def _frame(request: Request, house: House, person: Person | None, context: Mappi
         "home": "/",
         "navigation": [
             {"text": "Start", "href": "/", "current": path == "/"},
+            *([{"text": "Search", "href": "/search", "current": path.endswith("/search")}] if sees_names else []),
+            {"text": "What I saw", "href": "/seen", "current": path.startswith("/seen")},
+            *([{"text": "Trail", "href": "/trail", "current": path == "/trail"}] if reads_trail else []),
             {"text": "Help", "href": "/help", "current": path == "/help"},
         ]
         if person
         else [],
         "trail": context.get("trail", []),
         "reference": context.get("reference"),
-        "footer": context.get("footer", []),
+        "footer": footer if person else [],
         "errors": context.get("errors", []),
     }

@@ -26,6 +26,16 @@ POLICY = (
 
 
 @dataclass(frozen=True, slots=True)
+class House:
+    """What is said on every page of an installation."""
+
+    service: str
+    force: str
+    marking: str
+    handling: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assets:
     """The built files of `static/` (frontend/build.py), by the names that templates use."""
 

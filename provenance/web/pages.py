@@ -6,23 +6,26 @@ is for. What goes wrong is told in the words of the error, which never carry a p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from provenance import access, asof, moments
+from provenance import access, asof, exporting, moments
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing
+from provenance.errors import Conflict, Malformed
+from provenance.history import Publication
 from provenance.maps import Outline
+from provenance.reports import CAUSES, WRONG
 from provenance.viewing import Page
-from provenance.web import addresses, presenting, words
+from provenance.web import addresses, presenting, printing, words
 from provenance.web.addresses import Moment, address
+from provenance.web.looks import House
 from provenance.web.reader import Reader
 from provenance.web.signon import Person
 from provenance.world import now
@@ -53,19 +56,29 @@ class Pages:
     """Handlers of the pages about builds."""
 
     def __init__(
-        self, reader: Reader, draw: Callable[[Request, str, Mapping[str, Any]], Response], outline: Outline | None
+        self,
+        reader: Reader,
+        draw: Callable[[Request, str, Mapping[str, Any]], Response],
+        house: House,
+        outline: Outline | None,
     ) -> None:
-        self.reader, self.draw, self.outline = reader, draw, outline
+        self.reader, self.draw, self.house, self.outline = reader, draw, house, outline
         self._drawn: dict[Hashable, dict[str, Any]] = {}
 
     def view(self, request: Request) -> Response:
         """A view of a theme, or of a network, a nominal or a link."""
+        if form := request.query_params.get("format"):
+            request.state.person.insist(access.EXPORT)
+            if form not in addresses.FORMATS:
+                raise Malformed(
+                    f"format is none that a page can be had in: wanted one of {', '.join(addresses.FORMATS)}"
+                )
         opened = self.opened(request)
         if isinstance(opened, Response):
             return opened
         ask = self.asked(request)
         page, place = self.shown(request, opened, ask)
-        if form := request.query_params.get("format"):
+        if form:
             return self.exported(request, opened, page, form)
         if request.headers.get("HX-Request") and ask.view == "link":
             return self.draw(request, "evidence.html", self.context(request, opened, page, place))
@@ -82,11 +95,14 @@ class Pages:
         if when and moments.is_date(when):
             live = asof.live_on(self.reader.archive, when)
             if len(live) > 1:
-                return self.draw(request, "day.html", {"day": words.day(when), "live": [words.live(p) for p in live]})
+                return self.draw(request, "day.html", {"day": words.day(when), "live": _day(request, live)})
         snapshot = self.reader.snapshot(when=when, label=label, case=case)
         if case:
             self.reader.consult(snapshot, on=now(), by=person.name)
         return Opened(Moment(when, label), snapshot, case)
+
+    def _at(self, when: str) -> Opened:
+        return Opened(Moment(when), self.reader.snapshot(when=when), "")
 
     def asked(self, request: Request) -> Ask:
         """What the address asks for, as far as this person may know it."""
@@ -151,10 +167,28 @@ class Pages:
                 "digest": page.digest,
             },
             "caveat": snapshot.landing_page,
+            "found_wrong": self.found_wrong(page, case, request.state.person),
             "case": case,
             "may": request.state.person.may,
             "words": words,
         }
+
+    def found_wrong(self, page: Page, case: str, person: Person) -> list[dict[str, Any]]:
+        """What was later found to be in error of what this page shows: no part of what it says, nor of its digest."""
+        return [
+            {
+                "number": each.number,
+                "on": words.day(words.london_day(each.finding.on)),
+                "wrong": WRONG.get(each.act.wrong, each.act.wrong),
+                "cause": CAUSES.get(each.finding.cause, each.finding.cause),
+                "corrected": bool(each.finding.corrected),
+                "first": each.finding.first,
+                "carried": each.finding.carried,
+                "href": f"/finding/{each.number}" if person.name == each.act.by or access.TRAIL in person.may else None,
+            }
+            for each in self.reader.in_error(page, case)
+            if each.finding is not None
+        ]
 
     def extra(self, opened: Opened, page: Page, to: presenting.To, here: presenting.To) -> dict[str, Any]:
         """What is drawn beside what the page says, worked out once for the same page under the same addresses."""
@@ -254,18 +288,23 @@ class Pages:
         page, place = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
         return self.draw(request, "search.html", self.context(request, opened, page, place) | {"q": asked})
 
+    def find(self, request: Request) -> Response:
+        """Search from anywhere: on to what is live now."""
+        query = request.url.query
+        return RedirectResponse(f"{Moment(now()).path}/search" + (f"?{query}" if query else ""), 303)
+
     def front(self, request: Request) -> Response:
         """The landing page: the caveats, and where to go."""
-        label = request.path_params.get("label", "")
-        when = "" if label else request.path_params.get("when", "") or now()
-        opened = Opened(Moment(when, label), self.reader.snapshot(when=when, label=label), "")
+        opened = self.opened(request) if request.path_params else self._at(now())
+        if isinstance(opened, Response):
+            return opened
         ask = Ask(view="associations", theme="SOC", names=access.NAMES in request.state.person.may)
         rules = opened.snapshot.archive.stated(opened.snapshot.built)
         return self.draw(
             request,
             "front.html",
             {
-                "build": self.banner(opened),
+                "build": self.banner(opened) | {"open": True},  # to choose the moment is what most come for
                 "choose": self.chooser(opened, ask, QueryParams("")) | {"keep": {}},
                 "caveat": opened.snapshot.landing_page,
                 "themes": [
@@ -323,9 +362,33 @@ class Pages:
         )
 
     def exported(self, request: Request, opened: Opened, page: Page, form: str) -> Response:
-        """A page as a file."""
-        request.state.person.insist(access.EXPORT)
-        raise Missing(f"page cannot be had as {form}: wanted one of {', '.join(addresses.FORMATS)}")
+        """A page as a file, once it is made and the log has that this person is handed it."""
+        person: Person = request.state.person
+        with_it = self.reader.carried(opened.snapshot, page)
+        if form == "pdf":
+            moment, case = opened.moment, opened.case
+            extra = self.extra(
+                opened, page, lambda view, **of: address(moment, Ask(view=view, **of), case=case),
+                lambda **other: address(moment, _with(page.ask, other), case=case),
+            )  # fmt: skip
+            title = TITLES[page.ask.view]
+            data = printing.pdf(page, with_it, self.house, title=title, banner=self.banner(opened), extra=extra)
+        else:
+            data = exporting.packed(page, with_it, form)
+        self.reader.take_away(page, with_it, form=form, case=opened.case, on=now(), by=person.name, under=person.role)
+        suffix = "pdf" if form == "pdf" else f"{form}.zip"
+        return Response(
+            data,
+            media_type="application/pdf" if form == "pdf" else "application/zip",
+            headers={"Content-Disposition": f'attachment; filename="{exporting.name_of(page, suffix)}"'},
+        )
+
+
+def _day(request: Request, live: Sequence[Publication]) -> list[dict[str, str]]:
+    """Builds that were live on the day of an address, each with the address of the same page in it."""
+    rest = quote(request.url.path[len(f"/at/{request.path_params['when']}") :])
+    query = f"?{request.url.query}" if request.url.query else ""
+    return [words.live(p) | {"href": Moment(p.start).path + rest + query} for p in live]
 
 
 def _with(ask: Ask, other: Mapping[str, Any]) -> Ask:

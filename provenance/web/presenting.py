@@ -106,14 +106,14 @@ def _change(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
 
 def _places(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
     if frame.outline is None:
-        return {"map": "", "map_note": "", "area_names": {}}
+        return {"map": "", "area_names": {}}
     drawn = maps.areas(
         frame.outline, {row["place"]: row["records"] for row in said["places"] if row["place"]},
         title="Records behind links, by area", said="Each area is tinted by how many records happened there",
         prefix="map", unit="records",
     )  # fmt: skip
     names = dict(zip(frame.outline.codes, frame.outline.names, strict=True))
-    return {"map": drawn.svg, "map_note": frame.outline.attribution, "area_names": names}
+    return {"map": drawn.svg, "area_names": names}
 
 
 def _network(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:

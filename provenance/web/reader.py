@@ -8,19 +8,22 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, health, lookups, standings, subjects, viewing
+from provenance import asof, consulting, exporting, health, lookups, reporting, standings, subjects, trail, viewing
 from provenance.archive import Archive
-from provenance.asking import Ask
+from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
-from provenance.entries import Viewed
+from provenance.entries import Viewed, packed
 from provenance.errors import Conflict, Missing
+from provenance.exporting import Carried
 from provenance.health import Health
 from provenance.records import THEMES
+from provenance.reports import Report
 from provenance.tables import TABLES
+from provenance.trail import Answer, Line, Question
 from provenance.viewing import Page, Replay
 from provenance.web.verdicts import Verdicts
 
@@ -38,6 +41,7 @@ class Reader:
         self._builds: OrderedDict[Hashable, Snapshot] = OrderedDict()
         self._pages: OrderedDict[Hashable, Page] = OrderedDict()
         self._verdicts = Verdicts(archive.root, archive.keys)
+        self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
     @contextmanager
     def turn(self) -> Iterator[Archive]:
@@ -94,6 +98,30 @@ class Reader:
 
         return asof.whole(ask_again)
 
+    def carried(self, snapshot: Snapshot, page: Page) -> Carried:
+        """What goes with a page that is handed out; how its builds are handled is kept for who asks the same."""
+
+        def ask_again() -> Carried:
+            with self.turn():
+                sides = [self.snapshot(label=snapshot.label, case=snapshot.case)]
+                if page.ask.since or page.ask.view == "change":
+                    sides += filter(None, [self.before(sides[0], page.ask.since)])
+                scope = page.ask.theme if page.ask.view in THEME_VIEWS else page.ask
+                parts = [
+                    _kept(
+                        self._handled, (side.label, side.case, side.acts, scope),
+                        lambda side=side: exporting.handled(side, page), _PAGES,
+                    )
+                    for side in sides
+                ]  # fmt: skip
+                return exporting.carried(sides[0], page, frozenset().union(*parts))
+
+        return asof.whole(ask_again)
+
+    def take_away(self, page: Page, with_it: Carried, *, form: str, case: str, on: str, by: str, under: str) -> int:
+        """See `exporting.log`."""
+        return exporting.log(self.archive, page, with_it, form=form, case=case, on=on, by=by, under=under)
+
     def search(self, snapshot: Snapshot, words: str) -> list[str]:
         """See `subjects.search`."""
         return asof.whole(lambda: self._searched(snapshot, words))
@@ -140,6 +168,38 @@ class Reader:
             if not isinstance(act, Viewed):
                 raise Missing(f"log entry {place} is no page view: wanted the number of one")
             return act
+
+    def in_error(self, page: Page, case: str) -> list[Report]:
+        """Reports by which this page was later found to be in error; see `History.in_error`."""
+        labels = [page.label] + [page.ask.since] * bool(page.ask.since)
+        return self.archive.history.in_error(labels, page.ask.logged(), packed(page.subjects), case)
+
+    def report(self, view: int, **said: str) -> Report:
+        """See `reporting.report`."""
+        with self.turn() as archive:
+            return reporting.report(archive, view, **said)
+
+    def reported(self, number: int) -> tuple[Report, str | None]:
+        """A report, and what was said in it: see `reporting.words`."""
+        with self.turn() as archive:
+            held = archive.history.report(number)
+            return held, reporting.words(archive, held)
+
+    def mine(self, user: str) -> list[Line]:
+        """See `trail.mine`."""
+        with self.turn() as archive:
+            return trail.mine(archive, user)
+
+    def trace(self, question: Question, **said: str) -> tuple[Answer, Mapping[int, str]]:
+        """See `trail.trace`, with the ids of whom its lines are about."""
+        with self.turn() as archive:
+            found = trail.trace(archive, question, **said)
+            return found, trail.names(archive, found.lines)
+
+    def names(self, lines: Sequence[Line]) -> Mapping[int, str]:
+        """See `trail.names`."""
+        with self.turn() as archive:
+            return trail.names(archive, lines)
 
     def replay(self, act: Viewed) -> Replay:
         """Show a logged view again. Raises as `viewing.replay`."""

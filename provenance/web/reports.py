@@ -40,7 +40,10 @@ _ACTS = {
     "Reviewed": "Decisions to keep something after review", "Restricted": "Disposals that wait for a legal hold",
     "Disposed": "Disposals ordered", "Certified": "Disposals finished and certified",
     "Viewed": "Dashboard pages looked at", "Consulted": "Looks at held material for a case",
-    "Exported": "Files taken out", "Disclosed": "Packs disclosed", "Reported": "Errors reported",
+    "Exported": "Files taken out", "Recalled": "Files for other programs ended",
+    "Traced": "Questions about who looked at what", "Sent": "Things sent to somebody outside",
+    "Notified": "Recipients told of a correction", "Asked": "People who asked what is held about them",
+    "Answered": "Answers to such people", "Reported": "Errors reported",
     "Settled": "Errors settled", "Reproduced": "Networks made again to check them",
     "Issued": "Reports like this one", "Granted": "Rights to look, granted", "Revoked": "Rights to look, ended",
     "Restored": "Restored from a backup", "Rekeyed": "Signing key changed",
@@ -85,8 +88,9 @@ def pdf(document: Mapping[str, Any]) -> bytes:
         "data.json": orjson.dumps({**document, "chapters": chapters, "date": [day.year, day.month, day.day]}),
         **drawings,
     }
+    fonts = typst.Fonts(include_system_fonts=False, font_paths=[looks.STATIC])  # the same letters on each machine
     try:
-        return typst.compile(given, format="pdf", pdf_standards=["a-2a", "ua-1"])
+        return typst.compile(given, format="pdf", pdf_standards=["a-2a", "ua-1"], font_paths=fonts)
     except typst.TypstError as error:
         raise Malformed(f"report could not be set as PDF: {error.message}") from None
 

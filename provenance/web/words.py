@@ -41,6 +41,11 @@ def day(text: str) -> str:
     return _day(moments.day(text[:10])[0]) if moments.is_date(text[:10]) else text
 
 
+def london_day(text: str) -> str:
+    """The day in London of an instant of the log."""
+    return moments.london_day(text)
+
+
 def _said(when: Any) -> str:
     local = when.astimezone(moments.LONDON)
     return f"{_day(local)} at {local:%H:%M}" + (f":{local:%S}" if local.second else "")
@@ -54,7 +59,7 @@ def _day(when: Any) -> str:
 def live(publication: Publication) -> dict[str, str]:
     """A build that was live on a day of several, for the list of them."""
     end = instant(publication.end) if publication.end else "now"
-    return {"label": publication.label, "from": instant(publication.start), "to": end, "at": publication.start}
+    return {"label": publication.label, "from": instant(publication.start), "to": end}
 
 
 def picked(when: str) -> dict[str, str]:

@@ -209,7 +209,7 @@ class Nodes {
     const near = this.touching.get(node.dataset.node).filter(Boolean);
     for (const one of [...near.filter((it) => it.dataset.ends), ...near.filter((it) => !it.dataset.ends), node]) {
       const copy = group(one.parentNode).appendChild(one.cloneNode(true));
-      copy.classList.add(one === node ? "app-here" : "app-near");
+      copy.classList.add(one === node ? "app-here" : one.dataset.ends ? "app-tie" : "app-near");
     }
     for (const copy of this.above.querySelectorAll("*")) {
       for (const name of ["id", "href", "tabindex", "data-node", "data-ends"]) copy.removeAttribute(name);
