@@ -40,8 +40,9 @@ KIND = "ethics"
 FORM = 1
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
-    "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported", "Recalled", "Sent", "Notified", "Asked", "Answered",
-    "Reported", "Settled", "Reproduced", "Issued", "Granted", "Revoked", "Restored", "Rekeyed",
+    "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
+    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Settled", "Reproduced", "Issued", "Granted",
+    "Revoked", "Restored", "Rekeyed",
 )  # fmt: skip
 
 
