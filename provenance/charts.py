@@ -348,3 +348,68 @@ def histogram(
     )
     rows = tuple((number(low), number(high - 1), number(count)) for low, high, count in bins)
     return Chart(svg, ("From", "To", "How many"), rows)
+
+
+# -- shares ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A share and the span in which it may lie by chance, per mille; None where there are too few to tell."""
+
+    label: str
+    value: int | None
+    low: int | None
+    high: int | None
+
+
+def ranges(rows: Sequence[Range], everybody: Range, *, title: str, said: str, prefix: str, width: int = 720) -> Chart:
+    """A dot with its span for each row, beside the span of everybody, which is a grey band behind all of them.
+
+    In percent, as a page says it; the table has one place more. A row without a share says so in its place.
+    """
+    token(prefix)
+    told = [row.high for row in [*rows, everybody] if row.high is not None]
+    scale = ticks(0, max([10, *told]), 5)
+    labels = [cut(row.label, 30) for row in rows]
+    left = 16 + max([wide(label, 14) for label in labels], default=0)
+    right, top, step = 64, 20, 26
+    bottom = top + step * len(rows)
+
+    def x(value: int) -> int:
+        return left + round(value * (width - left - right) / scale[-1])
+
+    parts = ['<g class="axes" font-size="13">']
+    if everybody.value is not None:
+        band = f'x="{x(everybody.low)}" y="{top - 8}" width="{max(x(everybody.high) - x(everybody.low), 2)}"'
+        parts.append(f'<rect {band} height="{bottom - top + 8}" fill="#dee0e2"/>')
+        parts.append(line(x(everybody.value), top - 8, x(everybody.value), bottom, SOFT, ' stroke-dasharray="4 3"'))
+    for value in scale:
+        parts.append(line(x(value), bottom, x(value), bottom + 5, SOFT))
+        parts.append(words(x(value), bottom + 20, _percent(value), ' text-anchor="middle"'))
+    parts.append(line(left, bottom, width - right, bottom, SOFT))
+    parts.append("</g>")
+    for at, row in enumerate(rows):
+        y = top + step * at + step // 2
+        parts.append(words(left - 10, y + 5, labels[at], ' text-anchor="end"'))
+        if row.value is None:
+            parts.append(words(left + 6, y + 5, "too few to say", f' font-size="13" fill="{SOFT}"'))
+            continue
+        parts.append(line(x(row.low), y, x(row.high), y, _COLOUR[0], ' stroke-width="3"'))
+        parts.append(f'<circle cx="{x(row.value)}" cy="{y}" r="5" fill="{_COLOUR[0]}"/>')
+        parts.append(words(x(row.high) + 8, y + 5, _percent(row.value), ' font-size="13"'))
+    svg = frame(
+        parts, title=title, said=said, prefix=prefix, width=width, height=bottom + 30, kind="ranges", inside=False
+    )
+    table = tuple(
+        (
+            row.label,
+            *((_percent(part, 1) if part is not None else "too few") for part in (row.value, row.low, row.high)),
+        )
+        for row in [*rows, everybody]
+    )
+    return Chart(svg, ("Group", "Share", "Lowest by chance", "Highest by chance"), table)
+
+
+def _percent(per_mille: int, places: int = 0) -> str:
+    return f"{per_mille // 10}.{per_mille % 10} %" if places else f"{(per_mille + 5) // 10} %"

@@ -448,6 +448,17 @@ class Viewed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Issued(Act):
+    """A report of counts was made, to leave: each later one is held against all before it, see `issuing`."""
+
+    report: Code  # its kind
+    period: Text  # a quarter, or the label of a build
+    number: Count  # of this kind, 1 for the first
+    label: Label  # the build that its counts are of
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traced(Act):
     """Someone was told who was shown what (DPA 2018 s.62): for which purpose, and what they asked."""
 
@@ -673,7 +684,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
-        Recalled, Traced, Reported, Settled, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
+        Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
         Requested, Rechecked, Disclosed,
     )

@@ -98,6 +98,11 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def stamp(seconds: float) -> str:
+    """Seconds since 1970, as stored."""
+    return utc(datetime.fromtimestamp(seconds, UTC))
+
+
 def london(moment: datetime) -> str:
     """For people to read: `14 March 2026, 10:00 GMT`, with seconds only where there are any."""
     local = moment.astimezone(LONDON)

@@ -7,6 +7,8 @@ Numbers are integers, percents and points among them. Values only: reading the f
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from provenance import canonical
-from provenance.errors import Malformed, Missing
+from provenance.errors import Malformed, Missing, Refused
 from provenance.records import KINDS, MOPI_GROUPS, ROLES, SCHEMES, THEMES
 
 NO_EQUIVALENT = "no_equivalent"
@@ -33,7 +35,18 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Count = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Points = Annotated[int, Field(ge=1, le=1_000_000)]
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]  # "" where nothing is pinned
+
+
+DECISIVE = ("grading", "links", "networks", "harm")  # sections that say who is linked, joined and ranked
+# Equality Act 2010, s.4, and the columns of the input contract that tell of them. Read 2026-11-22; force to confirm.
+PROTECTED = frozenset(
+    {
+        "sex", "gender", "ethnicity", "ethnic", "race", "nationality", "age", "born", "child", "religion", "belief",
+        "disability", "orientation", "pregnancy", "maternity", "marriage", "partnership",
+    }
+)  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -316,11 +329,22 @@ class Holds(_Section):
 
 
 class Document(_Section):
-    """A document that a build statement cites; `sha256` is "" until the force has supplied the file."""
+    """A document that a build statement cites; `sha256` is "" until the force has supplied the file.
+
+    It holds from `first_day` to `last_day`, both included; without one, from or to any day.
+    """
 
     title: Text
     version: str
     sha256: Sha256
+    first_day: Day | None = None  # None and not "": the params of builds before there were days say neither
+    last_day: Day | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Document:
+        if self.first_day and self.last_day and self.first_day > self.last_day:
+            raise ValueError("first_day is not after last_day")
+        return self
 
 
 class Governance(_Section):
@@ -333,6 +357,8 @@ class Governance(_Section):
     ethics_advice: Document
     policy_document: Document
     algo_care: Document
+    # Whether a build for a day on which one of them does not hold is refused, or made and the paper flagged.
+    lapsed: Literal["block", "flag"] | None = None
 
 
 class LandingPage(_Section):
@@ -403,7 +429,8 @@ def _digest(value: Any) -> str:
 
 
 def read(path: Path) -> Params:
-    """The params in the YAML file `path`. Raises Missing when it is not there and Malformed for each key at fault."""
+    """The params in the YAML file `path`. Raises Missing when it is not there, Malformed for each key at fault, and
+    Refused for a rule about who is linked or ranked that names a protected characteristic."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError as error:
@@ -412,6 +439,7 @@ def read(path: Path) -> Params:
         raise Malformed(f"params file is not UTF-8 text: {path.name}, byte {error.start}") from error
     try:
         loaded = yaml.load(text, Loader=_Loader)
+        _refuse_protected(path.name, loaded)
         # Through JSON, so that a list may stand for a tuple while a number never stands for a text or a truth.
         return Params.model_validate_json(orjson.dumps(loaded, option=orjson.OPT_NON_STR_KEYS))
     except yaml.MarkedYAMLError as error:
@@ -421,6 +449,31 @@ def read(path: Path) -> Params:
         raise Malformed(f"params file is not plain YAML: {path.name}: {error}") from error
     except ValidationError as error:
         raise Malformed("\n".join(sorted(_sentence(path.name, fault) for fault in error.errors()))) from error
+
+
+def _refuse_protected(name: str, loaded: Any) -> None:
+    """No params can express such a rule, since every key that is not known is refused; this says why, before that."""
+    for section in DECISIVE:
+        value = loaded.get(section) if isinstance(loaded, dict) else None
+        for path, word in _words(value, section):
+            if found := PROTECTED & set(re.split(r"[^a-z]+", word.lower())):
+                raise Refused(
+                    f"params let a protected characteristic decide: {name}: {path} names {', '.join(sorted(found))}; "
+                    "who is linked, joined or ranked rests on records alone (Equality Act 2010, s.4)"
+                )
+
+
+def _words(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Keys and texts within a section, each with the path of its key."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{path}.{key}", str(key)
+            yield from _words(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _words(inner, path)
+    elif isinstance(value, str):
+        yield path, value
 
 
 def stated(text: str) -> Params:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from provenance import durable, entries, moments, rows, statements
+from provenance import durable, entries, governing, moments, rows, statements
 from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.errors import Conflict, Refused
@@ -103,7 +103,8 @@ def confirm(archive: Archive, found: list[Finding], *, on: str, by: str, under: 
 
 
 def check(archive: Archive, draft: Draft, params: Params) -> None:
-    """Raises Refused naming every finding that nobody has confirmed."""
+    """Raises Refused naming every finding that nobody has confirmed, or the papers where they are to stop a build."""
+    governing.check(params.governance, draft.label, moments.london_day(draft.cut_off))
     found = findings(archive, draft.cut_off, params)
     if found:
         raise Refused(

@@ -18,7 +18,7 @@ from provenance.asof import Snapshot
 ROWS = 20  # of a list on one page
 KEY = 10  # people by each measure
 WITHHELD = "withheld"  # in place of a figure that would tell of what is gone or out of view
-_MEASURES = ("strength", "links", "harm", "records")
+MEASURES = ("strength", "links", "harm", "records")
 
 
 def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, Any]:
@@ -187,16 +187,16 @@ def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     at = standings.shown(snapshot, "nominal", ask.theme)
     told_at = at[standings.visible(snapshot, "nominal", at)]
     held = lookups.of(snapshot.archive, "nominal", told_at)
-    said: dict[str, Any] = {"people": len(at), "withheld": len(at) - len(told_at), "measures": list(_MEASURES)}
+    said: dict[str, Any] = {"people": len(at), "withheld": len(at) - len(told_at), "measures": list(MEASURES)}
     said["victims_only"] = int(held["victim_only"][told_at].sum())
-    said["spread"] = {name: _spread(held[name][told_at]) for name in _MEASURES}
+    said["spread"] = {name: _spread(held[name][told_at]) for name in MEASURES}
     if not ask.names:
         return said
-    chosen = np.unique(np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in _MEASURES]))
+    chosen = np.unique(np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in MEASURES]))
     listed = {row["nominal"]: row for row in people_listed(snapshot, chosen)}
     ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[chosen])).to_pylist()
     for who, position in zip(ids, chosen.tolist(), strict=True):
-        listed[who]["ranks"] = {name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in _MEASURES}
+        listed[who]["ranks"] = {name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in MEASURES}
     order = sorted(listed.values(), key=lambda row: (row["ranks"][ask.by], row["nominal"]))
     return said | {"listed": order}
 

@@ -13,7 +13,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from provenance import asof, builds, disposal, extracts, harm, params, publishing, receiving, records, statements
+from provenance import (
+    asof,
+    builds,
+    disposal,
+    extracts,
+    governing,
+    harm,
+    params,
+    publishing,
+    receiving,
+    records,
+    statements,
+)
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 
@@ -196,7 +208,7 @@ def surroundings(on: str) -> publishing.Surroundings:
         started_on=on,
         finished_on=on,
         documents=tuple(
-            statements.Document(name=name, version="1", digest="") for name in type(PARAMS.governance).model_fields
+            statements.Document(name=name, version="1", digest="") for name in governing.papers(PARAMS.governance)
         ),
     )
 

@@ -17,25 +17,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TABLE = {  # row: modules, left to right; the row beneath a row is the next one here
     "doors": """world api provenance web web.settings web.passwords web.sessions web.signon web.looks web.words
-                web.addresses web.verdicts web.reader web.presenting web.still web.printing web.pages web.oversight
-                web.helping web.door web.app cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill
-                cli.asof cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose
-                cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor cli.key cli.schedule cli.ledger
-                cli.check_list cli.subject_access cli.access cli.disclose cli.serve cli.feed cli.cite cli.trail
-                cli.errors cli.backup cli.restore cli cli.__main__""",
-    "disclosure": "saving watching disclosing",
+                web.addresses web.verdicts web.reader web.presenting web.still web.printing web.reports web.metrics
+                web.logs web.pages web.oversight web.helping web.door web.app cli.doors cli.weeks cli.init
+                cli.receive cli.build cli.backfill cli.asof cli.explain cli.diff cli.networks cli.places cli.verify
+                cli.hold cli.review cli.dispose cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor
+                cli.key cli.schedule cli.ledger cli.check_list cli.subject_access cli.report cli.access cli.health
+                cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.backup cli.restore cli
+                cli.__main__ disclosure : saving watching disclosing""",
     "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing forms
-                sheets exporting feeding trail""",
+                sheets exporting feeding trail tallies issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 verify materials listing subjectaccess""",
     "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
                 grouping publishing builds holding granting scheduling reporting reviewing feeds expunging disposal
                 backups rekeying escrow witnessing publicising stamping ledger sending""",
     "keeping": """durable keys vault crew rows index log heads catalogue archive trees""",
-    "rules": """merkle tokens notes policies proofs sealing params harm geography tables grading identity retention
-                links engine supported networks graphs cuts betweenness subgroups influence entries access holds
-                statements certificates reports history extracts notices stamps steps packs checking queries bags
-                defects crates lineage leaks edits schedules""",
+    "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
+                grading identity retention links engine supported networks graphs cuts betweenness subgroups
+                influence entries access holds statements governing certificates reports history extracts notices
+                stamps steps packs checking queries bags defects crates lineage leaks edits schedules""",
     "words": "errors canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }

@@ -80,12 +80,13 @@ class Door:
 
 def surroundings(params: Params, started_on: str, operator: str) -> Callable[[str], Surroundings]:
     """What the build statement says of the code, the environment and the papers; asked for when the build is done."""
+    from provenance import governing
     from provenance.publishing import Surroundings
     from provenance.statements import Document
 
     documents = tuple(
         Document(name=name, version=paper.version, digest=paper.sha256)
-        for name, paper in ((name, getattr(params.governance, name)) for name in type(params.governance).model_fields)
+        for name, paper in governing.papers(params.governance).items()
     )
 
     def around(_label: str) -> Surroundings:

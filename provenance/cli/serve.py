@@ -22,6 +22,7 @@ def serve(door: Door, host: str, port: int) -> None:
     from provenance import maps
     from provenance.cli.places import boundaries
     from provenance.errors import Refused
+    from provenance.web import logs
     from provenance.web import settings as configured
     from provenance.web.app import House, application
     from provenance.web.reader import Reader
@@ -43,7 +44,8 @@ def serve(door: Door, host: str, port: int) -> None:
         house = House(settings.service, settings.force or archive.name, settings.marking, settings.handling)
         app = application(reader, desk, house, maps.outlined(bounds) if bounds else None)
         click.echo(f"Serving {archive.name} at {settings.origin} (Ctrl+C ends it)")
+        logs.configure()
         # No access log: addresses name people. No header of a proxy is believed but the one that web.yaml names.
         uvicorn.run(
-            app, host=host, port=port, log_level="warning", access_log=False, proxy_headers=False, server_header=False
+            app, host=host, port=port, log_config=None, access_log=False, proxy_headers=False, server_header=False
         )

@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from provenance import access
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.maps import Outline
-from provenance.web import looks
+from provenance.web import looks, metrics
 from provenance.web.door import SignOn
 from provenance.web.helping import Helping
 from provenance.web.looks import House
@@ -44,7 +44,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _STATUS = {TooMany: 429, Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
-_OPEN = ("/static/", "/health", "/sign-o")  # answered to whoever asks
+_OPEN = ("/static/", "/health", "/metrics", "/sign-o")  # answered to whoever asks
 _log = logging.getLogger("provenance.web")
 
 
@@ -83,6 +83,10 @@ def application(reader: Reader, desk: Desk, house: House, outline: Outline | Non
     def health(request: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
+    def figures(request: Request) -> Response:
+        metrics.admit(request, desk.keys, desk.settings.origin)
+        return Response(metrics.text(reader.health(on=desk.clock())), headers={"Content-Type": metrics.FORM})
+
     def unknown(request: Request, error: Exception) -> Response:
         return _failed(
             request, draw, Missing("page is not one that there is: wanted an address that this service gave")
@@ -91,6 +95,7 @@ def application(reader: Reader, desk: Desk, house: House, outline: Outline | Non
     routes = [
         Route("/", pages.front),
         Route("/health", health),
+        Route("/metrics", figures),
         Route("/moment", pages.moment),
         Route("/compare", pages.compare),
         Route("/cite/{label}/{view}/{digest}", pages.cite),

@@ -55,6 +55,12 @@ class Assets:
         return PREFIX + self.names[name]
 
 
+def stylesheet(static: Path = STATIC) -> str:
+    """All rules of the pages as one text, for a file that is to stand alone. They ask for no other file."""
+    assets = Assets.read(static)
+    return "\n".join((static / assets.names[name]).read_text("utf-8") for name in ("govuk.css", "provenance.css"))
+
+
 def environment(assets: Assets | None = None) -> Environment:
     """Templates, and what each of them may call: `asset("provenance.css")`, `1234 | thousands`."""
     made = Environment(

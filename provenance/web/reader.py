@@ -12,13 +12,14 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, exporting, lookups, reporting, standings, subjects, trail, viewing
+from provenance import asof, consulting, exporting, health, lookups, reporting, standings, subjects, trail, viewing
 from provenance.archive import Archive
 from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed, packed
 from provenance.errors import Conflict, Missing
 from provenance.exporting import Carried
+from provenance.health import Health
 from provenance.records import THEMES
 from provenance.reports import Report
 from provenance.tables import TABLES
@@ -142,6 +143,13 @@ class Reader:
         """See `Verdicts.of`."""
         with self.turn():
             return self._verdicts.of(snapshot)
+
+    def health(self, *, on: str) -> Health:
+        """See `health.health`. Whether the last build verifies is as the pages know it."""
+        with self.turn() as archive:
+            builds = archive.history.builds
+            verified = self._verdicts.of(self.snapshot(label=builds[-1].label)) if builds else None
+            return health.health(archive, on=on, verified=verified)
 
     def find(self, reference: str) -> tuple[int, Viewed]:
         """See `viewing.find`."""

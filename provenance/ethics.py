@@ -1,0 +1,433 @@
+"""What the ethics committee is told of a build or a quarter: counts, rates, acts and papers, and no one by name.
+
+Counts of people, records, links and networks go through `suppression`, held against every report that was issued
+before; rates are worked out from the counts as they are told, so that they tell no more. Acts, papers and settings are
+told as the log and the signed statements have them. Nothing that is told names a person, a record or a case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provenance import (
+    asking,
+    canonical,
+    fairness,
+    governing,
+    holding,
+    issuing,
+    moments,
+    params,
+    reviewing,
+    suppression,
+    tallies,
+    witnessing,
+)
+from provenance import entries as acts_of
+from provenance.archive import Archive
+from provenance.asof import Snapshot
+from provenance.errors import Malformed, Missing
+from provenance.history import Publication
+from provenance.params import Params
+from provenance.suppression import Since, Told
+from provenance.tallies import Tally
+
+KIND = "ethics"
+FORM = 1
+_COUNTED = (  # the acts of a period that are counted, in the order in which they are told
+    "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
+    "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
+    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Settled", "Reproduced", "Issued", "Granted",
+    "Revoked", "Restored", "Rekeyed",
+)  # fmt: skip
+
+
+_DUE = {"review": "due for review", "dispose": "due for disposal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What a report is about: a build, with what happened since the one before it went live; or a quarter, with the
+    last build that went live in it. `start` is in it and `end` is not; both are instants."""
+
+    name: str
+    start: str
+    end: str
+    built: acts_of.Built
+    publication: Publication
+    builds: tuple[str, ...]  # labels of those that went live in it
+
+
+def of_build(archive: Archive, label: str) -> Period:
+    """The period of one build. Raises Missing."""
+    built = archive.history.build(label)
+    publication = _publication(archive, label)
+    before = [p.start for p in archive.history.publications if p.start < publication.start]
+    start = max(before, default="")
+    return Period(label, start, publication.start, built, publication, (label,))
+
+
+def of_quarter(archive: Archive, name: str) -> Period:
+    """A quarter by its name, such as 2026-Q1, in London days. Raises Malformed, or Missing where no build went live."""
+    year, _, number = name.partition("-Q")
+    if not (len(year) == 4 and year.isdigit() and number in ("1", "2", "3", "4") and year > "0000"):
+        raise Malformed(f"quarter is not one: found {name!r}, wanted a year and a quarter, such as 2026-Q1")
+    month = 3 * int(number) - 2
+    last = (int(year) + (month == 10), (month + 2) % 12 + 1)
+    start, end = (moments.utc(moments.day(f"{y:04d}-{m:02d}-01")[0]) for y, m in ((int(year), month), last))
+    live = [p for p in archive.history.publications if start <= p.start < end]
+    if not live:
+        raise Missing(f"no build went live in {name}: wanted a quarter in which one did")
+    built = archive.history.build(live[-1].label)
+    return Period(name, start, end, built, live[-1], tuple(dict.fromkeys(p.label for p in live)))
+
+
+def _publication(archive: Archive, label: str) -> Publication:
+    found = [p for p in archive.history.publications if p.label == label]
+    if not found:
+        raise Missing(f"build {label} never went live: wanted one that did")
+    return found[-1]
+
+
+def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[str, Any]:
+    """The whole report as text and whole numbers. Call it within `issuing.alone`: it is held against those before.
+
+    `today` are the params in force now: what may be told is judged when it is told. Raises Malformed where they name
+    no least count.
+    """
+    if today.suppression is None:
+        raise Malformed("params.yaml names no least count under suppression: wanted it for reports")
+    least = today.suppression.least_count
+    before = issuing.earlier(archive, KIND)
+    history = archive.history
+    snapshot = Snapshot(archive, period.built, period.publication)
+    former = history.builds[period.built.number - 2] if period.built.number > 1 else None
+    rules = params.stated(snapshot.statement.params.decode())
+    exact = tallies.tallies(snapshot, Snapshot(archive, former, None) if former else None)
+    exact |= _left_out(period.built) | _overdue(archive, today, on)
+    told = tell(snapshot, exact, before, least)
+    statement = snapshot.statement
+    return {
+        "report": KIND,
+        "form": FORM,
+        "number": len(before) + 1,
+        "period": period.name,
+        "start": period.start,
+        "end": period.end,
+        "made_on": on,
+        "archive": archive.name,
+        "build": period.built.label,
+        "build_number": period.built.number,
+        "builds": list(period.builds),
+        "published_from": period.publication.start,
+        "cut_off": period.built.cut_off,
+        "root": snapshot.root,
+        "verified": int(snapshot.verified),
+        "caveat": snapshot.landing_page["text"],
+        "least_count": least,
+        "rule": suppression.rule_in_words(least),
+        **_gone_by(archive),
+        "tables": told,
+        "rates": rates(told),
+        "rules": {
+            "themes": dict(sorted(rules.themes.items())),
+            "link": rules.links.rule,
+            "least_records": rules.networks.least_records,
+            "shared_associate": int(rules.networks.shared_associate),
+            "needs_grade": sorted(rules.grading.needs_grade),
+            "grading_force_to_confirm": int(rules.grading.force_to_confirm),
+            "force_to_confirm": _to_confirm(rules),
+        },
+        "harm_editions": [{"name": e.name, "sha256": e.digest} for e in statement.harm_tables],
+        "feeds": [
+            {"system": f.system, "watermark": f.watermark, "days_before": _days(f.watermark, period.built.cut_off)}
+            for f in statement.feeds
+        ],
+        "papers": governing.standing(statement, rules, moments.london_day(period.built.cut_off)),
+        "acts": _acts(archive, period),
+        "use": _use(archive, period),
+        "disposals": _disposals(archive, period),
+        "holds": _holds(archive, period, on),
+        "errors": _errors(archive, period),
+        "reproductions": _reproductions(archive, period),
+        "changes": _changes(archive, period),
+        "heads": _heads(archive, period),
+    }
+
+
+# -- what is told of counts --------------------------------------------------------------------------------------------
+
+
+def tell(
+    snapshot: Snapshot, exact: Mapping[str, Tally], before: Sequence[Mapping[str, Any]], least: int
+) -> dict[str, Any]:
+    """Every table as it is told, by row and column: `counts`, without those of fewer than `least`; and `first_told`, of
+    each count: number of the build, of disposals, of people disposed of, and a bound of the rows then out of view."""
+    number = snapshot.built.number
+    nearest = sorted(before, key=lambda one: (abs(one["build_number"] - number), -one["number"]))
+    people, disposals = (len(found) for found in _gone(snapshot.archive))
+    out_of_view = {unit: _upper(tallies.hidden(snapshot, unit)) for unit in tallies.UNITS}
+    found: dict[str, Any] = {}
+    for name, tally in exact.items():
+        now = Told(0, number, disposals, people, out_of_view[tally.unit])
+        known: dict[tuple[int, int], int] = {}
+
+        def since(told: Told, unit=tally.unit, known=known, now=now) -> Since:
+            key = told.build, told.disposals
+            if key not in known:
+                known[key] = tallies.gone(snapshot, told, unit)
+            return Since(known[key] + now.hidden + told.hidden, now.people - told.people)
+
+        cells = {"\x1f".join(cell): count for cell, count in tally.cells.items()}
+        earlier = [_earlier(one, name, cells) for one in nearest if name in one["tables"]]
+        told = suppression.table_told(cells, earlier, since, least, now)
+        found[name] = {"unit": tally.unit, **_written(told)}
+    return found
+
+
+def _earlier(report: Mapping[str, Any], name: str, cells: Mapping[str, int]) -> dict[str, Told]:
+    """What a report told of each cell. One that it did not have was told to be too small: a row that comes up after a
+    disposal, such as that of withheld figures, would tell how many somebody was linked with."""
+    told = _read(report["tables"][name])
+    if name.endswith(tallies.OVER_BUILDS):
+        told = _carried(told, cells)
+    small = Told(0, report["build_number"], report["disposals_so_far"], report["people_so_far"], 0)
+    return {cell: told.get(cell, small) for cell in {*cells, *told}}
+
+
+def _read(table: Mapping[str, Any]) -> dict[str, Told]:
+    return {
+        f"{row}\x1f{column}": Told(table["counts"][row].get(column, 0), *first)
+        for row, columns in table["first_told"].items()
+        for column, first in columns.items()
+    }
+
+
+def _carried(told: dict[str, Told], cells: Mapping[str, int]) -> dict[str, Told]:
+    """For a build that an earlier report did not have yet, what it told of the last one that it had: a new build's cell
+    is not a new figure, and would show beside the old one who went between the two."""
+    found = dict(told)
+    for cell in cells.keys() - told.keys():
+        label, theme = cell.split("\x1f")
+        same = [(row, one) for row, one in ((key.split("\x1f"), one) for key, one in told.items()) if row[1] == theme]
+        before = [(row[0], one) for row, one in same if row[0] < label]
+        if before:
+            found[cell] = max(before, key=lambda each: each[0])[1]
+    return found
+
+
+def _written(told: Mapping[str, Told]) -> dict[str, Any]:
+    """Rows of which no count can be told are left out: that there are any would be told by the name alone."""
+    counts: dict[str, dict[str, int]] = {}
+    first: dict[str, dict[str, list[int]]] = {}
+    for cell, one in told.items():
+        row, column = cell.split("\x1f")
+        counts.setdefault(row, {}).update({column: one.value} if one.value else {})
+        first.setdefault(row, {})[column] = [one.build, one.disposals, one.people, one.hidden]
+    kept = [row for row, columns in counts.items() if columns]
+    return {"counts": {row: counts[row] for row in kept}, "first_told": {row: first[row] for row in kept}}
+
+
+def _gone(archive: Archive) -> tuple[list[int], list[int]]:
+    """What a crowd is counted by: the people disposed of, a disposal of records alone as one; and the disposals."""
+    people: list[int] = []
+    for each in archive.history.disposals:
+        people += each.nominals or [0]
+    return people, [each.number for each in archive.history.disposals]
+
+
+def _gone_by(archive: Archive) -> dict[str, int]:
+    people, disposals = _gone(archive)
+    return {"disposals_so_far": len(disposals), "people_so_far": len(people)}
+
+
+def _upper(count: int) -> int:
+    """A bound that is not the count: how many rows a restricted person has is nobody's to know."""
+    bound = 8 if count else 0
+    while bound < count:
+        bound *= 8
+    return bound
+
+
+def rates(told: Mapping[str, Any]) -> dict[str, Any]:
+    """For each characteristic, group and rate: the share as the told counts give it, and how it stands to that of
+    everybody."""
+    found: dict[str, Any] = {}
+    for characteristic in fairness.CHARACTERISTICS:
+        counts = told[f"groups-by-{characteristic.replace(' ', '-')}"]["counts"]
+        said: dict[str, Any] = {}
+        for name, (of, among) in fairness.RATES.items():
+            mine = {row: fairness.rate(cells.get(of) or 0, cells.get(among) or 0) for row, cells in counts.items()}
+            everybody = mine.get("everybody", fairness.rate(0, 0))
+            said[name] = {
+                row: {
+                    **{name: count for name, count in (("of", one.of), ("among", one.among)) if count},
+                    **({"per_mille": one.rate, "low": one.low, "high": one.high} if one.rate is not None else {}),
+                    "against": "" if row == "everybody" else one.against(everybody),
+                }
+                for row, one in mine.items()
+            }
+        found[characteristic] = said
+    return found
+
+
+def _left_out(built: acts_of.Built) -> dict[str, Tally]:
+    cells = {(each.what, "records"): each.records for each in built.left_out}
+    return {"records-left-out": Tally("records", cells)}
+
+
+def _overdue(archive: Archive, rules: Params, on: str) -> dict[str, Tally]:
+    """What is due by the retention rules, on the day that the report is made: of people, and of records."""
+    due = reviewing.register(archive, rules, on=moments.london_day(on)).due()
+    cells: dict[str, Counter] = {"nominal": Counter(), "record": Counter()}
+    for what, action in zip(due["what"].to_pylist(), due["action"].to_pylist(), strict=True):
+        cells[what][_DUE[action], "now"] += 1
+    return {"people-due": Tally("people", cells["nominal"]), "records-due": Tally("records", cells["record"])}
+
+
+# -- what is told of acts ----------------------------------------------------------------------------------------------
+
+
+def _within(archive: Archive, period: Period, *kinds: str) -> list[Any]:
+    return [act for act in archive.acts(kinds) if period.start <= act.on < period.end]
+
+
+def _acts(archive: Archive, period: Period) -> dict[str, int]:
+    found = Counter(_name(act) for act in _within(archive, period, *_COUNTED))
+    return {name: found[name] for name in _COUNTED if found[name]}
+
+
+def _name(act: Any) -> str:
+    return act.act if isinstance(act, acts_of.Unknown) else type(act).__name__
+
+
+def _use(archive: Archive, period: Period) -> dict[str, Any]:
+    """Pages that were looked at, by view and by role, and by how many of the staff."""
+    views = _within(archive, period, "Viewed")
+    by_view = Counter(asking.read_view(act.asked) for act in views)
+    by_role = Counter(act.under for act in views)
+    return {
+        "views": len(views),
+        "staff": len({act.by for act in views}),
+        "by_view": dict(sorted(by_view.items())),
+        "by_role": dict(sorted(by_role.items())),
+        "for_a_case": sum(bool(act.case) for act in views) + len(_within(archive, period, "Consulted")),
+    }
+
+
+def _disposals(archive: Archive, period: Period) -> list[dict[str, Any]]:
+    """Disposals that were ordered in the period, by reason: how many, and whether each has its certificate. How many
+    people and records each reached stands in its certificate."""
+    found: dict[str, Counter] = {}
+    for each in archive.history.disposals:
+        if period.start <= each.first.on < period.end:
+            counts = found.setdefault(each.first.reason, Counter())
+            counts["disposals"] += 1
+            counts["certified"] += each.certified is not None
+    return [{"reason": reason, **dict(counts)} for reason, counts in sorted(found.items())]
+
+
+def _holds(archive: Archive, period: Period, on: str) -> dict[str, int]:
+    holds = archive.history.holds.values()
+    return {
+        "standing": sum(hold.stands for hold in holds),
+        "placed": sum(period.start <= hold.placed_on < period.end for hold in holds),
+        "released": sum(bool(hold.released_on) and period.start <= hold.released_on < period.end for hold in holds),
+        "overdue": len(holding.overdue(archive.history, on)),
+        "restricted": int(bool(archive.history.restricted)),
+    }
+
+
+def _errors(archive: Archive, period: Period) -> dict[str, Any]:
+    """Reports that a page was wrong, and how long it took until each was last settled, in days."""
+    reported = [_said(act) for act in archive.acts(["Reported"])]
+    settled: dict[int, dict[str, Any]] = {}
+    for act in archive.acts(["Settled"]):
+        said = _said(act)
+        settled[said["report"]] = said
+    made = [n for n, said in enumerate(reported, start=1) if period.start <= said["on"] < period.end]
+    closed = [n for n, said in settled.items() if period.start <= said["on"] < period.end and n <= len(reported)]
+    days = sorted(_days(reported[n - 1]["on"], settled[n]["on"]) for n in closed)
+    return {
+        "reported": len(made),
+        "settled": len(closed),
+        "open": sum(
+            said["on"] < period.end and (n not in settled or settled[n]["on"] >= period.end)
+            for n, said in enumerate(reported, start=1)
+        ),
+        "days_to_settle": {"median": days[(len(days) - 1) // 2], "longest": days[-1]} if days else {},
+        "findings": dict(sorted(Counter(settled[n]["finding"] for n in closed).items())),
+        "causes": dict(sorted(Counter(settled[n]["cause"] for n in closed if settled[n]["cause"]).items())),
+    }
+
+
+def _reproductions(archive: Archive, period: Period) -> list[dict[str, Any]]:
+    """Builds of the period that were made again from their records, each with its last verdict."""
+    last = {}
+    for act in archive.acts(["Reproduced"]):
+        said = _said(act)
+        if said.get("label") in period.builds:
+            last[said["label"]] = {"build": said["label"], "on": said["on"], "verdict": said.get("verdict", "")}
+    return [last[label] for label in sorted(last)]
+
+
+def _said(act: Any) -> dict[str, Any]:
+    return canonical.loads(acts_of.to_bytes(act))
+
+
+def _changes(archive: Archive, period: Period) -> list[dict[str, Any]]:
+    """How the method changed from build to build, for the builds of the period: params by key, and harm tables."""
+    found = []
+    builds = archive.history.builds
+    for label in period.builds:
+        built = archive.history.build(label)
+        if built.number == 1:
+            continue
+        old, new = (archive.stated(builds[number - 1]) for number in (built.number - 1, built.number))
+        before, after = (_flat(json.loads(one.params)) for one in (old, new))
+        keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+        tables = sorted({(e.name, e.digest) for e in new.harm_tables} - {(e.name, e.digest) for e in old.harm_tables})
+        for key in keys:
+            found.append({"build": label, "what": key, "before": before.get(key, ""), "after": after.get(key, "")})
+        found += [{"build": label, "what": "harm table", "before": "", "after": name} for name, _ in tables]
+        for what, one, other in (("code", old.package, new.package), ("environment", old.environment, new.environment)):
+            if one != other:
+                found.append({"build": label, "what": what, "before": one[:12], "after": other[:12]})
+    return found
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {key: canonical.dumps(value).decode()}
+    found: dict[str, str] = {}
+    for name, inner in value.items():
+        found |= _flat(inner, f"{key}.{name}" if key else name)
+    return found
+
+
+def _to_confirm(rules: Params) -> int:
+    """How many of the settings say that the force has yet to confirm them."""
+    flat = _flat(json.loads(rules.canonical()))
+    return sum(value == "true" and key.endswith("force_to_confirm") for key, value in flat.items())
+
+
+def _heads(archive: Archive, period: Period) -> dict[str, Any]:
+    """The log's head as the report was made, and those that were shown outside."""
+    shown = witnessing.shown(archive)
+    return {
+        "size": archive.log.size,
+        "root": archive.log.root.hex(),
+        "shown": [
+            {"size": head.size, "root": head.root.hex(), "cosigned_by": sorted(line.name for line in head.cosigned),
+             "stamped_by": sorted(head.stamps), "enough_witnesses": int(head.quorum_met)}
+            for head in shown[-10:]
+        ],
+    }  # fmt: skip
+
+
+def _days(start: str, end: str) -> int:
+    return (moments.instant(end) - moments.instant(start)).days

@@ -1,0 +1,237 @@
+"""The ethics report: what it tells recomputes from the archive a second way, names no one, and betrays no disposal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from force import PARAMS, Force, record
+
+from provenance import canonical, entries, ethics, fairness, issuing, tallies
+from provenance.errors import Malformed, Missing, Tampered
+from provenance.web import reports
+
+LEAST = PARAMS.suppression.least_count
+SEXES, ETHNICITIES = ("M", "F", "F"), ("W1", "A2", "B1", "W1")
+NAMES = [f"QUILLFEATHER{n}" for n in range(60)]
+CUTS = [f"2026-01-{day:02d}T23:00:00Z" for day in (10, 17, 24, 31)]
+UNDER = "the data ethics committee"
+
+
+def people() -> list[dict[str, str]]:
+    return [
+        {"nominal_id": f"ZN-{n}", "name": NAMES[n], "born": f"{1950 + n}-06-01", "sex": SEXES[n % 3],
+         "ethnicity": ETHNICITIES[n % 4], "is_child": "1" if n >= 58 else "0"}
+        for n in range(60)
+    ]  # fmt: skip
+
+
+def rows(week: int) -> list[dict]:
+    """Records up to a week: each person in several, in rings, with some intelligence and victims."""
+    made = []
+    for n in range(60):
+        other, third = (n + 1) % 60, (n + 7) % 60
+        made.append(record(f"RC-{n}", f"ZN-{n}", f"ZN-{other}", place=f"WM-{n % 6}", themes="SOC"))
+        made.append(record(f"RD-{n}", f"ZN-{n}", f"ZN-{third}:victim", place=f"WM-{n % 6}", themes="SOC;CL"))
+    for n in range(12):
+        made.append(
+            record(
+                f"RI-{n}", f"ZN-{n}:associate", f"ZN-{n + 20}:associate", kind="intelligence", grade_scheme="3x5x2",
+                source_grade="1", assessment_grade="A" if n % 3 else "D", handling="P", themes="SOC",
+            )
+        )  # fmt: skip
+    for n in range(week):
+        made.append(
+            record(f"RW-{n}", f"ZN-{(5 * n) % 60}", f"ZN-{(5 * n + 3) % 60}", place=f"WM-{n % 6}", themes="SOC")
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def force(tmp_path_factory) -> Force:
+    made = Force(tmp_path_factory.mktemp("ethics"))
+    for week in range(3):
+        made.receive(*rows(week), cut_off=CUTS[week], nominals=people())
+        made.build(CUTS[week])
+    yield made
+    made.archive.close()
+
+
+def issued(force: Force, name: str, on: str) -> dict:
+    with issuing.alone(force.archive):
+        period = ethics.of_quarter(force.archive, name) if "Q" in name else ethics.of_build(force.archive, name)
+        said = ethics.report(force.archive, period, PARAMS, on=on)
+        issuing.issue(force.archive, said, {}, on=on, by="tests", under=UNDER)
+    return said
+
+
+def counts(said: dict, table: str) -> dict[tuple[str, str], int]:
+    return {(r, c): n for r, cells in said["tables"][table]["counts"].items() for c, n in cells.items()}
+
+
+def nearest(exact: Counter) -> dict:
+    return {cell: (2 * n + LEAST) // (2 * LEAST) * LEAST for cell, n in exact.items() if n >= LEAST}
+
+
+def test_every_count_of_a_first_report_is_counted_again_from_what_the_build_shows(force):
+    with issuing.alone(force.archive):
+        period = ethics.of_quarter(force.archive, "2026-Q1")
+        said = ethics.report(force.archive, period, PARAMS, on="2026-04-01T09:00:00Z")
+    answer = force.as_of(CUTS[2]).answer()
+    assert (said["build"], said["root"]) == (answer["build"], answer["root"])
+    links, hang, sources = Counter(), Counter(), Counter()
+    for link in answer["links"]:
+        behind = {(s["system"], s["record_id"]) for s in link["supports"]}
+        of, theme = len(behind), link["theme"]
+        for low, high in tallies.RECORDS_BEHIND:
+            links[tallies.of_line(low, high), theme] += low <= of <= (high or of)
+        sources[str(len({system for system, _ in behind})), theme] += 1
+        intelligence = all(s["kind"] == "intelligence" for s in link["supports"])
+        hang["all links", theme] += 1
+        hang["rest on one record", theme] += of == 1
+        hang["rest on intelligence alone", theme] += intelligence
+        hang["rest on one piece of intelligence, which nothing else bears out", theme] += intelligence and of == 1
+    assert counts(said, "links-by-records") == nearest(links)
+    assert counts(said, "links-by-sources") == nearest(sources)
+    assert counts(said, "links-that-hang") == nearest(hang)
+    assert hang["rest on one piece of intelligence, which nothing else bears out", "SOC"] >= LEAST
+    parts, sizes = Counter(), Counter()
+    for person in answer["nominals"]:
+        both = person["offending"] and person["victim"]
+        parts["everybody", person["theme"]] += 1
+        part = ("suspected in one record, victim in another" if both else
+                "suspected, never a victim" if person["offending"] else
+                "victim and nothing else" if person["victim_only"] else "witness, or another part")  # fmt: skip
+        parts[part, person["theme"]] += 1
+    for network in answer["networks"]:
+        for low, high in tallies.SIZES:
+            sizes[tallies.of_line(low, high), network["theme"]] += low <= network["members"] <= (high or 10**9)
+    assert counts(said, "people-by-part") == nearest(parts)
+    assert counts(said, "networks-by-size") == nearest(sizes)
+    kinds, themes = Counter(), Counter()
+    for row in rows(2):
+        kinds[row["system"], row["kind"]] += 1
+        themes.update((theme, "records") for theme in row["themes"].split(";"))
+    assert counts(said, "records-by-source") == nearest(kinds)
+    assert counts(said, "records-by-theme") == nearest(themes)
+    groups = {("everybody", "recorded"): 60}
+    for person in people():
+        cell = person["sex"], "recorded"
+        groups[cell] = groups.get(cell, 0) + 1
+    assert {c: n for c, n in counts(said, "groups-by-sex").items() if c[1] == "recorded"} == nearest(Counter(groups))
+    areas = Counter({("everybody", "recorded"): 60})
+    for n in range(60):
+        mine = Counter(r["place"] or "not recorded" for r in rows(2) if any(who == f"ZN-{n}" for who, _ in r["people"]))
+        areas[min(mine, key=lambda place: (-mine[place], place)), "recorded"] += 1
+    assert {c: n for c, n in counts(said, "groups-by-area").items() if c[1] == "recorded"} == nearest(areas)
+    ages = Counter({("everybody", "recorded"): 60})
+    ages.update((fairness.age_band(p["born"], "2026-01-24"), "recorded") for p in people())
+    assert {c: n for c, n in counts(said, "groups-by-age-band").items() if c[1] == "recorded"} == nearest(ages)
+    for theme, groups_of in said["rates"].items():
+        table = counts(said, f"groups-by-{theme.replace(' ', '-')}")
+        for share, (of, among) in fairness.RATES.items():
+            for group, one in groups_of[share].items():
+                assert (one.get("of", 0), one.get("among", 0)) == (
+                    table.get((group, of), 0),
+                    table.get((group, among), 0),
+                )
+                again = fairness.rate(one.get("of", 0), one.get("among", 0))
+                assert (one.get("per_mille"), one.get("low"), one.get("high")) == (again.rate, again.low, again.high)
+
+
+def test_a_report_has_no_id_and_no_name_in_any_form(force):
+    with issuing.alone(force.archive):
+        period = ethics.of_build(force.archive, force.archive.history.builds[-1].label)
+        said = ethics.report(force.archive, period, PARAMS, on="2026-04-01T09:00:00Z")
+    document = reports.ethics(said)
+    texts = [canonical.dumps(said).decode(), reports.html(document).decode()]
+    seeded = [*NAMES, *(p["nominal_id"] for p in people()), *(r["record_id"] for r in rows(2))]
+    found = re.compile("|".join(rf"(?<![\w-]){re.escape(word)}(?![\w-])" for word in seeded))
+    assert found.search(" RC-1 ")
+    assert not found.search(" RC-1000 ")
+    networks = [row["network"] for row in force.as_of(CUTS[2]).answer()["networks"]]
+    for text in texts:
+        assert not found.search(text)
+        assert not any(network in text for network in networks)
+    assert "<script" not in texts[1]
+    assert "http" not in texts[1].split("</style>")[1].replace("http://www.w3.org/2000/svg", "")
+    assert reports.pdf(document).startswith(b"%PDF")
+
+
+def test_a_report_that_is_lost_or_altered_stops_the_next(tmp_path):
+    force = Force(tmp_path)
+    force.receive(*rows(0), cut_off=CUTS[0], nominals=people())
+    label = force.build(CUTS[0]).built.label
+    first = issued(force, label, CUTS[1])
+    assert [first["number"], issued(force, label, CUTS[2])["number"]] == [1, 2]
+    folder = force.root / "audit_reports" / "ethics"
+    assert sorted(path.name for path in folder.iterdir()) == [f"{label}-2.json", f"{label}.json"]
+    held = (folder / f"{label}.json").read_bytes()
+    (folder / f"{label}.json").write_bytes(held.replace(b"ethics", b"Ethics", 1))
+    with pytest.raises(Tampered, match=f"not the one that was issued: audit_reports/ethics/{label}.json"):
+        issued(force, label, CUTS[3])
+    (folder / f"{label}.json").unlink()
+    with pytest.raises(Missing, match="without it no further one is made"):
+        issued(force, label, CUTS[3])
+    (folder / f"{label}.json").write_bytes(held)
+    assert issued(force, label, CUTS[3])["number"] == 3
+    acts = force.archive.acts(["Issued"])
+    assert [(act.report, act.period, act.number, act.under) for act in acts] == [
+        ("ethics", label, number, UNDER) for number in (1, 2, 3)
+    ]  # fmt: skip
+    assert all(isinstance(act, entries.Issued) for act in acts)
+    force.archive.close()
+
+
+def test_a_period_is_a_build_or_a_quarter_in_which_one_went_live(force):
+    with pytest.raises(Malformed, match="quarter is not one: found '2026-Q5'"):
+        ethics.of_quarter(force.archive, "2026-Q5")
+    with pytest.raises(Missing, match="no build went live in 2025-Q4"):
+        ethics.of_quarter(force.archive, "2025-Q4")
+    period = ethics.of_quarter(force.archive, "2026-Q1")
+    assert (period.start, period.end) == ("2026-01-01T00:00:00Z", "2026-03-31T23:00:00Z")
+    assert list(period.builds) == [built.label for built in force.archive.history.builds]
+    assert ethics.of_build(force.archive, period.builds[1]).start == CUTS[0]
+
+
+def test_fifty_two_weekly_reports_betray_nobody_who_was_disposed_of_between_two(tmp_path):
+    """Nothing else happens in the weeks of a disposal: whoever compares neighbours has the best of cases."""
+    force = Force(tmp_path)
+    force.receive(*rows(0), cut_off="2026-01-06T23:00:00Z", nominals=people())
+    force.build("2026-01-06T23:00:00Z")
+    said, exact, gone = [], [], []
+    for week in range(52):
+        month, day = divmod(week, 5)
+        on = f"2026-{month + 2:02d}-{day * 5 + 4:02d}T12:00:00Z"
+        if week in WEEKS:
+            gone.append(week)
+            force.dispose(f"ZN-{3 * len(gone)}", on=on)
+        label = force.archive.history.builds[-1].label
+        said.append(issued(force, label, on))
+        exact.append(
+            {
+                (name, *cell): n
+                for name, table in tallies.tallies(_last(force), None).items()
+                for cell, n in table.cells.items()
+            }
+        )
+    told = [{(name, *cell): n for name in one["tables"] for cell, n in counts(one, name).items()} for one in said]
+    due = {cell for cell in told[0] if cell[0].endswith("-due")}
+    for week in gone:
+        fell = {c for c in exact[week - 1] if exact[week].get(c, 0) < exact[week - 1][c] and c[0].startswith("groups")}
+        assert len(fell) >= 4  # counts as they are would have told sex, ethnicity, age and area
+        before, after = ({c: n for c, n in told[at].items() if c not in due} for at in (week - 1, week))
+        assert after == before
+    files = sorted((force.root / "audit_reports" / "ethics").glob("*.json"))
+    assert len(files) == 52
+    force.archive.close()
+
+
+WEEKS = (3, 9, 20, 33, 47)
+
+
+def _last(force: Force):
+    from provenance.asof import Snapshot
+
+    return Snapshot(force.archive, force.archive.history.builds[-1], None)
