@@ -17,7 +17,7 @@ def main() -> str:
     """
     (DOOR.path / "store" / "disposals").mkdir(parents=True, exist_ok=True)
     params, table = DOOR.params()
-    cut_off, _ = read_week(DOOR.path)
+    cut_off = read_week(DOOR.path).cut_off
     with DOOR.archive() as archive:
         said = [
             f"Disposal {begun.first.disposal} had been cut off; it is complete and certified."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.stage import DOOR, announced, published_at, run
+from pipeline.stage import DOOR, announced, other_lock, published_at, run
 from provenance import figures, publishing
 from provenance.cli.doors import now, renewed, surroundings, user
 
@@ -11,7 +11,7 @@ def main() -> str:
     """Conflict when the build would go live before the last one did."""
     started = now()
     with announced() as (archive, draft, params, table):
-        around = surroundings(params, started, user())(draft.label)
+        around = surroundings(params, started, user(), other_lock())(draft.label)
         built = publishing.publish(archive, draft, params, table, around, published_at())
         figures.keep(archive, draft.number)
     with DOOR.archive() as archive:

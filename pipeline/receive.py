@@ -13,7 +13,7 @@ from provenance.cli.weeks import read_week
 def main() -> str:
     """Receive what is due; an extract that was received before is passed over."""
     params, _ = DOOR.params()
-    cut_off, _ = read_week(DOOR.path)
+    cut_off = read_week(DOOR.path).cut_off
     (DOOR.path / "store" / "received").mkdir(parents=True, exist_ok=True)
     inbox = DOOR.path / "inbox"
     lines = []

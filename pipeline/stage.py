@@ -25,14 +25,19 @@ DOOR = Door(".", None)
 def announced() -> Iterator[tuple[Archive, Draft, Params, HarmTable]]:
     """The archive, the build that week.yaml announces, and the rules; nobody else writes meanwhile."""
     params, table = DOOR.params()
-    cut_off, _ = read_week(DOOR.path)
+    cut_off = read_week(DOOR.path).cut_off
     with DOOR.archive() as archive, archive.writing():
         yield archive, draft.next_draft(archive, cut_off), params, table
 
 
 def published_at() -> str:
     """When the announced build goes live: as week.yaml says, or now."""
-    return read_week(DOOR.path)[1] or now()
+    return read_week(DOOR.path).published_at or now()
+
+
+def other_lock() -> str:
+    """Why the announced build is made with packages other than the lock's; "" where it is not to be."""
+    return read_week(DOOR.path).other_lock
 
 
 def run(stage: Callable[[], str]) -> None:

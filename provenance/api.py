@@ -7,7 +7,7 @@ but for the entry by which the log knows that a case was shown what is restricte
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from provenance import (
     causes,
     comparing,
     consulting,
+    derivation,
     disposal,
     durable,
+    experiments,
     explaining,
     hinges,
     verify,
@@ -28,7 +30,9 @@ from provenance import (
 )
 from provenance.causes import Split
 from provenance.errors import Malformed, Refused
+from provenance.experiments import Experiment
 from provenance.history import Publication
+from provenance.params import Params
 from provenance.series import series as over_builds
 from provenance.whatif import Without
 from provenance.world import now, user
@@ -151,10 +155,12 @@ class Archive:
         return comparing.changes(self.as_of(before), self.as_of(after))
 
     def causes(self, before: str, after: str, *, nominal: str | None = None) -> Split:
-        """Why figures changed between two moments: `.changes` (`causes.CAUSES`), and `.behind`, the records; of one
-        nominal and their links alone, or of everything."""
+        """Why figures changed between two moments, or builds by their labels: `.changes` (`causes.CAUSES`), and
+        `.behind`, the records; of one nominal and their links alone, or of everything."""
         people = [nominal] if nominal is not None else []
-        return causes.causes(self.as_of(before), self.as_of(after), people=people)
+        self._inner.refresh()
+        sides = [asof.asked(self._inner, side) for side in (before, after)]
+        return causes.causes(*sides, people=people)
 
     def series(
         self, *, nominal: str = "", network: str = "", figure: str = "strength", last: int | None = None
@@ -165,6 +171,16 @@ class Archive:
         builds = sorted(map(self.build, labels), key=lambda snapshot: snapshot.built.number)
         builds = builds[-last:] if last else builds
         return over_builds(builds, nominal=nominal, network=network, figure=figure)
+
+    def experiment(self, label: str, *, params: Params | Mapping[str, Any]) -> Experiment:
+        """What a build would say by other params: dotted keys with their values over its own, as
+        `{"links.kind_points.crime": 120}`, or whole ones (`params.read`). Nothing is stored or logged."""
+        return experiments.experiment(self.build(label), params)
+
+    def lineage(self, label: str, *, form: str = "prov") -> dict[str, Any] | list[dict[str, Any]]:
+        """What a build was made of, as PROV-JSON (`prov`) or as OpenLineage events (`openlineage`)."""
+        self._inner.refresh()
+        return derivation.of(self._inner, label, form)
 
     def passages(self, before: str, after: str) -> pa.Table:
         """Who passed from which network to which between two moments (`comparing.PASSAGES`)."""

@@ -318,9 +318,12 @@ class Archive:
 
     def shown(self, table: str, positions: np.ndarray, *, case: str = "") -> np.ndarray:
         """Which rows at `positions` may be shown: alive, and resting on nothing restricted but for this case."""
+        return self.apart_from(table, positions, self.withheld(case))
+
+    def apart_from(self, table: str, positions: np.ndarray, withheld: np.ndarray) -> np.ndarray:
+        """Which rows at `positions` are alive and rest on none of the tokens `withheld`, which are sorted."""
         index = self.index(table)
         fit = index.died[positions] == 0
-        withheld = self.withheld(case)
         if len(withheld):
             fit &= ~rows.among(index.a[positions], withheld) & ~rows.among(index.b[positions], withheld)
             fit &= ~np.isin(positions, index.resting_on(withheld))
@@ -328,11 +331,13 @@ class Archive:
 
     def withheld(self, case: str = "") -> np.ndarray:
         """Tokens of what is restricted, but for what a standing hold of this case keeps; sorted."""
-        mine = {hold.id for hold in self.history.holds.values() if case and hold.case == case and hold.stands}
-        restricted = self.history.restricted.items()
-        return np.sort(
-            np.array([token for token, act in restricted if mine.isdisjoint(h.hold for h in act.holds)], np.int64)
-        )
+        return self.history.withheld(case)
+
+    def history_before(self, act: entries.Built) -> History:
+        """What the log said when this build was logged."""
+        place, found = self.place(type(act).__name__, act.label), History()
+        found.extend(held for at, held in self.placed(_DECISIVE) if place is None or at < place)
+        return found
 
     def opened(self, table: str, positions: np.ndarray) -> pa.Table:
         """The content of rows at `positions` of a table's index, in that order.

@@ -11,6 +11,7 @@ doors log that. Figures computed with what is gone would tell of it, so they are
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     import networkx
 
 _T = TypeVar("_T")
+_LABEL = re.compile(r"\d{4}-W\d\d(\.\d+)?", re.ASCII)
 
 
 class Snapshot:
@@ -609,6 +611,15 @@ _FIGURES = {
     ),
     "network": ("members", "links", "strength", "harm", "severity"),
 }  # fmt: skip
+
+
+def asked(archive: Archive, text: str) -> Snapshot:
+    """The build of that label, live or not; or the one that was live at that moment, as `as_of`."""
+    if not _LABEL.fullmatch(text):
+        return as_of(archive, text)
+    built = archive.history.build(text)
+    live = [publication for publication in archive.history.publications if publication.label == text]
+    return Snapshot(archive, built, live[-1] if live else None)
 
 
 def as_of(archive: Archive, when: str, *, case: str = "") -> Snapshot:

@@ -7,7 +7,8 @@ The order decides where two causes meet in one record, and is the order of STEPS
     disposal    what was destroyed, or is restricted and out of the later build
     expired     records that the source no longer hands over, or whose new status the params leave out
     identity    who was judged to be whom: on the records that stayed, as they were said before
-    corrected   other versions of records that stayed: regraded, reclassified, people added or dropped
+    grading     records that stayed and are graded otherwise, with all else as it was
+    corrected   other versions of records that stayed: reclassified, people added or dropped, open again
     new_record  records that came, the late ones among them
     method      params: what the later build's records give under its rules, less what they give under the earlier ones
     table       the editions of the harm tables
@@ -35,7 +36,8 @@ from provenance.index import Index
 from provenance.params import Params, stated
 from provenance.records import THEMES
 
-STEPS = ("disposal", "expired", "identity", "corrected", "new_record", "method", "table")
+STEPS = ("disposal", "expired", "identity", "grading", "corrected", "new_record", "method", "table")
+GRADING = ("grade_scheme", "source_grade", "assessment_grade", "handling", "conditions")  # columns of a record
 _SOURCES = ("record", "involvement", "identity")
 
 
@@ -49,6 +51,7 @@ class State:
     identities: pa.Table  # identity.CANONICAL
     params: Params
     table: HarmTable
+    graded: np.ndarray  # other versions of some of `record`, by place: their grading counts in the place of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Between:
     def figures(self, state: State) -> Figures:
         """Work a state out."""
         records, parts = (self._content(name, getattr(state, name)) for name in ("record", "involvement"))
+        records = self._regraded(records, state)
         parts = selection.judged(parts, state.identities)
         rules = engine.engine(state.params, state.table, self.archive.crew.size)
         supports = rules.supports(records, parts)
@@ -107,6 +111,16 @@ class Between:
         known = (found < len(held)) & (held[np.minimum(found, len(held) - 1)] == tokens) if len(held) else tokens < 0
         where = pa.array(len(at) - 1 - place[np.minimum(found, max(len(held) - 1, 0))] if len(held) else found)
         return _flat(self._opened["record"][1][column]).take(pc.if_else(pa.array(known), where, None))
+
+    def _regraded(self, records: pa.Table, state: State) -> pa.Table:
+        if not len(state.graded):
+            return records
+        index, other = self.archive.index("record"), self._content("record", state.graded)
+        place = pc.index_in(pa.array(index.a[state.record]), value_set=pa.array(index.a[state.graded]))
+        for name in GRADING:
+            cells = pc.coalesce(_flat(other[name]).take(place), _flat(records[name]))
+            records = records.set_column(records.column_names.index(name), name, cells)
+        return records
 
     def _people(self, names: pa.Array | pa.ChunkedArray) -> np.ndarray:
         return self.archive.vault.tokens(vault.nominal_keys(_flat(names)))
@@ -165,7 +179,8 @@ def _states(
     def only(at: np.ndarray, index: Index, tokens: np.ndarray) -> np.ndarray:
         return at[rows.among(index.a[at], tokens)]
 
-    first = State("", old["record"], old["involvement"], who[0], *rules[0])
+    none = np.zeros(0, np.int64)
+    first = State("", old["record"], old["involvement"], who[0], *rules[0], graded=none)
     left = {name: _unrestricted(archive, name, old[name], new[name]) for name in _SOURCES}
     apart = replace(
         first, cause="disposal", record=left["record"], involvement=left["involvement"],
@@ -180,15 +195,16 @@ def _states(
         record=only(apart.record, record, stays), involvement=only(apart.involvement, part, stays),
     )  # fmt: skip
     known = replace(kept, cause="identity", identities=who[1])
+    graded = replace(known, cause="grading", graded=_graded_otherwise(held, known.record, new["record"]))
     said = replace(
-        known, cause="corrected",
+        graded, cause="corrected", graded=none,
         record=only(new["record"], record, here), involvement=only(new["involvement"], part, here),
     )  # fmt: skip
     whole = replace(said, cause="new_record", record=new["record"], involvement=new["involvement"])
     ruled = replace(whole, cause="method", params=rules[1][0])
     last = replace(ruled, cause="table", table=rules[1][1])
     states = [first]
-    for state in (apart, kept, known, said, whole, ruled, last):
+    for state in (apart, kept, known, graded, said, whole, ruled, last):
         if not _same(states[-1], state):
             states.append(state)
     return states
@@ -198,6 +214,7 @@ def _same(one: State, other: State) -> bool:
     return (
         np.array_equal(one.record, other.record)
         and np.array_equal(one.involvement, other.involvement)
+        and np.array_equal(one.graded, other.graded)
         and one.identities.equals(other.identities)
         and one.params is other.params
         and one.table.identity == other.table.identity
@@ -217,6 +234,18 @@ def _unrestricted(archive: Archive, table: str, old: np.ndarray, new: np.ndarray
     """`old` without what the later build lacks because it is restricted; shown here only because of a case."""
     away = ~archive.shown(table, old) & ~np.isin(old, new)
     return old[~away]
+
+
+def _graded_otherwise(held: Between, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Those of the versions `new` that grade their record otherwise than the version of it among `old`."""
+    index = held.archive.index("record")
+    new = new[rows.among(index.a[new], index.a[old])]
+    place = pc.index_in(pa.array(index.a[new]), value_set=pa.array(index.a[old]))
+    was, now = held._content("record", old).take(place), held._content("record", new)
+    differs = np.zeros(len(new), bool)
+    for name in GRADING:
+        differs |= pc.not_equal(_flat(was[name]), _flat(now[name])).to_numpy(zero_copy_only=False)
+    return new[differs]
 
 
 def _left_out_now(held: Between, state: State, new: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from provenance.errors import Tampered
 from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.records import THEMES
+from provenance.statements import Statement
 from provenance.supported import SEVERAL
 
 PERSON = ("links", "strength", *COUNTS)
@@ -63,6 +64,9 @@ class Split:
     editions: tuple[str, str]  # of the harm table, before and after
     severity_editions: tuple[str, str]  # of the second one; "" without
     disposals: tuple[str, ...]  # ids of the disposals since the earlier build
+    # What each was made with. Both builds are what the code that runs here gives of their sources, or this split would
+    # have been refused: so no part of a change is by other code or other packages, whatever these say.
+    statements: tuple[Statement, Statement]
 
 
 def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> Split:
@@ -94,6 +98,7 @@ def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> 
         (first.table.edition, last.table.edition),
         (_second(first.table), _second(last.table)),
         tuple(disposal.first.disposal for disposal in since),
+        (before.statement, after.statement),
     )
 
 
@@ -103,17 +108,8 @@ def _second(table: HarmTable) -> str:
 
 def _differing(one: Params, other: Params) -> tuple[str, ...]:
     """Dotted keys of params that decide figures and are not the same."""
-
-    def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                yield from leaves(inner, f"{path}.{key}" if path else key)
-        else:
-            yield path, value
-
     sections = {"themes", "grading", "links", "networks", "harm"}
-    mine, theirs = (dict(leaves(side.model_dump(mode="json", include=sections), "")) for side in (one, other))
-    return tuple(sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)))
+    return tuple(key for key in one.differing(other) if key.split(".")[0] in sections)
 
 
 class _Theme:
@@ -188,7 +184,7 @@ class _Theme:
             found, wanted = self.stood[1, odd[0], 0] - self.stood[0, odd[0], 0], change[odd[0], 0]
             raise Tampered(
                 f"links of theme {self.theme} changed by what no record accounts for: {len(odd)} links, the first by "
-                f"{found} points, its records by {wanted}; see `provenance verify`"
+                f"{found} points, its records by {wanted}; see `provenance verify` and `provenance reproduce`"
             )
 
     def _beyond(self, snapshot: Snapshot, code: int, told: Figures, pairs: np.ndarray) -> np.ndarray:

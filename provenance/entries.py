@@ -434,6 +434,20 @@ class Consulted(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduced(Act):
+    """A build was made again from what it was made of, and compared with what was published."""
+
+    label: Label
+    verdict: Code
+    same: Count  # rows of all tables that came out leaf for leaf
+    lost: Count  # that cannot be made again, since what they rest on was disposed of
+    differing: Count  # that are neither
+    code: TextOrNone  # git commit of the code that made it again
+    package: Digest  # over the files of that code
+    environment: Digest  # of the packages, as in a build's statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Viewed(Act):
     """Someone was shown a page of a build; `under` is the role in which they looked."""
 
@@ -683,8 +697,8 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Viewed, Exported,
-        Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed,
+        Exported, Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
         Quarantined, Restored,
         Requested, Rechecked, Disclosed,
     )

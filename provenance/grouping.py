@@ -51,27 +51,12 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     groups = archive.index("network")
     last = groups.living(groups.standing(draft.number - 1))
     # A network that nothing touched was measured before, if by the same rule.
-    measured = archive.opened("network", last[~np.isin(groups.marked[last], disposals)]).select(_MEASURED)
+    measured = archive.opened("network", last[~np.isin(groups.marked[last], disposals)]).select(MEASURED)
     if not _same_rule(archive, params):
         measured = measured.slice(0, 0)
 
-    parts, found = [], []
-    for code, theme in enumerate(THEMES, start=1):
-        here = link.theme[standing] == code
-        part = _Theme(
-            theme,
-            now.filter(pc.equal(now["theme"], theme)).combine_chunks(),
-            held.filter(pc.equal(held["theme"], theme)).combine_chunks(),
-            _Links(link, standing[here], strength[here], records[here]),
-            measured,
-        )
-        if part.now.num_rows:
-            content, networks_here = part.grouped(archive, draft, params, table)
-            parts.append(content)
-            found.append(networks_here)
-    content = pa.concat_tables([TABLES["nominal"].columns.empty_table(), *parts])
-    groups = pa.concat_tables([TABLES["network"].columns.empty_table(), *found])
-
+    links = Links(link, standing, strength, records)
+    content, groups = figured(archive, draft, params, table, now=now, held=held, links=links, measured=measured)
     opened, changes = 0, []
     for name, fresh in (("nominal", content), ("network", groups)):
         index = archive.index(name)
@@ -89,6 +74,40 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     return GroupReport(content.num_rows, groups.num_rows, opened, int(pc.sum(groups["alarm"]).as_py() or 0))
 
 
+def figured(
+    archive: Archive,
+    draft: Draft,
+    params: Params,
+    table: HarmTable,
+    *,
+    now: pa.Table,
+    held: pa.Table,
+    links: Links,
+    measured: pa.Table,
+) -> tuple[pa.Table, pa.Table]:
+    """What the rows of people and of networks of `draft` say. Nothing is read from files, and nothing written.
+
+    `now` has the people's counts (TALLIES, sorted by theme and token); `held` their rows in the build before, with
+    `token`, and `lost` where a disposal took from them since; `measured` (MEASURED) the networks of that build whose
+    measures may be kept.
+    """
+    parts, found = [], []
+    for code, theme in enumerate(THEMES, start=1):
+        part = _Theme(
+            theme,
+            now.filter(pc.equal(now["theme"], theme)).combine_chunks(),
+            held.filter(pc.equal(held["theme"], theme)).combine_chunks(),
+            links.only(links.index.theme[links.at] == code),
+            measured,
+        )
+        if part.now.num_rows:
+            content, networks_here = part.grouped(archive, draft, params, table)
+            parts.append(content)
+            found.append(networks_here)
+    content = pa.concat_tables([TABLES["nominal"].columns.empty_table(), *parts])
+    return content, pa.concat_tables([TABLES["network"].columns.empty_table(), *found])
+
+
 def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
     """Each person's counts now (TALLIES), sorted by theme and token; people without a record are gone."""
     parts = [tallies.added]
@@ -101,18 +120,25 @@ def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
         negated = [pc.negate(taken[name]) for name in COUNTS]
         parts.append(pa.table([taken["theme"], taken["token"], *negated], schema=TALLIES))
     whole = pa.concat_tables(parts).group_by(["theme", "token"]).aggregate([(name, "sum") for name in COUNTS])
-    whole = whole.rename_columns(["theme", "token", *COUNTS]).filter(pc.field("records") > 0)
-    return whole.sort_by([("theme", "ascending"), ("token", "ascending")]).combine_chunks()
+    return in_order(whole.rename_columns(["theme", "token", *COUNTS]).filter(pc.field("records") > 0))
+
+
+def in_order(counts: pa.Table) -> pa.Table:
+    """TALLIES as `figured` wants them."""
+    return counts.sort_by([("theme", "ascending"), ("token", "ascending")]).combine_chunks()
 
 
 @dataclass(frozen=True, slots=True)
-class _Links:
-    """The links of one theme that stand in the draft."""
+class Links:
+    """Links that stand in the draft: by place in their index, with what each came to."""
 
     index: Index
     at: np.ndarray
     strength: np.ndarray
     records: np.ndarray
+
+    def only(self, fit: np.ndarray) -> Links:
+        return Links(self.index, self.at[fit], self.strength[fit], self.records[fit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +148,8 @@ class _Theme:
     name: str
     now: pa.Table
     held: pa.Table
-    links: _Links
-    measured: pa.Table  # _MEASURED of all themes: the networks of the build before that were measured by this rule
+    links: Links
+    measured: pa.Table  # MEASURED of all themes: the networks of the build before that were measured by this rule
 
     def grouped(self, archive: Archive, draft: Draft, params: Params, table: HarmTable) -> tuple[pa.Table, pa.Table]:
         """The people's rows and the networks' rows."""
@@ -218,7 +244,7 @@ class _Theme:
         return pc.replace_with_mask(roots, pa.array(moved), pa.array(fresh, pa.string()))
 
 
-_MEASURED = ["network", "members", "influence"]
+MEASURED = ["network", "members", "influence"]
 
 
 def _same_rule(archive: Archive, params: Params) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from provenance import entries, reports
 from provenance.access import Grant
 from provenance.errors import Missing, Tampered
@@ -210,6 +212,14 @@ class History:
     def live_between(self, start: str, end: str) -> Sequence[Publication]:
         """Every publication that was live at some moment of [start, end)."""
         return [p for p in self.publications if p.start < end and (not p.end or p.end > start) and p.start != p.end]
+
+    def withheld(self, case: str = "") -> np.ndarray:
+        """Tokens of what is restricted, but for what a standing hold of this case keeps; sorted."""
+        mine = {hold.id for hold in self.holds.values() if case and hold.case == case and hold.stands}
+        restricted = self.restricted.items()
+        return np.sort(
+            np.array([token for token, act in restricted if mine.isdisjoint(h.hold for h in act.holds)], np.int64)
+        )
 
     def signer_of(self, signed: str) -> Verifier:
         """The key in force when a build, by its label, or a disposal's certificate, by the disposal's id, was logged.

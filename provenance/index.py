@@ -57,8 +57,18 @@ class Index:
     def add(self, segment: int, path: Path, *, since: int) -> np.ndarray:
         """File the rows of a segment as standing from build `since` on (0: in no build); returns their positions."""
         rows, begins = read_segment(path)
+        self.paths[segment] = path
+        return self._enter(segment, rows, begins, rows["size"].to_numpy(), since=since)
+
+    def add_unfiled(self, segment: int, rows: pa.Table, *, since: int) -> np.ndarray:
+        """The same of sealed rows (SEGMENT) that lie in no file: they are indexed, and cannot be opened from here."""
+        count = rows.num_rows
+        rows = rows.combine_chunks()
+        return self._enter(segment, rows, np.zeros(count, np.int64), np.zeros(count, np.int32), since=since)
+
+    def _enter(self, segment: int, rows: pa.Table, begins: np.ndarray, size: np.ndarray, *, since: int) -> np.ndarray:
         start, count = len(self), rows.num_rows
-        self.paths[segment], self._starts[segment], self._counts[segment] = path, start, count
+        self._starts[segment], self._counts[segment] = start, count
         others = rows["others"].chunk(0) if count else pa.array([], SEGMENT.field("others").type)
         fresh = {
             "a": rows["a"].to_numpy(),
@@ -71,7 +81,7 @@ class Index:
             "heir": np.full(count, -1, np.int64),
             "leaf": leaf_matrix(rows["leaf"]),
             "begins": begins,
-            "size": rows["size"].to_numpy(),
+            "size": size,
             "others": others.flatten().to_numpy(),
             "ends": self.ends[-1] + np.cumsum(pc.list_value_length(others).to_numpy()),
         }

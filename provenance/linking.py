@@ -66,10 +66,10 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
     else:
         touched, kept = _touched(archive, standing, supports, moved)
     del old_records, old_parts, new_records, new_parts
-    sealed = _sealed(archive, rules, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
-    same = np.isin(rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])), rows.as_keys(index.leaf[touched]))
-    stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(sealed.rows["leaf"])))
-    new = sealed.rows.filter(pa.array(~same)).combine_chunks()
+    made = sealed(archive, rules, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
+    same = np.isin(rows.as_keys(rows.leaf_matrix(made.rows["leaf"])), rows.as_keys(index.leaf[touched]))
+    stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(made.rows["leaf"])))
+    new = made.rows.filter(pa.array(~same)).combine_chunks()
     fresh = rows.Sealed("link", new.select(rows.SEGMENT.names))
 
     gone = touched[~stays]
@@ -80,8 +80,8 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
 
     tallies = Tallies(
         again,
-        _counted(archive, added),
-        _counted(archive, removed),
+        counted(archive, added),
+        counted(archive, removed),
         left_out,
         pa.table([pa.array(afresh)], schema=AFRESH),
     )
@@ -163,8 +163,11 @@ def _named(archive: Archive, supports: pa.Table) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> rows.Sealed:
-    """All links that the supports make, sealed; in shares of the people in them, so that memory follows the share."""
+def sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> rows.Sealed:
+    """All links that the supports make, sealed, with their `strength` and `records` beside.
+
+    In shares of the people in them, so that memory follows the share.
+    """
     shares = -(-supports.num_rows // _SHARE)
     if shares <= 1:
         return rows.Sealed("link", rows.filed_in_order(_share(archive, rules, supports, params)))
@@ -176,13 +179,18 @@ def _sealed(archive: Archive, rules: Engine, supports: pa.Table, params: Params)
 def _share(archive: Archive, rules: Engine, supports: pa.Table, params: Params) -> pa.Table:
     if not supports.num_rows:
         return pa.schema([*rows.SEGMENT, *((name, pa.int64()) for name in _FIGURES)]).empty_table()
-    found = rules.links(supports)
-    content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
-    content = content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
+    content = contents(rules, supports, params)
     sealed = archive.sealer.seal("link", content, propagation.others_of(archive, content), filed=False).rows
     for name in _FIGURES:
         sealed = sealed.append_column(name, content[name])
     return sealed
+
+
+def contents(rules: Engine, supports: pa.Table, params: Params) -> pa.Table:
+    """What the rows of the links say that the supports make."""
+    found = rules.links(supports)
+    content = found.append_column("rule", pa.array([params.links.rule] * found.num_rows, pa.string()))
+    return content.select(TABLES["link"].columns.names).cast(TABLES["link"].columns).combine_chunks()
 
 
 def _left_out(archive: Archive, again: bool, disposals: Sequence[Disposal], come: pa.Table, gone: pa.Table) -> pa.Table:
@@ -209,7 +217,7 @@ def _parted(left_out: LeftOut) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _counted(archive: Archive, tallies: pa.Table) -> pa.Table:
+def counted(archive: Archive, tallies: pa.Table) -> pa.Table:
     """Tallies with a token in the place of the nominal."""
     token = archive.vault.tokens(vault.nominal_keys(_flat(tallies["nominal"])))
     return tallies.drop_columns(["nominal"]).append_column("token", pa.array(token))

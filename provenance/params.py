@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -408,6 +408,31 @@ class Params(_Section):
         """SHA-256, in hex, of all params as canonical JSON: comments and the order of keys do not change it."""
         return _digest(self.model_dump(mode="json", exclude_none=True))
 
+    def with_values(self, values: Mapping[str, Any]) -> Params:
+        """The same with other values under dotted keys, such as `links.kind_points.crime`.
+
+        Raises Malformed for a key that there is not, and where the whole would not be admitted from a file.
+        """
+        whole = self.model_dump(mode="json", exclude_none=True)
+        for key, value in values.items():
+            *path, last = key.split(".")
+            section: Any = whole
+            for name in path:
+                section = section.get(name) if isinstance(section, dict) else None
+            if not isinstance(section, dict) or last not in section:
+                raise Malformed(f"params have no key {key}: wanted one that params.yaml has, parted by dots")
+            section[last] = value
+        try:
+            return Params.model_validate_json(orjson.dumps(whole))
+        except ValidationError as error:
+            raise Malformed("\n".join(sorted(_sentence("params", fault) for fault in error.errors()))) from error
+
+    def differing(self, other: Params) -> dict[str, tuple[Any, Any]]:
+        """Dotted keys under which the two differ, in order, with both values; None where one lacks the key."""
+        mine, theirs = (dict(_leaves(side.model_dump(mode="json"), "")) for side in (self, other))
+        keys = sorted(mine.keys() | theirs.keys())
+        return {key: (mine.get(key), theirs.get(key)) for key in keys if mine.get(key) != theirs.get(key)}
+
     def linking_digest(self) -> str:
         """The same over what `links.supports` and `links.links` read: while it stands, stored links stand."""
         return _digest(self._linking())
@@ -422,6 +447,14 @@ class Params(_Section):
             "grading": self.grading.model_dump(mode="json", include={"needs_grade", "admitted", "handling_order"}),
             "links": self.links.model_dump(mode="json"),
         }
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
 
 
 def _digest(value: Any) -> str:

@@ -27,7 +27,8 @@ class Surroundings:
     under: str
     code: str  # the commit that the code is of
     package: str  # SHA-256 over the code's files, whatever git says
-    environment: str  # SHA-256 of the lock file
+    environment: str  # SHA-256 of the lock file, or of the list of what is used instead
+    machine: statements.Machine
     version: str
     started_on: str  # UTC
     finished_on: str
@@ -135,6 +136,7 @@ def publish(
         code=around.code,
         package=around.package,
         environment=around.environment,
+        machine=around.machine,
         harm_tables=tuple(statements.Edition(name=held.edition, digest=held.sha256) for held in table.all),
         documents=around.documents,
         previous=builds[-1].statement if builds else "",

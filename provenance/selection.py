@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from provenance import identity, moments, rows
 from provenance.archive import Archive
+from provenance.history import History
 from provenance.index import Index
 from provenance.tables import SOURCE_TABLES
 
@@ -45,27 +46,7 @@ class Selection:
 
 def select(archive: Archive, cut_off: str, build: int) -> Selection:
     """What build number `build`, with this cut-off (UTC), takes from what was received."""
-    answering = _answering(archive, cut_off)
-    extracts = np.array(sorted(set().union(*answering.values())), np.int32)
-    taken: dict[str, np.ndarray] = {}
-    for table in SOURCE_TABLES:
-        index = archive.index(table)
-        shown = archive.shown(table, np.arange(len(index)))
-        available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
-        if table in ("record", "involvement"):
-            _part_by_system(archive, index, answering, available)
-        available &= shown
-        if table == "involvement":
-            available &= rows.among(index.a, archive.index("record").a[taken["record"]])
-        elif table == "person":
-            available = _described(archive, index, cut_off) & shown
-            available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
-        else:  # what the build before had was recorded before this cut-off too
-            known = np.zeros(len(index), bool)
-            known[index.standing(build - 1)] = True
-            fresh = np.flatnonzero(available & ~known)
-            available[fresh] = _by(archive, index, fresh)[fresh] <= _seconds(cut_off)
-        taken[table] = np.flatnonzero(available)
+    taken = take(archive, archive.history, cut_off, build)
     opened, closed = {}, {}
     for table, positions in taken.items():
         before = archive.index(table).standing(build - 1)
@@ -74,11 +55,39 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
     return Selection(taken, opened, closed)
 
 
-def _answering(archive: Archive, cut_off: str) -> dict[str, set[int]]:
+def take(archive: Archive, history: History, cut_off: str, build: int) -> dict[str, np.ndarray]:
+    """Positions, per source table, of what build number `build` takes by what `history` had happened; what has been
+    disposed of since is not among them."""
+    answering = _answering(history, cut_off)
+    extracts = np.array(sorted(set().union(*answering.values())), np.int32)
+    withheld = history.withheld()
+    taken: dict[str, np.ndarray] = {}
+    for table in SOURCE_TABLES:
+        index = archive.index(table)
+        shown = archive.apart_from(table, np.arange(len(index)), withheld)
+        available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
+        if table in ("record", "involvement"):
+            _part_by_system(archive, history, index, answering, available)
+        available &= shown
+        if table == "involvement":
+            available &= rows.among(index.a, archive.index("record").a[taken["record"]])
+        elif table == "person":
+            available = _described(history, index, cut_off) & shown
+            available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
+        else:  # what the build before had was recorded before this cut-off too
+            known = np.zeros(len(index), bool)
+            known[index.standing(build - 1)] = True
+            fresh = np.flatnonzero(available & ~known)
+            available[fresh] = _by(archive, index, fresh)[fresh] <= _seconds(cut_off)
+        taken[table] = np.flatnonzero(available)
+    return taken
+
+
+def _answering(history: History, cut_off: str) -> dict[str, set[int]]:
     """The extracts that speak for each system: those cut off by then, or else its first."""
     answering: dict[str, set[int]] = {}
     first: dict[str, int] = {}
-    for held in archive.history.extracts:
+    for held in history.extracts:
         for feed in held.systems:
             first.setdefault(feed.system, held.extract)
             by_then = answering.setdefault(feed.system, set())
@@ -87,11 +96,13 @@ def _answering(archive: Archive, cut_off: str) -> dict[str, set[int]]:
     return {system: by_then or {first[system]} for system, by_then in answering.items()}
 
 
-def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[int]], available: np.ndarray) -> None:
+def _part_by_system(
+    archive: Archive, history: History, index: Index, answering: Mapping[str, set[int]], available: np.ndarray
+) -> None:
     """Correct `available` where an extract speaks for one of its systems and holds later news of another."""
     mixed = [
         held.extract
-        for held in archive.history.extracts
+        for held in history.extracts
         if len({held.extract in answering[feed.system] for feed in held.systems}) > 1
     ]
     if not mixed:
@@ -104,19 +115,20 @@ def _part_by_system(archive: Archive, index: Index, answering: Mapping[str, set[
         available[mine] = np.isin(index.segment[mine], numbers) & ~np.isin(index.replaced[mine], numbers)
 
 
-def _described(archive: Archive, index: Index, cut_off: str) -> np.ndarray:
+def _described(history: History, index: Index, cut_off: str) -> np.ndarray:
     """True for what the extracts cut off by then last said of each person, or else for what was said first.
 
     A person belongs to no system, so this does not ask which extract speaks for which.
     """
-    by_then = [held.extract for held in archive.history.extracts if held.cut_off <= cut_off]
+    by_then = [held.extract for held in history.extracts if held.cut_off <= cut_off]
+    known = index.segment <= len(history.extracts)
     early = np.isin(index.segment, by_then)
-    if early.all():
-        return index.replaced == 0
+    if early[known].all():
+        return known & ((index.replaced == 0) | (index.replaced > len(history.extracts)))
     found = np.zeros(len(index), bool)
     at = np.flatnonzero(early)[::-1]
     found[at[np.unique(index.a[at], return_index=True)[1]]] = True
-    at = np.flatnonzero(~rows.among(index.a, index.a[early]))
+    at = np.flatnonzero(known & ~rows.among(index.a, index.a[early]))
     found[at[np.unique(index.a[at], return_index=True)[1]]] = True
     return found
 

@@ -82,6 +82,17 @@ class Edition(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine(Value):
+    """What a build ran on, beside its packages: what may differ where the same build is made again."""
+
+    system: Text  # operating system, processor and C library
+    python: Text  # implementation and version
+    threads: Count  # processors that the rules and the sealing were spread over
+    hash_seed: Text  # PYTHONHASHSEED, "random" where none was set; no figure may depend on it
+    other_lock: TextOrNone  # why packages other than the committed lock's were used; "" where they were not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement(Value):
     """All of R01, of one build."""
 
@@ -93,7 +104,8 @@ class Statement(Value):
     params: Params
     code: Commit
     package: Digest  # over the files of the code that ran, whatever git says
-    environment: Digest  # SHA-256 of the lock file
+    environment: Digest  # SHA-256 of the lock file, or of the list of what was used instead (`machine.other_lock`)
+    machine: Machine
     harm_tables: tuple[Edition, ...]
     documents: tuple[Document, ...]
     previous: DigestOrNone  # of the previous build's statement; only the first build has none
@@ -162,6 +174,7 @@ def to_bytes(statement: Statement) -> bytes:
                     "internalParameters": {
                         "params": canonical.loads(statement.params),
                         "documentsNotSupplied": absent,
+                        "machine": as_json(statement.machine),
                     },
                     "resolvedDependencies": dependencies,
                 },
@@ -204,6 +217,7 @@ def from_bytes(data: bytes) -> Statement:
             code=dependencies["code"]["digest"]["gitCommit"],
             package=dependencies["package"]["digest"]["sha256"],
             environment=dependencies["environment"]["digest"]["sha256"],
+            machine=from_json(Machine, definition["internalParameters"]["machine"]),
             harm_tables=tuple(
                 Edition(name=name.removeprefix("harm/"), digest=dependency["digest"]["sha256"])
                 for name, dependency in dependencies.items()

@@ -1,9 +1,10 @@
-"""The clock and the user, as every door reads them and nothing else does."""
+"""The clock, the user and the machine, as every door reads them and nothing else does."""
 
 from __future__ import annotations
 
 import getpass
 import os
+import platform
 from datetime import UTC, datetime
 
 from provenance import moments
@@ -13,6 +14,21 @@ def now() -> str:
     """The clock, UTC to the second. SOURCE_DATE_EPOCH stands in for it, so that a run can be repeated byte for byte."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH")
     return moments.utc(datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC))
+
+
+def system() -> str:
+    """Operating system, processor and C library of this machine."""
+    return f"{platform.platform()} {platform.machine()}".strip()
+
+
+def python() -> str:
+    """Which Python runs this, by implementation and version."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def hash_seed() -> str:
+    """What Python's hashes of text are seeded with, as far as it was said."""
+    return os.environ.get("PYTHONHASHSEED") or "random"
 
 
 def user() -> str:

@@ -117,6 +117,15 @@ class Force:
         )
         self._extracts = 0
 
+    @classmethod
+    def of(cls, folder: Path, name: str = "force") -> Force:
+        """The force that another story left in a folder, or a copy of it."""
+        force = cls.__new__(cls)
+        force.folder, force.root, force.keys = folder, folder / name, folder / f"{name}.keys"
+        force.archive = Archive(force.root, force.keys)
+        force._extracts = len(force.archive.history.extracts)
+        return force
+
     def receive(self, *rows: Mapping[str, Any], cut_off: str, **said: Any) -> receiving.Receipt:
         """Write and receive an extract."""
         self._extracts += 1
@@ -204,6 +213,7 @@ def surroundings(on: str) -> publishing.Surroundings:
         code="0" * 40,
         package="1" * 64,
         environment="2" * 64,
+        machine=statements.Machine(system="none", python="none", threads=1, hash_seed="0", other_lock=""),
         version="0",
         started_on=on,
         finished_on=on,

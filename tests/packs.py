@@ -358,6 +358,9 @@ class Story:
                                 "algo_care", "dpia", "ethics_advice", "policy_document", "technical_report",
                             )
                         ],
+                        "machine": {
+                            "system": "none", "python": "none", "threads": 1, "hash_seed": "0", "other_lock": "",
+                        },
                     },
                     "resolvedDependencies": [
                         {"name": "code", "digest": {"gitCommit": "0" * 40}},

@@ -5,8 +5,10 @@ In every story the causes are checked twice: each is what the story did, and tog
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from test_builds import Weeks, ruled
 
 import provenance
-from provenance import builds, causes, comparing, figures, harm, holding, series
+from provenance import asof, builds, causes, comparing, figures, harm, holding, series
 from provenance.asof import Snapshot
 from provenance.causes import STEPS, Split
 from provenance.cli import main
@@ -170,8 +172,35 @@ def test_a_regrade(force):
     found = split(force)
     ((before, after, cause),) = told(found, "link").values()
     assert 0 < after < before
-    assert cause == ("corrected", after - before)
-    assert records(found) == {("ANN", "BOB", "corrected", "I-1", after - before)}
+    assert cause == ("grading", after - before)
+    assert records(found) == {("ANN", "BOB", "grading", "I-1", after - before)}
+
+
+def test_a_regrade_and_another_role_in_one_record_are_parted(force):
+    week(force, 0, record("I-1", "ANN:subject", "BOB:subject", **GRADED, assessment_grade="A"))
+    week(force, 1, record("I-1", "ANN:subject", "BOB:subject", **GRADED, assessment_grade="C"))
+    week(force, 2, record("I-1", "ANN:subject", "BOB:witness", **GRADED, assessment_grade="C"))
+    by_grade, by_role = (told(split(force, *pair), "link")["ANN", "BOB"][2] for pair in ((0, 1), (1, 2)))
+    assert (by_grade[0], by_role[0]) == ("grading", "corrected")
+    whole = split(force, 0, 2)
+    assert told(whole, "link")["ANN", "BOB"][2:] == (by_grade, by_role)
+    assert records(whole) == {("ANN", "BOB", cause, "I-1", amount) for cause, amount in (by_grade, by_role)}
+
+
+def test_a_build_is_asked_for_by_its_label_and_what_each_was_made_with_is_told(force, monkeypatch):
+    week(force, 0, MET)
+    plain = surroundings
+
+    def other(on: str):
+        return dataclasses.replace(plain(on), environment="9" * 64)
+
+    monkeypatch.setattr(sys.modules[__name__], "surroundings", other)
+    week(force, 1, MET)
+    found = causes.causes(asof.asked(force.archive, "2026-W02"), asof.asked(force.archive, "2026-W03"))
+    assert [stated.environment for stated in found.statements] == ["2" * 64, "9" * 64]
+    assert found.changes.num_rows == 0  # and it changed no figure
+    with pytest.raises(Missing, match="build 2026-W09 is not in this archive"):
+        asof.asked(force.archive, "2026-W09")
 
 
 def test_a_record_moves_to_another_theme_and_another_offence(force):

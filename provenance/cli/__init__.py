@@ -47,6 +47,8 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "trail": "Who was shown what, and when.",
     "errors": "Reports that a page is wrong, and what was found.",
     "feed": "Plain tables of the live build, for other programs.",
+    "reproduce": "Make a past build again, and see that it is the same.",
+    "lineage": "What a build was made of, in forms that others read.",
     "backup": "Copy what cannot be made again.",
     "restore": "Make an archive of a backup, less what has gone since.",
 }

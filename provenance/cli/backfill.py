@@ -7,7 +7,18 @@ from pathlib import Path
 
 import click
 
-from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now, progress, surroundings, user
+from provenance.cli.doors import (
+    WEEKLY,
+    Door,
+    as_json,
+    console,
+    emit_json,
+    now,
+    other_lock,
+    progress,
+    surroundings,
+    user,
+)
 
 
 @click.command()
@@ -15,9 +26,12 @@ from provenance.cli.doors import WEEKLY, Door, as_json, console, emit_json, now,
 @click.option("--every", type=click.Choice(["week"]), help="A build at the end of each week.")
 @click.option("--cut-offs", type=click.Path(exists=True, dir_okay=False), help="A file of moments, one a line.")
 @click.option("--confirm", default="", metavar="REASON", help="Let pass what the thresholds find, for this reason.")
+@other_lock
 @as_json
 @click.pass_obj
-def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, confirm: str, as_json: bool) -> None:
+def backfill(
+    door: Door, folder: str, every: str | None, cut_offs: str | None, confirm: str, other_lock: str, as_json: bool
+) -> None:
     """Receive the record set in FOLDER and publish past builds from it.
 
     FOLDER is one extract, or holds several, which are received in the order of their cut-offs. Each build is published
@@ -45,7 +59,7 @@ def backfill(door: Door, folder: str, every: str | None, cut_offs: str | None, c
                 if confirm:
                     blocked = publishing.findings(archive, cut, params)
                     publishing.confirm(archive, blocked, on=now(), by=user(), under=WEEKLY, reason=confirm)
-                around = surroundings(params, now(), user())
+                around = surroundings(params, now(), user(), other_lock)
                 made.append(builds.build(archive, params, table, cut_off=cut, published_at=cut, around=around).built)
         finally:  # what was published before a build failed is pinned all the same
             if made:

@@ -11,6 +11,7 @@ from provenance.cli.doors import (
     console,
     emit_json,
     now,
+    other_lock,
     progress,
     renewed,
     surroundings,
@@ -26,9 +27,10 @@ from provenance.cli.doors import (
 )
 @click.option("--published-at", default="", metavar="TIME", help="When it goes live (default: now).")
 @click.option("--confirm", default="", metavar="REASON", help="Let pass what the thresholds found, for this reason.")
+@other_lock
 @as_json
 @click.pass_obj
-def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bool) -> None:
+def build(door: Door, cut_off: str, published_at: str, confirm: str, other_lock: str, as_json: bool) -> None:
     """Make the weekly build, sign it, log it and put it live.
 
     Times are London times unless they carry an offset. DVC takes in the sealed rows; git gets a commit and a tag.
@@ -54,7 +56,7 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, as_json: bo
                 table,
                 cut_off=cut,
                 published_at=live,
-                around=surroundings(params, started, user()),
+                around=surroundings(params, started, user(), other_lock),
                 report=report,
             )
         renewed(archive)

@@ -18,12 +18,13 @@ _WORDS = {
     "disposal": "disposed of or restricted",
     "expired": "left by their source, or closed by status",
     "identity": "people merged or split",
+    "grading": "records graded otherwise",
     "corrected": "another version of a record",
     "new_record": "records that came",
     "method": "params or rules",
     "table": "harm table",
 }
-_SHORT = dict(zip(_WORDS, ("disp.", "expired", "ident.", "corr.", "new", "method", "table"), strict=True))
+_SHORT = dict(zip(_WORDS, ("disp.", "expired", "ident.", "grade", "corr.", "new", "method", "table"), strict=True))
 
 
 @click.command()
@@ -34,14 +35,17 @@ _SHORT = dict(zip(_WORDS, ("disp.", "expired", "ident.", "corr.", "new", "method
 @as_json
 @click.pass_obj
 def diff(door: Door, before: str, after: str, by_cause: bool, nominal: str, as_json: bool) -> None:
-    """What changed in links and networks between the moments BEFORE and AFTER, with the records behind each change."""
+    """What changed in links and networks between BEFORE and AFTER, with the records behind each change.
+
+    Each is a moment, or the label of a build such as 2026-W11.
+    """
     from provenance import asof, causes, comparing
     from provenance.cli.asof import insist
 
     if nominal and not by_cause:
         raise click.UsageError("--nominal goes with --causes")
     with door.archive() as archive:
-        first, second = asof.as_of(archive, before), asof.as_of(archive, after)
+        first, second = (asof.asked(archive, side) for side in (before, after))
         people = [nominal] if nominal else []
         with waiting(f"Comparing builds {first.label} and {second.label}"):
             split = causes.causes(first, second, people=people) if by_cause else None
@@ -107,6 +111,8 @@ def _as_json(split: Split) -> dict[str, Any]:
         "harm_tables": list(split.editions),
         "severity_tables": list(split.severity_editions),
         "disposals": list(split.disposals),
+        "code": [{"commit": s.code, "package": s.package} for s in split.statements],
+        "environment": [s.environment for s in split.statements],
     }
 
 
@@ -128,6 +134,11 @@ def _show_causes(out: Console, split: Split, *, by_network: bool) -> None:
             out.print(f"{what} table: {old or 'none'}, then {new or 'none'}", markup=False)
     if split.disposals:
         out.print(f"{several(len(split.disposals), 'disposal')} since the earlier build: their part is what remains.")
+    one, other = split.statements
+    if one.package != other.package:
+        out.print(f"Code: commit {one.code}, then {other.code}; it changed no figure.", soft_wrap=True)
+    if one.environment != other.environment:
+        out.print(f"Packages: {one.environment}, then {other.environment}; they changed no figure.", soft_wrap=True)
     out.print("Each line adds up: after = before + its causes. A figure withheld is shown as -.\n")
     for kind, title, names in (
         ("link", "Links", ["nominal", "nominal"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provenance import __version__
-from provenance.errors import Malformed
-from provenance.world import now, user
+from provenance.errors import Malformed, Refused
+from provenance.world import hash_seed, now, python, system, user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,12 +79,29 @@ class Door:
         return read, harm.side_by_side([harm.read(self.path / e.file, e.name, e.sha256, e.unit) for e in editions])
 
 
-def surroundings(params: Params, started_on: str, operator: str) -> Callable[[str], Surroundings]:
-    """What the build statement says of the code, the environment and the papers; asked for when the build is done."""
+def surroundings(params: Params, started_on: str, operator: str, other_lock: str = "") -> Callable[[str], Surroundings]:
+    """What the build statement says of the code, the environment and the papers; asked for when the build is done.
+
+    Raises Refused, before anything is built, where the packages are not those of the committed lock, unless
+    `other_lock` says why.
+    """
     from provenance import governing
     from provenance.publishing import Surroundings
-    from provenance.statements import Document
+    from provenance.statements import Document, Machine
 
+    odd = unlocked()
+    if odd and not other_lock:
+        raise Refused(
+            f"packages are not those of the committed lock: {'; '.join(odd[:5])}{' and more' * (len(odd) > 5)}; wanted "
+            "those, or `--other-lock REASON`, which the build statement then says"
+        )
+    machine = Machine(
+        system=system(),
+        python=python(),
+        threads=len(os.sched_getaffinity(0)),
+        hash_seed=hash_seed(),
+        other_lock=other_lock if odd else "",
+    )
     documents = tuple(
         Document(name=name, version=paper.version, digest=paper.sha256)
         for name, paper in governing.papers(params.governance).items()
@@ -95,9 +113,8 @@ def surroundings(params: Params, started_on: str, operator: str) -> Callable[[st
             under=WEEKLY,
             code=code_commit(),
             package=package_digest(),
-            environment=hashlib.sha256(
-                resources.files("pipeline").joinpath("house/requirements.lock").read_bytes()
-            ).hexdigest(),
+            environment=environment_digest(),
+            machine=machine,
             version=__version__,
             started_on=started_on,
             finished_on=now(),
@@ -177,6 +194,60 @@ def package_digest() -> str:
             total.update(f"{package}/{path.relative_to(base).as_posix()}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
+
+
+def environment_digest() -> str:
+    """SHA-256 of the lock file; where something else is installed, over the names and versions of that."""
+    if unlocked():
+        installed = sorted(f"{name}=={found}\n" for name, _, found in _pinned() if found)
+        return hashlib.sha256("".join(installed).encode()).hexdigest()
+    return hashlib.sha256(_lock().read_bytes()).hexdigest()
+
+
+def unlocked() -> list[str]:
+    """How what is installed differs from the lock, and the lock from the one that was committed; [] where neither does.
+
+    A package of the lock that is not installed takes no part in a build, and is no difference.
+    """
+    odd = [
+        f"{name} {found} is installed, the lock says {wanted}"
+        for name, wanted, found in _pinned()
+        if found not in ("", wanted)
+    ]
+    lock = _lock().resolve()
+    try:
+        done = subprocess.run(
+            ["git", "diff", "--quiet", "HEAD", "--", lock.name], cwd=lock.parent, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return odd
+    return odd + ["the lock file is not as it was committed"] * (done.returncode == 1)
+
+
+def _lock() -> Path:
+    return Path(str(resources.files("pipeline").joinpath("house/requirements.lock")))
+
+
+def _pinned() -> Iterator[tuple[str, str, str]]:
+    """Each package that the lock pins for this Python and system: its name, that version, the one installed or ""."""
+    from packaging.requirements import Requirement
+
+    for line in _lock().read_text("utf-8").splitlines():
+        if not line or line[0] in " #-":
+            continue
+        pin = Requirement(line.rstrip("\\ "))
+        if pin.marker and not pin.marker.evaluate():
+            continue
+        try:
+            found = importlib.metadata.version(pin.name)
+        except importlib.metadata.PackageNotFoundError:
+            found = ""
+        yield pin.name, str(pin.specifier).removeprefix("=="), found
+
+
+other_lock = click.option(
+    "--other-lock", default="", metavar="REASON", help="Build with other packages than the lock says, and state why."
+)
 
 
 def console() -> Console:

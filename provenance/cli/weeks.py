@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -10,13 +11,22 @@ from provenance import durable, moments
 from provenance.errors import Malformed, Missing
 
 
+@dataclass(frozen=True, slots=True)
+class Week:
+    """An announced build: its cut-off, and when it goes live, UTC ("": when it is done)."""
+
+    cut_off: str
+    published_at: str
+    other_lock: str  # why it is made with packages other than the lock's; "" where it is not to be
+
+
 def write_week(root: Path, cut_off: str, published_at: str) -> None:
     """Announce a build. Times are quoted, since YAML would read them as its own kind."""
     durable.write(root / "week.yaml", f'cut_off: "{cut_off}"\npublished_at: "{published_at}"\n'.encode())
 
 
-def read_week(root: Path) -> tuple[str, str]:
-    """Cut-off and publication moment (UTC; "" for the latter means: when it is done). Raises Missing or Malformed."""
+def read_week(root: Path) -> Week:
+    """The build that is announced. Raises Missing or Malformed."""
     try:
         week = yaml.safe_load((root / "week.yaml").read_text("utf-8"))
     except FileNotFoundError:
@@ -25,9 +35,15 @@ def read_week(root: Path) -> tuple[str, str]:
         raise Malformed("week.yaml is not YAML: wanted two quoted times, cut_off and published_at") from None
     if (
         not isinstance(week, dict)
-        or set(week) != {"cut_off", "published_at"}
+        or set(week) - {"other_lock"} != {"cut_off", "published_at"}
         or not all(isinstance(value, str) for value in week.values())
     ):
-        raise Malformed("week.yaml holds other things than two quoted times, cut_off and published_at")
+        raise Malformed(
+            "week.yaml holds other things than two quoted times, cut_off and published_at, and perhaps other_lock"
+        )
     live = week["published_at"]
-    return moments.utc(moments.instant(week["cut_off"])), moments.utc(moments.parse(live)) if live else ""
+    return Week(
+        moments.utc(moments.instant(week["cut_off"])),
+        moments.utc(moments.parse(live)) if live else "",
+        week.get("other_lock", ""),
+    )

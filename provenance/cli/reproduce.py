@@ -1,0 +1,174 @@
+"""provenance reproduce"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provenance.cli.doors import (
+    Door,
+    as_json,
+    code_commit,
+    console,
+    emit_json,
+    environment_digest,
+    now,
+    package_digest,
+    progress,
+    user,
+)
+
+if TYPE_CHECKING:
+    from provenance.archive import Archive
+    from provenance.reproducing import Here
+    from provenance.statements import Statement
+
+UNDER = "check of what was published"
+
+
+@click.command()
+@click.argument("label", required=False)
+@click.option("--all", "every", is_flag=True, help="Every build of the archive, one after the other.")
+@click.option(
+    "--code",
+    type=click.Choice(["here", "commit"]),
+    help="The code that runs, or that of the build's commit with its own lock (default: as the statement needs).",
+)
+@click.option("--unlogged", is_flag=True, help="Do not log the verdict.")
+@as_json
+@click.pass_obj
+def reproduce(door: Door, label: str | None, every: bool, code: str | None, unlogged: bool, as_json: bool) -> None:
+    """Make the build LABEL again from what it was made of, and compare it row for row.
+
+    Nothing that was stored is changed; the verdict is logged. Rows that rest on what was disposed of are counted by
+    reason. Exit code 4 when anything else differs: the first table, row and field are named, and no value.
+    """
+    from provenance import reproducing
+    from provenance.errors import Tampered
+
+    if bool(label) == every:
+        raise click.UsageError("say either a LABEL or --all")
+    with door.archive() as archive:
+        history = archive.history
+        labels = [built.label for built in history.builds] if every else [history.build(str(label)).label]
+        found: list[dict[str, Any]] = []
+        with progress("Reproducing") as report:
+            for done, one in enumerate(_found(door, archive, labels, code)):
+                report("builds", done, len(labels))
+                found.append(one)
+                if not unlogged:
+                    archive.append(reproducing.act(one, on=now(), by=user(), under=UNDER))
+            report("builds", len(labels), len(labels))
+    if as_json:
+        emit_json({"builds": found} if every else found[0])
+    else:
+        for one in found:
+            _show(one, whole=not every)
+        if every:
+            same = sum(one["verdict"] != "differs" for one in found)
+            console().print(f"{same} of {len(found)} builds came out as they were published.")
+    odd = [one["build"] for one in found if one["verdict"] == "differs"]
+    if odd:
+        raise Tampered(f"builds that do not come out as they were published: {', '.join(odd)}")
+
+
+def _found(door: Door, archive: Archive, labels: Sequence[str], code: str | None) -> Iterator[dict[str, Any]]:
+    """What came of each build, here or by the code of its commit."""
+    from provenance import reproducing
+
+    here = reproducing.Here(code_commit(), package_digest(), environment_digest())
+    for label in labels:
+        stated = archive.stated(archive.history.build(label))
+        fits = (here.package, here.environment) == (stated.package, stated.environment)
+        if code == "here" or (code is None and fits):
+            yield reproducing.reproduce(archive, label, here).as_json()
+        else:
+            yield _elsewhere(door, stated, here)
+
+
+def _elsewhere(door: Door, stated: Statement, here: Here) -> dict[str, Any]:
+    """The same by the code of the build's commit, with the packages of its lock: this interpreter's, where they are the
+    same, else a fresh environment. Both are kept in the archive's `index/`, which may be deleted at any time.
+
+    Raises Missing where the commit or its packages cannot be had, and Conflict where it is not the code that ran.
+    """
+    import hashlib
+
+    from provenance import durable, pins
+    from provenance.errors import Conflict, Missing
+
+    source, home = Path(__file__).resolve().parent, (door.path / "index" / "code").resolve()
+    tree = home / stated.code
+    try:
+        pins.git(source, "", "cat-file", "-e", f"{stated.code}^{{commit}}")
+    except Conflict:
+        raise Missing(
+            f"commit {stated.code} of build {stated.label} is not in the repository of this code: fetch it, or ask for "
+            "`--code here`"
+        ) from None
+    if not tree.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        pins.git(source, "", "worktree", "add", "--detach", "--force", str(tree), stated.code)
+    lock, python = tree / "requirements.lock", Path(sys.executable)
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stated.environment not in (digest, here.environment):
+        raise Missing(
+            f"packages of build {stated.label} were other than its commit's lock: environment "
+            f"{stated.environment}, the lock is {digest}; install those and ask for `--code here`"
+        )
+    if stated.environment != here.environment:
+        python = home / f"packages-{digest[:16]}" / "bin" / "python"
+        if not (python.parent / "complete").exists():
+            _program([sys.executable, "-m", "venv", "--clear", str(python.parent.parent)], "venv")
+            wanted = ["-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock)]
+            _program([str(python), *wanted], "pip")
+            durable.write(python.parent / "complete", b"")
+    command = [str(python), "-m", "provenance.cli", "--archive", str(door.path.resolve())]
+    command += ["--keys", str(door.keys_path.resolve()), "reproduce", stated.label, "--code", "here", "--unlogged"]
+    done = subprocess.run([*command, "--json"], cwd=tree, capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        said = done.stderr.strip().splitlines()
+        raise Missing(
+            f"code of commit {stated.code} did not make build {stated.label} again: {said[-1] if said else 'no word'}"
+        ) from None
+    if found["package"] != stated.package:
+        raise Conflict(
+            f"code of commit {stated.code} is package {found['package']}: build {stated.label} ran {stated.package}, "
+            "an edit that was not committed; ask for `--code here`"
+        )
+    return found
+
+
+def _program(command: list[str], name: str) -> None:
+    from provenance.errors import Missing
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise Missing(f"packages of the lock cannot be had: {name} says {said[-1] if said else done.returncode}")
+
+
+def _show(found: dict[str, Any], *, whole: bool) -> None:
+    out = console()
+    out.print(f"Build {found['build']}: {found['verdict']}")
+    for name, count in found["tables"].items():
+        lost = {key: count[key] for key in ("disposed", "reduced", "marked", "differing") if count[key]}
+        if whole or lost:
+            more = "".join(f", {value:,} {key}" for key, value in lost.items())
+            out.print(f"  {name:<12} {count['same']:>10,} of {count['rows']:,} rows the same{more}")
+    if first := found["first_difference"]:
+        who = f", of {' and '.join(first['tokens'])}" if first["tokens"] else ""
+        field = f", field {first['field']}" if first["field"] else ""
+        out.print(
+            f"  first: table {first['table']}, row {first['leaf'] or '-'}{who}{field}: {first['what']}", soft_wrap=True
+        )
+    if found["other_than_stated"]:
+        out.print(f"  made again with other {' and '.join(found['other_than_stated'])} than the build's")

@@ -1,0 +1,150 @@
+"""What a build says of the machine and the packages it ran on, and when it is refused for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from force import PARAMS, ROOT, record, write_extract
+
+from provenance import open as provenance_open
+from provenance.cli import doors
+from provenance.cli.weeks import Week, read_week
+from provenance.errors import Refused
+
+NOON = "2026-01-11T12:00:00Z"
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    """A package of another version than the lock's, one that is not installed, one as it should be."""
+    held = [("numpy", "2.4.6", "2.4.7"), ("pywin32", "312", ""), ("rich", "14.0", "14.0")]
+    monkeypatch.setattr(doors, "_pinned", lambda: iter(held))
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_build_with_another_package_version_is_refused_and_the_version_named():
+    with pytest.raises(
+        Refused, match=r"numpy 2\.4\.7 is installed, the lock says 2\.4\.6; wanted those, or `--other-lock"
+    ):
+        doors.surroundings(PARAMS, NOON, "ana")
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_build_that_asks_for_it_says_why_and_what_was_installed():
+    around = doors.surroundings(PARAMS, NOON, "ana", "a security fix")("2026-W02")
+    assert around.machine.other_lock == "a security fix"
+    assert around.environment == hashlib.sha256(b"numpy==2.4.7\nrich==14.0\n").hexdigest()
+
+
+def test_a_lock_that_is_kept_to_is_the_environment_and_no_reason_is_stated(monkeypatch):
+    monkeypatch.setattr(doors, "unlocked", list)
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    around = doors.surroundings(PARAMS, NOON, "ana", "to no purpose")("2026-W02")
+    assert around.environment == hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest()
+    assert (around.machine.other_lock, around.machine.hash_seed) == ("", "7")
+    assert around.machine.python == f"CPython {sys.version.split()[0]}"
+    assert around.machine.threads >= 1
+
+
+def test_pins_are_read_for_this_python_alone():
+    pins = {name: wanted for name, wanted, _ in doors._pinned()}
+    assert "pywin32" not in pins  # of another system
+    assert pins["click"].split(".")[0].isdigit()
+    found = [name for name, _, _ in doors._pinned()]
+    assert len(found) == len(set(found))  # two versions of numpy are for two Pythons
+
+
+def test_week_yaml_may_say_why_other_packages_are_used(tmp_path):
+    week = 'cut_off: "2026-01-11T12:00:00Z"\npublished_at: ""\n'
+    (tmp_path / "week.yaml").write_text(week)
+    assert read_week(tmp_path) == Week(NOON, "", "")
+    (tmp_path / "week.yaml").write_text(week + 'other_lock: "a security fix"\n')
+    assert read_week(tmp_path) == Week(NOON, "", "a security fix")
+
+
+# ---- by the code of its commit ---------------------------------------------------------------------------------------
+
+
+WHO = ["-c", "user.name=tests", "-c", "user.email=tests@example.org"]
+
+
+class Clone:
+    """A clone of this repository as it is committed, and an archive that its code works on."""
+
+    def __init__(self, home: Path) -> None:
+        self.code, self.archive = home / "code", home / "force"
+        subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(self.code)], check=True)
+
+    def commits(self, name: str, text: str) -> None:
+        (self.code / name).write_text(text)
+        subprocess.run(["git", *WHO, "commit", "-qam", f"another {name}"], cwd=self.code, check=True)
+
+    def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # A fresh environment of an empty lock has no packages: those of the tests stand in for what pip would bring.
+        environment = {**os.environ, "PYTHONPATH": sysconfig.get_paths()["purelib"]}
+        command = [sys.executable, "-m", "provenance.cli", "--archive", str(self.archive), *arguments]
+        return subprocess.run(command, cwd=self.code, capture_output=True, text=True, check=False, env=environment)
+
+    def builds(self, home: Path, *said: str) -> None:
+        extract = write_extract(home / "extract", [record("R-1", "N-1", "N-2")], cut_off=NOON)
+        for command in (["init"], ["receive", str(extract)], ["build", *said]):
+            done = self.runs(*command)
+            assert done.returncode == 0, done.stderr
+
+    def verdicts(self) -> list[str]:
+        with provenance_open(self.archive) as force:
+            return [act.verdict for act in force._inner.acts(["Reproduced"])]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: there is no commit to go back to")
+    return Clone(tmp_path)
+
+
+def test_a_build_by_code_that_has_changed_since_is_made_again_by_its_commit(clone, tmp_path):
+    """The code counts one point more from the next commit on: by it the build differs, by its own it is the same."""
+    clone.builds(tmp_path, "--other-lock", "as the tests are run")
+    plain, text = "    found = rules.links(supports)\n", (clone.code / "provenance" / "linking.py").read_text()
+    assert text.count(plain) == 1
+    more = "    more, at = pc.add(found['strength'], 1), found.column_names.index('strength')\n"
+    more += "    found = found.set_column(at, 'strength', more)\n"
+    clone.commits("provenance/linking.py", text.replace(plain, plain + more))
+
+    here = clone.runs("reproduce", "2026-W02", "--code", "here", "--json")
+    assert here.returncode == 4
+    said = json.loads(here.stdout)
+    assert (said["verdict"], said["other_than_stated"]) == ("differs", ["code"])
+    assert (said["first_difference"]["table"], said["first_difference"]["field"]) == ("link", "strength")
+    assert not any(id in here.stdout + here.stderr for id in ("N-1", "N-2", "R-1"))  # nobody is named
+
+    commit = clone.runs("reproduce", "2026-W02", "--json")
+    assert commit.returncode == 0, commit.stderr
+    assert (json.loads(commit.stdout)["verdict"], json.loads(commit.stdout)["other_than_stated"]) == ("same", [])
+    assert clone.verdicts() == ["differs", "same"]
+
+
+def test_a_build_by_another_lock_is_made_again_in_a_fresh_environment_of_it(clone, tmp_path):
+    clone.commits("requirements.lock", "# nothing, and so nothing differs from it\n")
+    clone.builds(tmp_path)
+    clone.commits("requirements.lock", "# another lock\n")
+    here = clone.runs("reproduce", "2026-W02", "--code", "here", "--unlogged", "--json")
+    assert here.returncode == 0, here.stderr
+    assert (json.loads(here.stdout)["verdict"], json.loads(here.stdout)["other_than_stated"]) == (
+        "same",
+        ["environment"],
+    )
+    commit = clone.runs("reproduce", "2026-W02", "--json")
+    assert commit.returncode == 0, commit.stderr
+    assert (json.loads(commit.stdout)["verdict"], json.loads(commit.stdout)["other_than_stated"]) == ("same", [])
+    (fresh,) = (clone.archive / "index" / "code").glob("packages-*")
+    assert (fresh / "pyvenv.cfg").exists()
+    assert clone.verdicts() == ["same"]  # the one that was to be logged
