@@ -697,10 +697,9 @@ ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed,
-        Exported, Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked, Answered,
-        Quarantined, Restored,
-        Requested, Rechecked, Disclosed,
+        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed, Exported,
+        Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked,
+        Answered, Quarantined, Restored, Requested, Rechecked, Disclosed,
     )
 }  # fmt: skip
 

@@ -23,16 +23,16 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.hold cli.review cli.dispose cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor
                 cli.key cli.schedule cli.ledger cli.check_list cli.subject_access cli.report cli.access cli.health
                 cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.reproduce cli.lineage cli.backup
-                cli.restore cli cli.__main__ disclosure : saving watching disclosing""",
+                cli.restore cli cli.__main__""",
+    "disclosure": "saving watching disclosing",
     "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing forms
                 sheets exporting feeding trail tallies issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 reproducing experiments derivation verify materials listing subjectaccess""",
     "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
-                disposal
-                backups rekeying escrow witnessing publicising stamping ledger sending""",
-    "keeping": """durable keys vault crew rows index log heads catalogue archive trees""",
+                disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
+    "keeping": "durable keys vault crew rows index log heads catalogue archive trees",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
