@@ -199,7 +199,8 @@ def test_build_says_what_it_holds_and_what_it_left_out(force, said):
 
 def test_build_as_json(force, said):
     built = json.loads(said["build two"])
-    assert {"build", "cut_off", "published_from", "tables", "left_out"} == set(built)
+    assert {"build", "cut_off", "published_from", "tables", "left_out", "disclosure_changed"} == set(built)
+    assert built["disclosure_changed"] == []
     assert (built["build"], built["cut_off"], built["published_from"]) == ("2026-W03", WEEKS[1], WEEKS[1])
     assert built["tables"]["link"]["size"] == 5
     assert all(re.fullmatch(r"[0-9a-f]{64}", table["root"]) for table in built["tables"].values())
@@ -598,7 +599,7 @@ def test_a_disposal_that_rewrites_more_files_than_one_entry_names(copied, monkey
 def test_resume_has_nothing_to_do_after_a_disposal_that_came_to_its_end(disposed):
     archive, _ = disposed
     assert answer(archive, "dispose", "resume") == {
-        "completed": [], "disposals": [], "feeds": {"written": [], "missed": []},
+        "completed": [], "disposals": [], "feeds": {"written": [], "missed": []}, "disclosure_changed": [],
     }  # fmt: skip
     assert "No disposal was waiting to be completed." in done(archive, "dispose", "resume")
 
