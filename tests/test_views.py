@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from provenance import canonical, holding, lookups, standings, themes, viewing
+from provenance import canonical, holding, lookups, openings, standings, themes, viewing
 from provenance.archive import Archive
 from provenance.asking import ORDERS, THEME_VIEWS, VIEWS, Ask, read, read_view
 from provenance.asof import Snapshot
@@ -325,7 +325,7 @@ def test_a_page_of_an_earlier_form_says_so_and_is_held_to_the_same_rows(force, m
     place = log(force.archive, page(force.archive, 3, ask))
     monkeypatch.setattr(viewing, "FORM", viewing.FORM + 1)
     assert replay(force.archive, place).verdict == OTHER_FORM
-    monkeypatch.setattr(viewing, "_leaves", lambda *_: bytes(32))
+    monkeypatch.setattr(openings, "root", lambda *_: bytes(32))
     assert replay_without_rows(force.archive, place).verdict == DIFFERS
 
 
@@ -339,7 +339,7 @@ def replay_without_rows(archive: Archive, place: int) -> Replay:
     act = Reader(archive).viewed(place)
     shown = page(archive, 3, viewing.asked(archive, act))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(viewing, "_read", lambda *_: {})
+        patch.setattr(openings, "read", lambda *_: {})
         return viewing.replay(archive, act, shown)
 
 
