@@ -244,6 +244,7 @@ def _compare(archive: Archive, extract: Extract, report: Report) -> tuple[dict[s
     report("Comparing with what is held", 1, 3)
     fresh["person"], replaced["person"] = _persons(archive, extract)
     report("Comparing with what is held", 2, 3)
+    archive.sealer.subjects("identity", extract.merges)  # an order may be about somebody whom only a merge names
     fresh["identity"] = _unseen(archive, "identity", extract.merges)
     fresh["order"] = _unseen(archive, "order", _held_orders(archive, extract.disposals))
     report("Comparing with what is held", 3, 3)

@@ -43,9 +43,10 @@ def _few_rows() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    """One browser for all tests of pages, each of whom has a profile of its own."""
+    """One browser for a module's tests of pages, each of whom has a profile of its own. Closed behind them: what drives
+    it lets no other of its kind into the process."""
     with browser.chromium() as opened:
         yield opened
 

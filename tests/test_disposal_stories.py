@@ -1102,6 +1102,12 @@ def test_an_order_of_a_source_is_carried_out_by_people_and_is_then_gone_itself(f
     assert counts(force, AFTER[0])["order"] == {"disposed": 1}
 
 
+def test_an_order_about_somebody_whom_only_a_merge_of_the_same_extract_names_is_kept(force):
+    order = {"what": "nominal", "system": "", "id": "ZED", "authority": "MOPI 4", "reason": "weeded", "at": WEEK[0]}
+    week(force, 0, record("R-1", "ANN", "BOB"), merges=[merged("ZED", "ANN")], disposals=[order])
+    assert [request.id for request in disposal.ordered(force.archive)] == ["ZED"]
+
+
 def test_judgements_that_were_no_circle_with_somebody_are_none_without_them(force):
     """ANN was judged to be ZED, later to be BOB, which was blocked, and BOB to be ANN; ZED goes. Of a circle the last
     judgement is to be blocked: a disposal, and the weeks to come, must not fail for what the sources said in order."""
