@@ -45,6 +45,7 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m bench.log
 	$(BIN)/python -m bench.page
 	$(BIN)/python -m bench.influence
+	$(BIN)/python -m bench.drawings
 	$(BIN)/python -m bench.peers --docs docs
 
 # Forty times the suite's runs of the model of disposals; a disposal on a real register, and that register over eighteen
