@@ -220,8 +220,9 @@ class OurStore:
         table = pq.read_table(path).select(rows.SEGMENT.names).combine_chunks()
         boxes = canonical.slices(table["box"].chunk(0))
         size, box = path.stat().st_size, boxes[row]
-        for bit in range(8):  # a checksum is written in four bytes or five: until the file is as long as it was
-            boxes[row] = box[:-1] + bytes([box[-1] ^ 1 << bit])
+        # A checksum is written in five bytes and, one time in sixteen, in fewer: until the file is as long as it was.
+        for change in range(1, 256):
+            boxes[row] = box[:-1] + bytes([box[-1] ^ change])
             changed = table.set_column(5, "box", pa.array(boxes, pa.large_binary()))
             rows.write_segment(path, rows.Sealed("link", changed))
             if path.stat().st_size == size:
