@@ -2,19 +2,21 @@
 
 Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's
 script again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches
-in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only.
+in and out through memory that both have open, and over a pipe only that they are there. Secrets live in that memory and
+on no disk; it is gone with the last who has it open.
 """
 
 from __future__ import annotations
 
 import atexit
-import itertools
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import BinaryIO
 
 import numpy as np
@@ -23,19 +25,115 @@ import pyarrow as pa
 from provenance import canonical, merkle, sealing
 from provenance.errors import Conflict, Malformed
 
-_ROUND = 50_000  # rows that a worker is given at a time
+_ROUND = 50_000  # rows for each of the crew that are begun at a time
+_PART = 8_000  # rows that one of the crew takes at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
 _AT_HAND = 2_000  # the same, once they are there
-_OPENING = ("open", "entry", "read", "check")  # jobs of which this process gets the next round ready meanwhile,
-_OWN_SHARE = 0.6  # and of which it takes so much for each worker's 1
+_SLOTS = 2  # parts that a worker has: one at work, and one so that it need not wait for the next
+_ASK, _REPLY = struct.Struct(">BQ"), struct.Struct(">Q")  # slot and bytes; bytes
+_SHARED = hasattr(os, "memfd_create")  # without it a part would go through files or 64 KiB at a time: work alone
+
+
+class Round:
+    """A batch that the crew has begun, in parts."""
+
+    def __init__(self, crew: Crew, parts: list[pa.Table], first: int) -> None:
+        self._crew, self._first = crew, first
+        self._parts: list[pa.Table | None] = list(parts)  # None once somebody has it
+        self._rows = [part.num_rows for part in parts]
+        self._found: list[pa.Table | Exception | None] = [None] * len(parts)
+        self._left = len(parts)
+        self._lost = False
+
+    def answer(self) -> pa.Table:
+        """What the whole batch gave, in its order. Raises what the first part that went wrong did."""
+        while self._left and not self._lost:
+            self._crew.work_on()
+        if self._lost:
+            raise Conflict("a sealing worker ended before it answered: try again")
+        before = self._first
+        for found, rows in zip(self._found, self._rows, strict=True):
+            if isinstance(found, sealing.Unopened):
+                raise sealing.Unopened(found.table, before + found.position) from None
+            if isinstance(found, Exception):
+                raise found
+            before += rows
+        return pa.concat_tables(self._found)
+
+    def take(self, number: int) -> pa.Table | None:
+        """A part to be done; None where nobody waits for it any more."""
+        part, self._parts[number] = self._parts[number], None
+        return part
+
+    def done(self, number: int, found: pa.Table | Exception) -> None:
+        """What a part gave."""
+        self._found[number] = found
+        self._left -= 1
+
+    def drop(self) -> None:
+        """Nobody will ask for the answer."""
+        self.lose()
+        self._parts = [None] * len(self._parts)
+
+    def lose(self) -> None:
+        """It cannot be answered any more."""
+        self._lost = True
+
+
+class _Worker:
+    """Another process with this module, and the memory that is shared with it: a question and an answer per slot."""
+
+    def __init__(self) -> None:
+        self._memory = [(_shared("asked"), _shared("answered")) for _ in range(_SLOTS)]
+        fds = [fd for pair in self._memory for fd in pair]
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "provenance.crew", *map(str, fds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pass_fds=fds,
+        )  # fmt: skip
+        self._free = deque(range(_SLOTS))
+        self.taken: deque[tuple[int, Round, int]] = deque()  # slot, and which part of which round lies in it
+
+    def fileno(self) -> int:
+        return self.process.stdout.fileno()
+
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
+
+    def give(self, round_: Round, number: int, part: pa.Table) -> None:
+        slot = self._free.popleft()
+        self.taken.append((slot, round_, number))
+        size = _write(self._memory[slot][0], part)
+        self.process.stdin.write(_ASK.pack(slot, size))
+
+    def collect(self) -> None:
+        """Fetch the answer to what it was given first. Raises EOFError when it has ended."""
+        head = _exactly(self.process.stdout, _REPLY.size)
+        if not head:
+            raise EOFError
+        slot, round_, number = self.taken.popleft()
+        reply = _read(self._memory[slot][1], _REPLY.unpack(head)[0])
+        self._free.append(slot)
+        round_.done(number, _said(reply))
+
+    def end(self, *, now: bool) -> None:
+        if now:
+            self.process.kill()
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        for pair in self._memory:
+            for fd in pair:
+                os.close(fd)
 
 
 class Crew:
-    """This process and its workers, started when first needed."""
+    """This process and its workers, started when first needed. What is begun first is answered first."""
 
     def __init__(self, size: int | None = None) -> None:
-        self.size = size or len(os.sched_getaffinity(0))
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self.size = (size or len(os.sched_getaffinity(0))) if _SHARED else 1
+        self._workers: list[_Worker] = []
+        self._queue: deque[tuple[Round, int]] = deque()
         atexit.register(self.dismiss)
 
     def seal(self, table: str, secrets: pa.Array, rows: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -63,26 +161,16 @@ class Crew:
         leaves: pa.Array,
         boxes: pa.Array,
         columns: pa.Schema | None = None,
-    ) -> Callable[[], pa.Table]:
-        """Have one round opened; the answer, once it is asked for. Meanwhile the next round can be got ready.
+    ) -> Round:
+        """Have rows opened. Until the answer is asked for, the workers are at it; then all are.
 
         `read` gives what the rows say in some of their columns, and Malformed as `canonical.columns`; `open` and
-        `entry` give a column `row`; `check` gives nothing. Errors as for `open`. Until the answer was fetched the crew
-        takes nothing else; if it never is, `abandon` what was begun.
+        `entry` give a column `row`; `check` gives nothing. Errors as for `open`. A round that nobody will ask for is
+        to be dropped.
         """
         sealed = pa.table({"z": secrets, "leaf": leaves, "box": boxes})
         batch = self._batch(job, table, sealed, columns.serialize().to_pybytes() if columns is not None else b"")
-        if self._is_small(batch.num_rows):
-            done = _work(batch)
-            return lambda: done
-        with self._abandoning():
-            fetch = self._round(batch, 0)
-
-        def fetched() -> pa.Table:
-            with self._abandoning():
-                return pa.concat_tables(fetch())
-
-        return fetched
+        return self._begin(batch)
 
     def root(self, leaves: np.ndarray) -> bytes:
         """RFC 6962 root over (n, 32) leaves in their order: `merkle.root`, over all cores."""
@@ -94,14 +182,24 @@ class Crew:
         shares = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), whole, [None, flat])
         roots = self._run_whole("root", "", pa.table({"leaves": shares}), weight=merkle.SHARE)
         return merkle.root_of_shares(roots["root"].to_pylist(), data[whole * merkle.SHARE :])
-
     def dismiss(self) -> None:
         """End the workers; the next large batch starts new ones."""
-        for worker in self._workers:
-            if worker.stdin:
-                worker.stdin.close()
-            worker.wait()
-        self._workers = []
+        self._end(now=False)
+
+    def work_on(self) -> None:
+        """Hand out what there is, and do the next part of it or wait for a worker's."""
+        with self._abandoning():
+            fetched = self._collect(0)
+            self._hand_out()
+            if not self._queue:
+                if not fetched:
+                    self._collect(None)
+                return
+            round_, number = self._queue[0]
+            part = round_.take(number)
+            if part is not None:
+                round_.done(number, _tried(part))
+            self._queue.popleft()  # only now, so that an interruption loses the round and not just this part
 
     def _run(self, job: str, table: str, batch: pa.Table) -> dict[str, pa.Array]:
         whole = self._run_whole(job, table, batch).combine_chunks()
@@ -113,14 +211,55 @@ class Crew:
     def _run_whole(self, job: str, table: str, batch: pa.Table, weight: int = 1) -> pa.Table:
         """`weight`: how many rows of the usual kind a row of this batch is worth."""
         batch = self._batch(job, table, batch)
-        if self._is_small(batch.num_rows * weight):
-            return _work(batch)
+        begun: deque[Round] = deque()
         done: list[pa.Table] = []
-        with self._abandoning():
-            # In rounds, so that memory follows the size of a round and not of the table.
-            for start in range(0, batch.num_rows, self.round):
-                done += self._round(batch.slice(start, self.round), start)()
+        size = max(1, self.round // weight)
+        try:
+            # In rounds, so that memory follows the size of a round and not of the table; the next is begun before one
+            # is answered, so that no worker waits at the end of each.
+            for start in range(0, max(batch.num_rows, 1), size):
+                begun.append(self._begin(batch.slice(start, size), start, weight))
+                if len(begun) > 1:
+                    done.append(begun.popleft().answer())
+            while begun:
+                done.append(begun.popleft().answer())
+        finally:
+            for round_ in begun:
+                round_.drop()
         return pa.concat_tables(done)
+
+    def _begin(self, batch: pa.Table, first: int = 0, weight: int = 1) -> Round:
+        if self._is_small(batch.num_rows * weight):
+            alone = Round(self, [batch], first)
+            alone.done(0, _tried(batch))
+            return alone
+        # A small round too is one in which everybody takes part more than once, as some are slower than others.
+        size = max(1, min(_PART // weight, -(-batch.num_rows // (2 * self.size))))
+        round_ = Round(self, [batch.slice(at, size) for at in range(0, batch.num_rows, size)], first)
+        self._queue += [(round_, number) for number in range(-(-batch.num_rows // size))]
+        with self._abandoning():
+            while len(self._workers) < self.size - 1:
+                self._workers.append(_Worker())
+            self._collect(0)
+            self._hand_out()
+        return round_
+
+    def _hand_out(self) -> None:
+        for depth in range(_SLOTS):
+            for worker in self._workers:
+                # A second part for later only where that leaves one for everybody now.
+                while len(worker.taken) <= depth and len(self._queue) > depth * self.size and worker.has_room:
+                    round_, number = self._queue.popleft()
+                    part = round_.take(number)
+                    if part is not None:
+                        worker.give(round_, number, part)
+
+    def _collect(self, timeout: float | None) -> bool:
+        """Whether there was an answer."""
+        ready = wait([worker for worker in self._workers if worker.taken], timeout)
+        for worker in ready:
+            worker.collect()
+        return bool(ready)
 
     @staticmethod
     def _batch(job: str, table: str, batch: pa.Table, columns: bytes = b"") -> pa.Table:
@@ -131,13 +270,13 @@ class Crew:
 
     @contextmanager
     def _abandoning(self) -> Iterator[None]:
+        """Whatever else goes wrong, nobody knows what a worker is at: start afresh."""
         try:
             yield
-        except (BrokenPipeError, EOFError):
-            self.abandon()
-            raise Conflict("a sealing worker ended before it answered: try again") from None
+        except (BrokenPipeError, EOFError):  # said to each who waits for an answer
+            self._end(now=True)
         except BaseException:
-            self.abandon()
+            self._end(now=True)
             raise
 
     @property
@@ -145,45 +284,36 @@ class Crew:
         """Rows that all together are given at a time."""
         return _ROUND * self.size
 
-    def _round(self, batch: pa.Table, first: int) -> Callable[[], list[pa.Table]]:
-        """Hand out a round and do this process's own part of it; all parts in order, once they are asked for."""
-        while len(self._workers) < self.size - 1:
-            self._workers.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "provenance.crew"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-                )
-            )
-        job, table = (batch.schema.metadata[key].decode() for key in (b"job", b"table"))
-        shares = np.array([_OWN_SHARE if job in _OPENING else 1.0, *[1.0] * (self.size - 1)])
-        edges = np.concatenate([[0], np.cumsum(shares) / shares.sum() * batch.num_rows]).round().astype(int)
-        parts = [batch.slice(a, b - a) for a, b in itertools.pairwise(edges)]
-        for worker, part in zip(self._workers, parts[1:], strict=True):
-            _send(worker.stdin, part)
-        try:
-            own = _work(parts[0])
-        except sealing.Unopened as error:
-            raise sealing.Unopened(table, first + error.position) from None
-
-        def fetch() -> list[pa.Table]:
-            done = [own]
-            for worker, start in zip(self._workers, edges[1:-1], strict=True):
-                reply = _receive(worker.stdout)
-                meta = reply.schema.metadata or {}
-                if b"unopened" in meta:
-                    raise sealing.Unopened(table, first + int(start) + int(meta[b"unopened"]))
-                if b"malformed" in meta:
-                    raise Malformed(meta[b"malformed"].decode())
-                done.append(reply)
-            return done
-
-        return fetch
-
-    def abandon(self) -> None:
-        """A worker with an answer nobody fetched would give it to the next question: start afresh."""
+    def _end(self, *, now: bool) -> None:
+        for round_, _ in self._queue:
+            round_.lose()
+        self._queue.clear()
         for worker in self._workers:
-            worker.kill()
-            worker.wait()
+            for _, round_, _ in worker.taken:
+                round_.lose()
+            worker.end(now=now)
         self._workers = []
+
+
+def _shared(name: str) -> int:
+    return os.memfd_create(f"provenance-{name}", os.MFD_CLOEXEC)
+
+
+def _tried(batch: pa.Table) -> pa.Table | Exception:
+    try:
+        return _work(batch)
+    except (sealing.Unopened, Malformed) as error:
+        return error
+
+
+def _said(reply: pa.Table) -> pa.Table | Exception:
+    """What a worker's answer says: a table, or what went wrong."""
+    meta = reply.schema.metadata or {}
+    if b"unopened" in meta:
+        return sealing.Unopened(meta[b"table"].decode(), int(meta[b"unopened"]))
+    if b"malformed" in meta:
+        return Malformed(meta[b"malformed"].decode())
+    return reply
 
 
 def _column(table: pa.Table, name: str) -> list[bytes]:
@@ -211,38 +341,51 @@ def _work(batch: pa.Table) -> pa.Table:
     return pa.table({"row": canonical.packed(rows)})
 
 
-def _send(pipe: BinaryIO, table: pa.Table) -> None:
+def _write(memory: int, table: pa.Table) -> int:
+    """Bytes written."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    data = sink.getvalue()
-    pipe.write(struct.pack(">Q", data.size))
-    pipe.write(data)
-    pipe.flush()
+    data = memoryview(sink.getvalue())
+    at = 0
+    while at < len(data):
+        at += os.pwrite(memory, data[at:], at)
+    return len(data)
 
 
-def _receive(pipe: BinaryIO) -> pa.Table:
-    head = pipe.read(8)
-    if len(head) < 8:
-        raise EOFError
-    size = struct.unpack(">Q", head)[0]
-    data = pipe.read(size)
-    if len(data) < size:
-        raise EOFError
+def _read(memory: int, size: int) -> pa.Table:
+    data = bytearray(size)
+    at = 0
+    while at < size:
+        got = os.preadv(memory, [memoryview(data)[at:]], at)
+        if not got:
+            raise EOFError
+        at += got
     return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
+def _exactly(pipe: BinaryIO, size: int) -> bytes:
+    """So many bytes; none when the pipe is closed."""
+    data = b""
+    while len(data) < size:
+        got = pipe.read(size - len(data))
+        if not got:
+            return b""
+        data += got
+    return data
+
+
+def serve(source: BinaryIO, sink: BinaryIO, memory: list[int]) -> None:
     """The worker's life: answer batches until the pipe closes."""
-    while head := source.read(8):
-        data = source.read(struct.unpack(">Q", head)[0])
-        try:
-            reply = _work(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
-        except sealing.Unopened as error:
-            reply = pa.table({}).replace_schema_metadata({"unopened": str(error.position)})
-        except Malformed as error:
-            reply = pa.table({}).replace_schema_metadata({"malformed": str(error)})
-        _send(sink, reply)
+    while head := _exactly(source, _ASK.size):
+        slot, size = _ASK.unpack(head)
+        reply = _tried(_read(memory[2 * slot], size))
+        if isinstance(reply, sealing.Unopened):
+            said = {"unopened": str(reply.position), "table": reply.table}
+            reply = pa.table({}).replace_schema_metadata(said)
+        elif isinstance(reply, Malformed):
+            reply = pa.table({}).replace_schema_metadata({"malformed": str(reply)})
+        sink.write(_REPLY.pack(_write(memory[2 * slot + 1], reply)))
 
 
 def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
@@ -255,4 +398,4 @@ def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(open(0, "rb", buffering=0), open(1, "wb", buffering=0), [int(fd) for fd in sys.argv[1:]])

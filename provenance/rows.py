@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from provenance import canonical, durable, records, vault
-from provenance.crew import Crew, joined
+from provenance.crew import Crew, Round, joined
 from provenance.errors import Missing, Tampered
 from provenance.sealing import LEAF, Unopened
 from provenance.tables import TABLES, Table, chosen
@@ -143,24 +144,22 @@ class Sealer:
     def _opened(
         self, job: str, table: str, rows: Iterable[pa.Table], columns: pa.Schema | None = None
     ) -> Iterator[pa.Table]:
-        """A round at a time, so that the secrets of one round are in memory and not those of a table; while the workers
-        open one round, the next is got ready."""
-        begun: tuple[pa.Table, Callable[[], pa.Table]] | None = None
+        """A round at a time, so that the secrets of two rounds are in memory and not those of a table. While the
+        workers open one round, the one before is made use of and the next is got ready."""
+        begun: deque[tuple[pa.Table, Round]] = deque()
         try:
             for part in self._rounds(rows):
                 owners, counts = parents_of(part)
                 secrets = joined(self.vault.secrets_of(owners), counts)
-                done, begun = begun and self._fetched(table, *begun), None
-                with _naming(table, part):
-                    begun = part, self.crew.begin(job, table, secrets, _only(part["leaf"]), _only(part["box"]), columns)
-                if done is not None:  # the workers are busy with the next round while this one is made use of
-                    yield done
-            if begun:
-                done, begun = begun, None
-                yield self._fetched(table, *done)
+                round_ = self.crew.begin(job, table, secrets, _only(part["leaf"]), _only(part["box"]), columns)
+                begun.append((part, round_))
+                if len(begun) > 1:
+                    yield self._answered(table, *begun.popleft())
+            while begun:
+                yield self._answered(table, *begun.popleft())
         finally:
-            if begun:
-                self.crew.abandon()
+            for _, round_ in begun:
+                round_.drop()
 
     def _rounds(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for whole in rows:
@@ -168,9 +167,13 @@ class Sealer:
                 yield whole.slice(start, self.crew.round).combine_chunks()
 
     @staticmethod
-    def _fetched(table: str, part: pa.Table, fetch: Callable[[], pa.Table]) -> pa.Table:
-        with _naming(table, part):
-            return fetch()
+    def _answered(table: str, part: pa.Table, round_: Round) -> pa.Table:
+        """A row that does not open is named by its leaf."""
+        try:
+            return round_.answer()
+        except Unopened as error:
+            leaf = part["leaf"][error.position].as_py().hex()
+            raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
 
     def _subject(self, source: str, content: pa.Table) -> np.ndarray:
         if source == "record":
@@ -190,16 +193,6 @@ class Sealer:
             tokens[~split.to_numpy()] = self.vault.admit(_only(vault.nominal_keys(ids.filter(pc.invert(split)))))
             return tokens
         return self.vault.admit(_only(vault.nominal_keys(ids)))
-
-
-@contextmanager
-def _naming(table: str, rows: pa.Table) -> Iterator[None]:
-    """A row that does not open is named by its leaf."""
-    try:
-        yield
-    except Unopened as error:
-        leaf = rows["leaf"][error.position].as_py().hex()
-        raise Tampered(f"row {leaf} of table {table} does not open to its leaf") from None
 
 
 def filed_in_order(sealed: pa.Table) -> pa.Table:

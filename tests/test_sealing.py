@@ -281,9 +281,9 @@ def test_one_worker_and_two_give_the_same(small_rounds, pair, count):
     assert pair.open("link", z, leaves, boxes) == alone.open("link", z, leaves, boxes) == rows
     whole = pa.schema([("n", pa.int64())])
     for who in (pair, alone):
-        assert who.begin("check", "link", z, leaves, boxes)().num_columns == 0
-        assert who.begin("read", "link", z, leaves, boxes, whole)()["n"].to_pylist() == list(range(count))
-        assert who.begin("open", "link", z, leaves, boxes)()["row"].to_pylist() == rows.to_pylist()
+        assert who.begin("check", "link", z, leaves, boxes).answer().num_columns == 0
+        assert who.begin("read", "link", z, leaves, boxes, whole).answer()["n"].to_pylist() == list(range(count))
+        assert who.begin("open", "link", z, leaves, boxes).answer()["row"].to_pylist() == rows.to_pylist()
     entries = pair.entries("link", z, leaves, boxes)
     assert entries == alone.entries("link", z, leaves, boxes)
     assert [merkle.leaf_hash(entry) for entry in canonical.slices(entries)] == canonical.slices(leaves)
@@ -325,8 +325,7 @@ def test_a_root_is_the_same_alone_and_with_a_worker(small_rounds, pair, monkeypa
 def test_what_was_begun_and_abandoned_leaves_no_answer_for_the_next(small_rounds, pair):
     z, rows = batch(20)
     leaves, boxes = pair.seal("link", z, rows)
-    pair.begin("open", "link", z, leaves, boxes)
-    pair.abandon()
+    pair.begin("open", "link", z, leaves, boxes).drop()
     assert pair.leaves("link", z, rows) == leaves
 
 
@@ -336,7 +335,7 @@ def test_what_a_worker_cannot_read_is_said_as_it_is_said_here(small_rounds, pair
     other = pa.schema([("m", pa.int64())])
     for who in (pair, Crew(1)):
         with pytest.raises(Malformed, match=r"^sealed rows are not in the form that was expected: columns m$"):
-            who.begin("read", "link", z, leaves, boxes, other)()
+            who.begin("read", "link", z, leaves, boxes, other).answer()
     assert pair.open("link", z, leaves, boxes) == rows
 
 
@@ -344,13 +343,13 @@ def test_a_killed_worker_is_said_so_and_the_next_call_has_a_new_one(small_rounds
     two = Crew(2)
     z, rows = batch(45)
     leaves, boxes = two.seal("link", z, rows)
-    (worker,) = two._workers
+    worker = two._workers[0].process
     worker.kill()
     worker.wait()
     with pytest.raises(Conflict, match=r"^a sealing worker ended before it answered: try again$"):
         two.seal("link", z, rows)
     assert two.seal("link", z, rows) == (leaves, boxes)
-    assert [held.pid for held in two._workers] != [worker.pid]
+    assert [held.process.pid for held in two._workers] != [worker.pid]
     two.dismiss()
 
 
@@ -362,12 +361,12 @@ def test_a_worker_that_dies_over_its_work_is_said_so(small_rounds, monkeypatch):
     work = crew._work
 
     def meanwhile(*asked):
-        (worker,) = two._workers
-        worker.kill()
-        worker.wait()
+        for held in two._workers:
+            held.process.kill()
+            held.process.wait()
         return work(*asked)
 
-    two._workers[0].send_signal(signal.SIGSTOP)  # so that it cannot be done already
+    two._workers[0].process.send_signal(signal.SIGSTOP)  # so that it cannot be done already
     with monkeypatch.context() as patch:
         patch.setattr(crew, "_work", meanwhile)
         with pytest.raises(Conflict, match=r"^a sealing worker ended before it answered: try again$"):
