@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from provenance import memory
 from provenance.errors import Malformed
 
 _CONTROL = r"(?:^|[^\\])(?:\\\\)*\\u00"  # an escape, and not the text of one: a backslash in text is written twice
@@ -60,10 +61,12 @@ def _check(value: Any) -> None:
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise Malformed(f"canonical JSON keys are ASCII text: found a key of type {type(key).__name__}")
-            _check(item)
+            if type(item) is not str:  # most are, and a call costs more than all else here
+                _check(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check(item)
+            if type(item) is not str:
+                _check(item)
     elif isinstance(value, bool | str):
         return
     elif isinstance(value, int):
@@ -90,9 +93,7 @@ def rows(table: pa.Table) -> pa.Array:
     written = _object([_member(field, _whole(table[field.name]), cells) for field in _sorted(table.schema)])
     said = pa.table(cells, names=[f"c{place}" for place in range(len(cells))])
     # DuckDB writes text as RFC 8785 does except for the rare control characters: \u001F with a capital letter.
-    with _database(_THREADS).cursor() as connection:
-        connection.register("rows_in", said)
-        text = connection.sql(f"SELECT coalesce({written}, '{{}}') AS j FROM rows_in").to_arrow_table()
+    text = memory.answer(f"SELECT coalesce({written}, '{{}}') AS j FROM rows_in", _THREADS, rows_in=said)
     texts = _whole(text["j"]).cast(pa.large_string())
     suspects = texts.filter(pc.match_substring(texts, "\\u00"))  # few or none, so the dearer question is asked of these
     if pc.any(pc.match_substring_regex(suspects, _CONTROL)).as_py():
@@ -139,12 +140,6 @@ def _unless_empty(column: pa.Array) -> pa.Array:
     return pc.if_else(pa.array(said), column, pa.scalar(None, column.type))
 
 
-@cache
-def _database(threads: int) -> duckdb.DuckDBPyConnection:
-    # Nowhere to spill: plaintext stays in memory.
-    return duckdb.connect(config={"temp_directory": "", "threads": threads})
-
-
 def table(rows: pa.Array, schema: pa.Schema) -> pa.Table:
     """The table that `rows` wrote, in `schema`. Raises Malformed when a row has other columns or types."""
     if not len(rows):
@@ -172,9 +167,8 @@ def columns(rows: pa.Array, schema: pa.Schema) -> pa.Table:
     text = pa.table({"row": rows.cast(pa.large_string())})
     form = orjson.dumps({field.name: _form(field.type) for field in _as_written(schema)}).decode()
     try:
-        with _database(1).cursor() as connection:  # the others of a crew are at work on the other cores
-            connection.register("rows_in", text)
-            read = connection.sql(f"SELECT unnest(from_json(row, '{form}')) FROM rows_in").to_arrow_table()
+        # One thread: the others of a crew are at work on the other cores.
+        read = memory.answer(f"SELECT unnest(from_json(row, '{form}')) FROM rows_in", 1, rows_in=text)
     except duckdb.Error:
         raise Malformed(_not_expected(schema)) from None
     return _restored(read, schema)

@@ -31,6 +31,7 @@ _ALONE = 20_000  # rows below which starting and feeding workers costs more than
 _AT_HAND = 2_000  # the same, once they are there
 _SLOTS = 2  # parts that a worker has: one at work, and one so that it need not wait for the next
 _ASK, _REPLY = struct.Struct(">BQ"), struct.Struct(">Q")  # slot and bytes; bytes
+_MEMORY = struct.Struct(f">{2 * _SLOTS}I")  # what is said first: its descriptors
 _SHARED = hasattr(os, "memfd_create")  # without it a part would go through files or 64 KiB at a time: work alone
 
 
@@ -87,9 +88,10 @@ class _Worker:
         self._memory = [(_shared("asked"), _shared("answered")) for _ in range(_SLOTS)]
         fds = [fd for pair in self._memory for fd in pair]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "provenance.crew", *map(str, fds)],
+            [sys.executable, "-P", "-m", "provenance.crew"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pass_fds=fds,
         )  # fmt: skip
+        self.process.stdin.write(_MEMORY.pack(*fds))
         self._free = deque(range(_SLOTS))
         self.taken: deque[tuple[int, Round, int]] = deque()  # slot, and which part of which round lies in it
 
@@ -182,6 +184,7 @@ class Crew:
         shares = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), whole, [None, flat])
         roots = self._run_whole("root", "", pa.table({"leaves": shares}), weight=merkle.SHARE)
         return merkle.root_of_shares(roots["root"].to_pylist(), data[whole * merkle.SHARE :])
+
     def dismiss(self) -> None:
         """End the workers; the next large batch starts new ones."""
         self._end(now=False)
@@ -375,8 +378,9 @@ def _exactly(pipe: BinaryIO, size: int) -> bytes:
     return data
 
 
-def serve(source: BinaryIO, sink: BinaryIO, memory: list[int]) -> None:
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """The worker's life: answer batches until the pipe closes."""
+    memory = _MEMORY.unpack(_exactly(source, _MEMORY.size))
     while head := _exactly(source, _ASK.size):
         slot, size = _ASK.unpack(head)
         reply = _tried(_read(memory[2 * slot], size))
@@ -398,4 +402,5 @@ def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:
 
 
 if __name__ == "__main__":
-    serve(open(0, "rb", buffering=0), open(1, "wb", buffering=0), [int(fd) for fd in sys.argv[1:]])
+    with open(0, "rb", buffering=0) as source, open(1, "wb", buffering=0) as sink:
+        serve(source, sink)

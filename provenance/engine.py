@@ -1,7 +1,7 @@
 """The rules of `links.py` as the engine's own SQL, turned into it once per set of params.
 
-To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory, with nowhere to
-spill to: plaintext stays in memory or the query fails. Another engine is another class with the same methods.
+To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory (`memory`). Another
+engine is another class with the same methods.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import duckdb
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from provenance import links, records
+from provenance import links, memory, records
 from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.tables import SUPPORTS
@@ -87,10 +86,7 @@ class _Written:
     def run(self, threads: int, **tables: pa.Table) -> pa.Table:
         if not any(content.num_rows for content in tables.values()):  # a week without news, or nothing before it
             return self.schema.empty_table()
-        with duckdb.connect(config={"temp_directory": "", "threads": threads}) as connection:
-            for table, content in {**self.small, **tables}.items():
-                connection.register(table, content)
-            return connection.sql(self.sql).to_arrow_table().cast(self.schema)
+        return memory.answer(self.sql, threads, **self.small, **tables).cast(self.schema)
 
 
 @cache
