@@ -30,6 +30,7 @@ sys.path.append(str(PEERS))  # their modules import one another by bare names
 
 _POINTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # of all weeks
 _QUESTIONS = 200
+_PROOFS = 20
 _SEED = 7
 
 
@@ -42,6 +43,9 @@ class Measured:
     p50_ms: list[float] = field(default_factory=list)
     p95_ms: list[float] = field(default_factory=list)
     diff_ms: list[float] = field(default_factory=list)
+    whole_s: list[float] = field(default_factory=list)
+    verify_s: list[float] = field(default_factory=list)
+    proof_ms: list[float] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
 
@@ -106,11 +110,31 @@ def _ask(store: OurStore, found: Measured, number: int, asked: Sequence[tuple[in
     found.diff_ms.append((time.perf_counter() - started) * 1e3)
     if not len(diff.added) == len(diff.updated) // 2 == len(diff.removed) * 3:
         raise click.ClickException(f"a wrong difference between builds {number - 1} and {number}")
+    middle = number // 2
+    started = time.perf_counter()
+    edges, _ = store.read(middle)
+    found.whole_s.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    verdict = store.verify(number)
+    found.verify_s.append(time.perf_counter() - started)
+    if not verdict["ok"]:
+        raise click.ClickException(f"build {number} does not verify: {verdict}")
+    found.proof_ms.append(_proof_ms(store, middle, edges["edge_id"].to_numpy()[:: max(1, edges.num_rows // _PROOFS)]))
     found.builds.append(number)
     found.p50_ms.append(float(np.percentile(times, 50)))
     found.p95_ms.append(float(np.percentile(times, 95)))
     found.size.append(store.size() / 1e6)
     found.memory.append(psutil.Process().memory_info().rss / 2**20)
+
+
+def _proof_ms(store: OurStore, build: int, edges: np.ndarray) -> float:
+    """Median of a few, behind the first, which gets the tree of that build."""
+    took = []
+    for edge in edges.tolist():
+        started = time.perf_counter()
+        store.proof(build, edge)
+        took.append((time.perf_counter() - started) * 1e3)
+    return float(np.median(took[1:]))
 
 
 def _weeks(edges: int, weeks: int) -> Iterator[tuple[Any, Any]]:
@@ -133,6 +157,9 @@ _CURVES = (
     ("a person's links with evidence, p50, ms", "p50_ms"),
     ("the same, p95, ms", "p95_ms"),
     ("difference of two builds, ms", "diff_ms"),
+    ("a whole build of the middle, opened and checked, s", "whole_s"),
+    ("the newest build verified against its root, s", "verify_s"),
+    ("proof of one row of the middle, ms", "proof_ms"),
     ("all files, MB", "size"),
     ("memory, MiB", "memory"),
 )

@@ -165,7 +165,7 @@ def test_growth_is_measured_fitted_and_drawn(shared, tmp_path):
 
 
 def test_the_line_through_a_curve_is_its_slope():
-    found = growth.curves(growth.Measured([2, 4, 6], *[[1.0, 2.0, 3.0]] * 6))
+    found = growth.curves(growth.Measured([2, 4, 6], *[[1.0, 2.0, 3.0]] * 9))
     assert as_markdown("build", [2, 4, 6], found).splitlines()[2] == "| weekly commit, s | 1 | 2 | 3 | 0.5 |"
 
 
