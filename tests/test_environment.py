@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -59,6 +60,16 @@ def test_pins_are_read_for_this_python_alone():
     assert pins["click"].split(".")[0].isdigit()
     found = [name for name, _, _ in doors._pinned()]
     assert len(found) == len(set(found))  # two versions of numpy are for two Pythons
+
+
+def test_the_versions_found_are_those_that_python_itself_tells():
+    told = {name: found for name, _, found in doors._pinned()}
+    assert len(told) > 50
+    for name, found in told.items():
+        try:
+            assert found == importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            assert found == "", name
 
 
 def test_week_yaml_may_say_why_other_packages_are_used(tmp_path):

@@ -6,10 +6,12 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,19 +232,30 @@ def _lock() -> Path:
 
 def _pinned() -> Iterator[tuple[str, str, str]]:
     """Each package that the lock pins for this Python and system: its name, that version, the one installed or ""."""
+    return iter(_pinned_by(_lock().read_text("utf-8")))
+
+
+@cache
+def _pinned_by(lock: str) -> tuple[tuple[str, str, str], ...]:
+    """Kept, as a process works with the packages that it began with, and a year of builds is one process."""
     from packaging.requirements import Requirement
 
-    for line in _lock().read_text("utf-8").splitlines():
-        if not line or line[0] in " #-":
-            continue
-        pin = Requirement(line.rstrip("\\ "))
-        if pin.marker and not pin.marker.evaluate():
-            continue
-        try:
-            found = importlib.metadata.version(pin.name)
-        except importlib.metadata.PackageNotFoundError:
-            found = ""
-        yield pin.name, str(pin.specifier).removeprefix("=="), found
+    pins = [Requirement(line.rstrip("\\ ")) for line in lock.splitlines() if line and line[0] not in " #-"]
+    return tuple(
+        (pin.name, str(pin.specifier).removeprefix("=="), _installed(pin.name))
+        for pin in pins
+        if not pin.marker or pin.marker.evaluate()
+    )
+
+
+def _installed(name: str) -> str:
+    """The version, or "". Only the line that has it is read: the whole of 300 packages would take most of a second."""
+    try:
+        said = importlib.metadata.distribution(name).read_text("METADATA") or ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+    found = re.search(r"^Version: *(\S+)", said, re.MULTILINE)
+    return found[1] if found else ""
 
 
 other_lock = click.option(
