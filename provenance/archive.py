@@ -26,7 +26,7 @@ import pyarrow as pa
 from provenance import canonical, durable, entries, harm, merkle, rows, statements
 from provenance.catalogue import Catalogue, kind
 from provenance.crew import Crew
-from provenance.database import Server
+from provenance.database import Server, Unreached
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
 from provenance.index import Index
@@ -515,7 +515,8 @@ class Archive:
         while True:
             size, fault, acts = self.log.size, None, ()
             try:
-                self.catalogue.refresh(self.log)
+                with contextlib.nullcontext() if not before else contextlib.suppress(Unreached):
+                    self.catalogue.refresh(self.log)  # who has it open reads on from the log while a server is away
                 if size > before:
                     acts = self._decisive(before, size)
             except Tampered as error:  # the catalogue knows more than the head that was read
@@ -534,11 +535,14 @@ class Archive:
 
     def placed(self, kinds: Iterable[str]) -> Sequence[tuple[int, entries.Act]]:
         """Acts of these kinds, each with its place in the log, in log order."""
+        wanted = frozenset(kinds)
         while True:
             size = self.log.size
             try:
                 self.catalogue.refresh(self.log)
-                return [(place, act) for place, act in self.catalogue.placed(kinds) if place < size]
+                return [(place, act) for place, act in self.catalogue.placed(wanted) if place < size]
+            except Unreached:  # then at the pace of the log, which the head that was read continues
+                return [(place, act) for place, act in enumerate(self.log.acts(0, size)) if kind(act) in wanted]
             except Tampered:  # the catalogue knows more than the head that was read
                 self._refresh_log()
                 if self.log.size == size:

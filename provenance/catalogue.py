@@ -219,7 +219,7 @@ class InFile:
                 damage = f"{self.name} and its digest {self._mark.name} disagree: one of them was changed; both were"
             self.start_again()
             self._checked = True
-        elif self.path.exists():
+        elif self.path.exists() and not self._is_formed:
             self._mark.unlink(missing_ok=True)
             with contextlib.suppress(DatabaseError):  # then it has no head either, and is started again
                 try:
@@ -299,7 +299,7 @@ class _Mark:
 
 
 def _step(before: str, index: int, body: bytes) -> str:
-    return hashlib.sha256(bytes.fromhex(before) + index.to_bytes(8, "big") + body).hexdigest()
+    return hashlib.sha256(bytes.fromhex(before) + index.to_bytes(8, "big", signed=True) + body).hexdigest()
 
 
 class OnServer:
@@ -329,8 +329,9 @@ class OnServer:
             return session.get(Head, 1) if self._is_formed else None
 
     def ready(self) -> str:
-        with self._server.answering():
-            database.prepared(self._open(), SCHEMA, what=self.name)
+        if not self._is_formed:
+            with self._server.answering(self._open()):
+                database.prepared(self._open(), SCHEMA, what=self.name)
         if self._marks() and self.seen() and not self.head():
             return self._damage
         return ""
@@ -393,7 +394,7 @@ class OnServer:
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Session]:
-        with self._server.answering(), Session(self._open()) as session:
+        with self._server.answering(self._open()), Session(self._open()) as session:
             yield session
 
     def _open(self) -> Engine:

@@ -14,6 +14,7 @@ modules to say; nothing here believes a table.
 from __future__ import annotations
 
 import hashlib
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ FILE, AUTHORITIES = "database", "database.pem"
 SCHEME = "postgresql"
 # Whole numbers that may outgrow 32 bits; SQLite's own have 64, and only under this name does it count rows up.
 Wide = BigInteger().with_variant(Integer, "sqlite")
-_PATIENCE = 60  # seconds that a server may take over one statement
+_PATIENCE = 30  # seconds that a server may take over one statement
 _FIRST = "0001"  # the form of tables that say none: those of release 1.0.0
 
 
@@ -124,6 +125,8 @@ class Server:
         elif not _is_here(self.url.host or ""):
             to["ssl_context"] = ssl.create_default_context(cafile=self.authorities)
         url = self.url.set(drivername=f"{SCHEME}+pg8000", query={})
+        # A connection that was cut off cannot be closed in order: no reason for a traceback, since what asks is told.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         try:
             # Values of statements that fail may name people. A connection is tried before use: servers are restarted.
             return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=to)
@@ -131,11 +134,12 @@ class Server:
             raise Missing("driver of PostgreSQL is not installed: wanted the extra, provenance[postgresql]") from None
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Raises Unreached. Say of what goes wrong with the server where it is, and no more: its own words may quote a value."""
+    def answering(self, engine: Engine) -> Iterator[None]:
+        """Raises Unreached for what goes wrong with the server, whose own words may quote a value and stay here."""
         try:
             yield
-        except (DBAPIError, ssl.SSLError) as error:
+        except (DBAPIError, ConnectionError, TimeoutError, ssl.SSLError) as error:  # the driver lets some of these pass
+            engine.dispose()  # what was open goes nowhere now
             raise Unreached(
                 f"database {self.place} does not answer as it should ({_reason(error)}): wanted it running and open "
                 "to this user, then the same again; what was logged is safe"

@@ -176,6 +176,11 @@ class Sessions:
         with self._writing() as transaction:
             transaction.exec(delete(Kept))
 
+    def count(self) -> int:
+        """How many there are, of nobody's too, and of those that are over and not yet swept away."""
+        with self._writing() as transaction:
+            return transaction.exec(select(func.count()).select_from(Kept)).one()
+
     def attempt(self, user: str, address: str, *, at: int) -> None:
         """Note that somebody tries to sign on, before it is looked at. Raises TooMany, by whose name or from where.
 
@@ -233,21 +238,22 @@ class Sessions:
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
         """All or nothing, with nobody writing in between."""
-        with self._answering():
-            with self._opening:
-                if self._engine is None:
-                    self._engine = self._opened()
-            with Transaction(self._engine) as transaction:
-                database.be_the_one(transaction.connection(), SCHEMA)
-                yield transaction
-                transaction.commit()
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._opened()
+        with self._answering(self._engine), Transaction(self._engine) as transaction:
+            database.be_the_one(transaction.connection(), SCHEMA)
+            yield transaction
+            transaction.commit()
 
-    def _answering(self) -> AbstractContextManager[None]:
-        return self._server.answering() if self._server else nullcontext()
+    def _answering(self, engine: Engine) -> AbstractContextManager[None]:
+        return self._server.answering(engine) if self._server else nullcontext()
 
     def _opened(self) -> Engine:
         engine = self._server.engine() if self._server else _in_file(self._keys / FILE)
-        database.prepared(engine, SCHEMA, what=f"database {self._server.place}" if self._server else f"key file {FILE}")
+        what = f"database {self._server.place}" if self._server else f"key file {FILE}"
+        with self._answering(engine):
+            database.prepared(engine, SCHEMA, what=what)
         self._seal = _seal_key(self._keys)
         return engine
 

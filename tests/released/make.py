@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from force import record, write_extract  # noqa: E402
 
-from provenance import __version__, log, moments, proving, statements  # noqa: E402, F401
+from provenance import __version__, moments  # noqa: E402
 from provenance.archive import Archive  # noqa: E402
 from provenance.web import passwords, sessions  # noqa: E402
 from provenance.web.settings import AttemptLimits, SessionLimits  # noqa: E402
@@ -27,6 +27,7 @@ from provenance.web.settings import AttemptLimits, SessionLimits  # noqa: E402
 NAME = "released"
 WEEKS = ("2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z", "2026-01-25T23:59:59Z", "2026-02-01T23:59:59Z")
 PEOPLE = [f"N-{n:02}" for n in range(1, 13)]
+ASKED_ON = "2026-02-02T09:00:00Z"
 SIGNED_ON = 1_770_000_000  # 2026-02-02T02:40:00Z
 QUESTIONS = {  # by name, what a later version is asked too; the answers are kept
     **{f"asof {week}": ("asof", week, "--json") for week in WEEKS},
@@ -34,7 +35,7 @@ QUESTIONS = {  # by name, what a later version is asked too; the answers are kep
     "explain": ("explain", "N-01", "N-02", "--as-of", WEEKS[3], "--json"),
     "diff": ("diff", WEEKS[0], WEEKS[3], "--json"),
     "certificate": ("certificate", "--json"),
-    "access": ("access", "list", "--on", "2026-02-01", "--json"),
+    "access": ("access", "list", "--on", "2026-02-02", "--json"),
     "holds": ("hold", "list", "--json"),
     "verify": ("verify", "--json"),
 }
@@ -60,9 +61,9 @@ def asked(home: Path) -> dict[str, Any]:
     found = {}
     for name, question in QUESTIONS.items():
         if name == "certificate":
-            disposal = json.loads(provenance(home, "2026-02-02T09:00:00Z", "dispose", "list", "--json"))
+            disposal = json.loads(provenance(home, ASKED_ON, "dispose", "list", "--json"))
             question = ("certificate", disposal["disposals"][0]["certificate"], "--json")
-        found[name] = json.loads(provenance(home, "2026-02-02T09:00:00Z", *question))
+        found[name] = json.loads(provenance(home, ASKED_ON, *question))
     return found
 
 
@@ -84,13 +85,11 @@ def make(home: Path) -> None:
         provenance(home, week, "build", "--published-at", week)
     monday = "2026-02-02T08:00:00Z"
     by = ("--by", "officer", "--under", "a story")
-    provenance(home, monday, "hold", "add", "--case", "26/0001", "--record", "CONNECT", "R-1-3", "--basis",
-               "cpia-1996", "--review-on", "2026-08-01", "--event", "investigation-opened", "2026-01-20", *by)  # fmt: skip
-    plan = str(home / "plan.json")
-    provenance(home, monday, "dispose", "plan", "--nominal", "N-07", "--under", "a story", "--reason", "mopi-review", "--out", plan)
+    kept = ("--case", "26/0001", "--record", "CONNECT", "R-1-3", "--basis", "cpia-1996", "--review-on", "2026-08-01")
+    provenance(home, monday, "hold", "add", *kept, "--event", "investigation-opened", "2026-01-20", *by)
+    plan, why = str(home / "plan.json"), ("--under", "a story", "--reason", "mopi-review")
+    provenance(home, monday, "dispose", "plan", "--nominal", "N-07", *why, "--out", plan)
     provenance(home, monday, "dispose", "carry-out", plan, "--by", "officer", "--approved-by", "second person")
-    user = json.loads(provenance(home, monday, "access", "list", "--json"))
-    assert user["grants"] == []
     with Archive(home / NAME, home / f"{NAME}.keys") as archive:
         founder = next(iter(archive.log.acts(0, 1))).by
     provenance(home, monday, "access", "grant", "ana", "--role", "administrator", "--by", founder, "--under", "a story")
@@ -106,9 +105,8 @@ def make(home: Path) -> None:
         head = {"size": archive.log.size, "root": archive.log.root.hex()}
     said = {"version": __version__, "roots": roots, "head": head, "answers": asked(home)}
     (home / "said.json").write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
-    (keys / "README").write_text("Test keys of an archive of invented people. They guard nothing and are meant to be public.\n")
+    (keys / "README").write_text("Test keys of an archive of invented people: they guard nothing and are public.\n")
     shutil.rmtree(home / "inbox")
-    (home / "plan.json").unlink()
 
 
 if __name__ == "__main__":
