@@ -4,19 +4,24 @@ the server or a writer killed, and with somebody at the tables who should not be
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
+import psutil
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -28,11 +33,11 @@ from force import Force, record
 from postgres import Postgres
 from sqlmodel import SQLModel
 
-from provenance import catalogue, database, durable, verify
+from provenance import catalogue, database, durable, granting, verify
 from provenance.cli import main
 from provenance.database import Schema, Server, Unreached
 from provenance.errors import Conflict, Malformed, Refused, Tampered
-from provenance.web import sessions
+from provenance.web import looks, passwords, sessions
 from provenance.web.sessions import Sessions, TooMany
 from provenance.web.settings import AttemptLimits, SessionLimits
 
@@ -453,6 +458,30 @@ def test_processes_that_log_at_once_leave_one_catalogue_of_all(story, tmp_path, 
 
 
 @pytest.mark.parametrize("engine_of", ["files", "server"])
+def test_what_a_thread_logs_while_the_catalogue_catches_up_is_taken_in_next(
+    story, tmp_path, request, monkeypatch, engine_of
+):
+    """Once the catalogue said that it had that entry too, and did not."""
+    force = at(story, tmp_path, request.getfixturevalue("fresh") if engine_of == "server" else "")
+    log, key = force.archive.log, force.archive.signing_key()
+    (act,) = force.archive.acts(["Published"])
+    read = log.acts
+
+    def interrupted(start: int, stop: int):
+        yield from read(start, stop)
+        monkeypatch.undo()
+        log.append([act], key=key)
+
+    log.append([act], key=key)
+    monkeypatch.setattr(log, "acts", interrupted)
+    force.archive.catalogue.refresh(log)
+    force.archive.catalogue.refresh(log)
+    assert len(force.archive.catalogue.acts(["Published"])) == 3
+    assert force.archive.catalogue.differs(log) == ""
+    force.archive.close()
+
+
+@pytest.mark.parametrize("engine_of", ["files", "server"])
 def test_tries_at_once_through_several_workers_do_not_slip_through_together(tmp_path, request, engine_of):
     if engine_of == "server":
         choose(tmp_path, request.getfixturevalue("fresh"))
@@ -631,6 +660,73 @@ def test_a_writer_that_is_killed_in_the_middle_holds_nobody_up(story, tmp_path, 
     force.build(WEEK[1])
     verify.insist(verify.verify(force.archive))
     force.archive.close()
+
+
+# ---- several web workers and a builder -------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not (looks.STATIC / "manifest.json").exists(),
+    reason="what pages are drawn with is not built here: `make assets` does",
+)
+def test_several_web_workers_and_a_builder_at_once_and_a_worker_that_is_killed(story, tmp_path, fresh):
+    """A session that one of them began is known to the others; what is built meanwhile is on every page."""
+    force = at(story, tmp_path, fresh)
+    granting.grant(force.archive, "ana", role="administrator", on=WEEK[0], by="tests", under="a story")
+    granting.grant(force.archive, "ola", role="analyst", on=WEEK[0], by="ana", under="a story")
+    passwords.set_password(force.keys, "ola", "correct horse battery")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    house = ROOT / "pipeline" / "house"
+    shutil.copy(house / "params.yaml", force.root)
+    shutil.copytree(house / "harm", force.root / "harm")
+    served = subprocess.Popen(
+        [sys.executable, "-m", "provenance.cli", "--archive", str(force.root), "serve", "--port", str(port),
+         "--workers", "2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        base = f"http://localhost:{port}"
+        until(lambda: ask(f"{base}/health").status_code == 200)
+        form = ask(f"{base}/sign-on")
+        jar = {"cookie": form.headers["set-cookie"].split(";")[0]}
+        token = re.search(r'name="csrf"[^>]*value="([0-9a-f]{64})"', form.text)[1]
+        said = {"user": "ola", "password": "correct horse battery", "csrf": token, "after": "/"}
+        signed = httpx2.post(f"{base}/sign-on", data=said, headers=jar | {"origin": base}, timeout=60)
+        assert signed.status_code == 303, signed.text
+        jar = {"cookie": signed.headers["set-cookie"].split(";")[0]}
+        assert {ask(f"{base}/seen", jar).status_code for _ in range(6)} == {200}  # by either, on a new connection each
+        force.build(WEEK[1])
+        assert {"2026-W03" in ask(f"{base}/build/2026-W03", jar).text for _ in range(4)} == {True}
+        (one, *others) = workers_of(served.pid)
+        assert len(others) == 1
+        os.kill(one, signal.SIGKILL)
+        until(lambda: len(set(workers_of(served.pid)) - {one}) == 2)
+        assert ask(f"{base}/seen", jar).status_code == 200
+    finally:
+        served.terminate()
+        assert "Traceback" not in served.communicate(timeout=60)[1]
+    force.archive.close()
+
+
+def ask(address: str, jar: dict[str, str] | None = None) -> httpx2.Response:
+    return httpx2.get(address, headers=jar, timeout=60)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something of other processes."""
+    for _ in range(600):
+        with contextlib.suppress(httpx2.TransportError, psutil.Error):
+            if holds():
+                return
+        time.sleep(0.2)
+    raise AssertionError("it never came")
+
+
+def workers_of(parent: int) -> list[int]:
+    """Processes that answer: those of our own module, and not what watches over their memory."""
+    return [child.pid for child in psutil.Process(parent).children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
