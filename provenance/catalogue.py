@@ -353,7 +353,8 @@ class OnServer:
         self._mark = marked
 
     def read(self, kinds: Collection[str], size: int) -> Sequence[tuple[int, bytes]]:
-        mark = self._mark or _Mark(0, "", {})
+        if (mark := self._mark) is None:  # nothing that it could be held to
+            raise Damaged(self._damage)
         with self._asking() as session:
             found = session.exec(_of(kinds, mark.size)).all()
         running: dict[str, str] = {}

@@ -669,7 +669,7 @@ def test_a_writer_that_is_killed_in_the_middle_holds_nobody_up(story, tmp_path, 
     not (looks.STATIC / "manifest.json").exists(),
     reason="what pages are drawn with is not built here: `make assets` does",
 )
-def test_several_web_workers_and_a_builder_at_once_and_a_worker_that_is_killed(story, tmp_path, fresh):
+def test_several_web_workers_and_a_builder_at_once_with_a_worker_and_the_server_killed(story, tmp_path, fresh, server):
     """A session that one of them began is known to the others; what is built meanwhile is on every page."""
     force = at(story, tmp_path, fresh)
     granting.grant(force.archive, "ana", role="administrator", on=WEEK[0], by="tests", under="a story")
@@ -704,6 +704,11 @@ def test_several_web_workers_and_a_builder_at_once_and_a_worker_that_is_killed(s
         os.kill(one, signal.SIGKILL)
         until(lambda: len(set(workers_of(served.pid)) - {one}) == 2)
         assert ask(f"{base}/seen", jar).status_code == 200
+        server.kill()
+        away = ask(f"{base}/seen", jar)
+        assert (away.status_code, "does not answer as it should" in away.text) == (503, True)
+        server.start()
+        assert {ask(f"{base}/seen", jar).status_code for _ in range(4)} == {200}
     finally:
         served.terminate()
         assert "Traceback" not in served.communicate(timeout=60)[1]
