@@ -69,7 +69,9 @@ class Postgres:
         self.folder.mkdir(parents=True, exist_ok=True)
         # The colon and the percent sign are what addresses trip over.
         (self.folder / "password").write_text(f"{secrets.token_hex(8)}:/%40@{secrets.token_hex(8)}")
-        (self.folder / "password").chmod(0o644 if self._as else 0o600)
+        (self.folder / "password").chmod(0o600)
+        if self._as:
+            os.chown(self.folder / "password", self._as["user"], self._as["group"])
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             (self.folder / "port").write_text(str(free.getsockname()[1]))
@@ -152,15 +154,19 @@ def running() -> Iterator[Postgres]:
 
 
 def main() -> None:
-    server = Postgres(Path(sys.argv[1]).resolve())
-    server.start()
-    with contextlib.suppress(Exception):
-        server.create(USER)  # it is there already where the server was made before
+    try:
+        server = Postgres(Path(sys.argv[1]).resolve())
+        server.start()
+    except Unavailable as why:
+        sys.exit(f"No server can be had here: {why}")
+    with contextlib.suppress(subprocess.CalledProcessError):  # it is there where the server was made before
+        server.create(USER)
     print("PostgreSQL is running; Ctrl+C ends it. Its address, for `provenance database use`:")
     print(server.address(), flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the server behind
     server.stop()
 
 
