@@ -7,7 +7,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STATIC := provenance/web/static/manifest.json
 
-.PHONY: demo test assets judges bench soak lock lint screenshots
+.PHONY: demo test assets judges bench soak lock lint screenshots postgres
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -33,6 +33,10 @@ test: $(VENV)/.ready $(STATIC) lint judges
 screenshots: $(VENV)/.ready $(STATIC)
 	@test -d demo/force || $(BIN)/python -m pipeline.demo demo
 	@$(BIN)/python tests/screenshots.py demo docs/pictures
+
+# A PostgreSQL server to try out, on this machine alone, until it is interrupted; it prints its address.
+postgres: judges
+	@$(PY) tests/postgres.py demo/postgres
 
 judges:
 	@sh tests/judges/install.sh

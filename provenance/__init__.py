@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provenance.api import Archive
 
-__version__ = "0.1.0"
+__version__ = "1.1.0"
 
 
 def open(path: str | os.PathLike[str] = ".", *, keys: str | os.PathLike[str] | None = None) -> Archive:

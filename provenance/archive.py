@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from provenance import canonical, durable, entries, harm, merkle, rows, statements
-from provenance.catalogue import Catalogue
+from provenance.catalogue import Catalogue, kind
 from provenance.crew import Crew
+from provenance.database import Server, Unreached
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
 from provenance.index import Index
@@ -76,7 +77,8 @@ class Archive:
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
         self._catalogued = 0  # entries that the catalogue had when it was last asked
-        self.catalogue = Catalogue(root / "index" / "catalogue.sqlite")
+        # A copy that is being restored has a log of its own: the server's memory is of the archive that people ask.
+        self.catalogue = Catalogue(root / "index", None if restoring else Server.chosen(keys))
         self.refresh()
 
     @classmethod
@@ -513,9 +515,10 @@ class Archive:
         while True:
             size, fault, acts = self.log.size, None, ()
             try:
-                self.catalogue.refresh(self.log)
+                with contextlib.nullcontext() if not before else contextlib.suppress(Unreached):
+                    self.catalogue.refresh(self.log)  # who has it open reads on from the log while a server is away
                 if size > before:
-                    acts = self.catalogue.acts(_DECISIVE, before)
+                    acts = self._decisive(before, size)
             except Tampered as error:  # the catalogue knows more than the head that was read
                 fault = error
             self._refresh_log()
@@ -525,13 +528,21 @@ class Archive:
                     raise fault
                 return acts
 
+    def _decisive(self, before: int, size: int) -> Sequence[entries.Act]:
+        if not before:
+            return self.catalogue.acts(_DECISIVE)
+        return [act for act in self.log.acts(before, size) if kind(act) in _DECISIVE]  # few, and hashed up to the head
+
     def placed(self, kinds: Iterable[str]) -> Sequence[tuple[int, entries.Act]]:
         """Acts of these kinds, each with its place in the log, in log order."""
+        wanted = frozenset(kinds)
         while True:
             size = self.log.size
             try:
                 self.catalogue.refresh(self.log)
-                return [(place, act) for place, act in self.catalogue.placed(kinds) if place < size]
+                return [(place, act) for place, act in self.catalogue.placed(wanted) if place < size]
+            except Unreached:  # then at the pace of the log, which the head that was read continues
+                return [(place, act) for place, act in enumerate(self.log.acts(0, size)) if kind(act) in wanted]
             except Tampered:  # the catalogue knows more than the head that was read
                 self._refresh_log()
                 if self.log.size == size:

@@ -71,8 +71,14 @@ def build(
 
 
 def fail(archive: Archive, coming: Draft, error: ProvenanceError, around: Surroundings) -> None:
-    """Log that a build was not made. The reason is a word for the kind of error: its message may quote a path."""
+    """Log that a build was not made. The reason is a word for the kind of error: its message may quote a path.
+
+    Where it was made and the error came after, nothing is logged, and what it made stays.
+    """
     archive.forget()
+    archive.refresh()
+    if any(built.label == coming.label for built in archive.history.builds):
+        return
     archive.sweep()
     archive.append(
         entries.Failed(

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import browser
+import postgres
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -41,6 +42,17 @@ def _few_rows() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(os, "sched_getaffinity", lambda _: {0})
         yield
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server for a module's tests, on this machine alone; without one they are skipped, and say why."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(postgres.running())
+        except postgres.Unavailable as why:
+            pytest.skip(f"no PostgreSQL server can be had: {why}")
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "ledger": "What left the force, to whom, and who is to be told since.",
     "check-list": "Answer a partner's list: present or not, and the harm.",
     "subject-access": "What is held about a person, for that person.",
+    "database": "Where what is derived is kept: in files, or PostgreSQL.",
     "key": "The keys that sign the log, and a new one.",
     "disclose": "Packs for a case, and whether its answer has changed.",
     "report": "Reports that name no one, for a committee or the public.",

@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from provenance import access
+from provenance.database import Unreached
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.maps import Outline
 from provenance.web import looks, metrics
@@ -43,7 +44,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_STATUS = {TooMany: 429, Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
+_STATUS = {TooMany: 429, Unreached: 503, Missing: 404, Malformed: 400, Refused: 403, Conflict: 409, Tampered: 500}
 _OPEN = ("/static/", "/health", "/metrics", "/sign-o")  # answered to whoever asks
 _log = logging.getLogger("provenance.web")
 
@@ -149,6 +150,7 @@ _TITLES = {
     403: "Not allowed",
     409: "Something else comes first",
     429: "Too often",
+    503: "Not reached",
     500: "Something is wrong",
 }
 

@@ -1,12 +1,14 @@
-"""Who is signed on: `sessions.sqlite` in the key folder, beside the archive and in none of its copies.
+"""Who is signed on: `sessions.sqlite` in the key folder, beside the archive and in none of its copies; or, where the
+key file `database` names one, tables on a PostgreSQL server.
 
 A session is 32 random bytes in a cookie, of which the SHA-256 alone is kept: who reads the file can take over nobody's.
 It ends when it was idle too long, when it has lasted long enough, and at once when it is ended. Signing on always
 begins another one. Before that there may be one of nobody's, which carries what a sign-on under way has to remember.
 
-Who writes: the web application, in any number of processes. If it is lost, everybody signs on again. A liar who could
-edit it could put words into nobody's session but their own, and the name of another into theirs: it is readable by its
-owner alone, like the keys it lies with. The clock is the caller's: every moment here is seconds since 1970.
+Who writes: the web application, in any number of processes. If it is lost, everybody signs on again. Each session is
+under a seal, whose key is the key file `sessions.key`: a liar who could edit the tables, as whoever runs the server
+can, could end sessions, keep one from growing idle and have more passwords tried, but sign on as nobody. The clock is
+the caller's: every moment here is seconds since 1970.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ import hmac
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Index, event
-from sqlmodel import Field, SQLModel, create_engine, delete, func, select, update
+from sqlmodel import Field, SQLModel, create_engine, delete, func, select
 from sqlmodel import Session as Transaction
 
-from provenance import canonical
-from provenance.errors import Refused
+from provenance import canonical, database, durable
+from provenance.database import Schema, Server, Wide
+from provenance.errors import Malformed, Refused
+from provenance.keys import read_own
 from provenance.web.settings import AttemptLimits, SessionLimits
 
-FILE = "sessions.sqlite"
+FILE, SEAL = "sessions.sqlite", "sessions.key"
 NOBODY_MINUTES = 10  # how long somebody may take over signing on
 _ID = 32  # bytes
 
@@ -48,11 +52,12 @@ class Kept(SQLModel, table=True):
     __tablename__ = "session"
     digest: bytes = Field(primary_key=True)  # SHA-256 of what the cookie holds
     user: str = Field(index=True)  # "": nobody yet
-    began: int
-    seen: int
-    window: int  # the minute that `asked` counts
-    asked: int
+    began: int = Field(sa_type=Wide)
+    seen: int = Field(sa_type=Wide)
+    window: int = Field(sa_type=Wide)  # the minute that `asked` counts
+    asked: int = Field(sa_type=Wide)
     pending: bytes  # canonical JSON: what a sign-on under way remembers
+    seal: bytes = Field(sa_column_kwargs={"server_default": ""})  # HMAC-SHA256 over all that says whose it is
 
 
 class Attempt(SQLModel, table=True):
@@ -60,9 +65,12 @@ class Attempt(SQLModel, table=True):
 
     __tablename__ = "attempt"
     __table_args__ = (Index("attempt_about", "about", "at"),)
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=Wide)
     about: bytes
-    at: int
+    at: int = Field(sa_type=Wide)
+
+
+SCHEMA = Schema("sessions", (Kept, Attempt), "0002")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,10 @@ class Sessions:
     """The sessions of one installation."""
 
     def __init__(self, keys: Path, limits: SessionLimits, attempts: AttemptLimits) -> None:
-        self.path, self.limits, self.attempts = keys / FILE, limits, attempts
+        self._keys, self.limits, self.attempts = keys, limits, attempts
+        self._server = Server.chosen(keys)
         self._engine: Engine | None = None
+        self._seal = b""
         self._opening = threading.Lock()
 
     def begin(
@@ -109,10 +119,12 @@ class Sessions:
             if before is not None:
                 transaction.exec(delete(Kept).where(Kept.digest == before.digest))
             self._sweep(transaction, at)
-            transaction.add(
-                Kept(digest=begun.digest, user=user, began=at, seen=at, window=at // 60, asked=0,
-                     pending=canonical.dumps(begun.pending))
+            kept = Kept(
+                digest=begun.digest, user=user, began=at, seen=at, window=at // 60, asked=0,
+                pending=canonical.dumps(begun.pending), seal=b"",
             )  # fmt: skip
+            kept.seal = self._sealed(kept)
+            transaction.add(kept)
         return begun
 
     def find(self, id: bytes, *, at: int) -> Session | None:
@@ -125,7 +137,7 @@ class Sessions:
             kept = transaction.get(Kept, digest)
             if kept is None:
                 return None
-            if self._is_over(kept, at):
+            if self._is_over(kept, at) or not hmac.compare_digest(kept.seal, self._sealed(kept)):
                 transaction.delete(kept)
                 return None
             kept.asked = kept.asked + 1 if kept.window == at // 60 else 1
@@ -141,10 +153,12 @@ class Sessions:
     def settle(self, session: Session) -> bool:
         """Take what a sign-on under way remembers: true once, and for whoever comes first."""
         with self._writing() as transaction:
-            taken = transaction.exec(
-                update(Kept).where(Kept.digest == session.digest, Kept.pending != b"{}").values(pending=b"{}")
-            )
-            return taken.rowcount == 1
+            kept = transaction.get(Kept, session.digest)
+            if kept is None or kept.pending == b"{}":
+                return False
+            kept.pending = b"{}"
+            kept.seal = self._sealed(kept)
+            return True
 
     def end(self, session: Session) -> None:
         with self._writing() as transaction:
@@ -152,10 +166,20 @@ class Sessions:
 
     def end_all(self, user: str) -> int:
         """End every session of this person; how many there were."""
-        if not self.path.exists():
+        if self._server is None and not (self._keys / FILE).exists():
             return 0
         with self._writing() as transaction:
             return transaction.exec(delete(Kept).where(Kept.user == user)).rowcount
+
+    def end_everybody(self) -> None:
+        """End every session: who signs on does so where sessions are looked for from now on."""
+        with self._writing() as transaction:
+            transaction.exec(delete(Kept))
+
+    def count(self) -> int:
+        """How many there are, of nobody's too, and of those that are over and not yet swept away."""
+        with self._writing() as transaction:
+            return transaction.exec(select(func.count()).select_from(Kept)).one()
 
     def attempt(self, user: str, address: str, *, at: int) -> None:
         """Note that somebody tries to sign on, before it is looked at. Raises TooMany, by whose name or from where.
@@ -216,10 +240,26 @@ class Sessions:
         """All or nothing, with nobody writing in between."""
         with self._opening:
             if self._engine is None:
-                self._engine = _opened(self.path)
-        with Transaction(self._engine) as transaction:
+                self._engine = self._opened()
+        with self._answering(self._engine), Transaction(self._engine) as transaction:
+            database.be_the_one(transaction.connection(), SCHEMA)
             yield transaction
             transaction.commit()
+
+    def _answering(self, engine: Engine) -> AbstractContextManager[None]:
+        return self._server.answering(engine) if self._server else nullcontext()
+
+    def _opened(self) -> Engine:
+        engine = self._server.engine() if self._server else _in_file(self._keys / FILE)
+        what = f"database {self._server.place}" if self._server else f"key file {FILE}"
+        with self._answering(engine):
+            database.prepared(engine, SCHEMA, what=what)
+        self._seal = _seal_key(self._keys)
+        return engine
+
+    def _sealed(self, kept: Kept) -> bytes:
+        said = [kept.digest.hex(), kept.user, kept.began, kept.pending.decode()]
+        return hmac.digest(self._seal, canonical.dumps(said), "sha256")
 
 
 def draw() -> bytes:
@@ -231,7 +271,20 @@ def _about(what: str, name: str) -> bytes:
     return hashlib.sha256(canonical.dumps([what, name])).digest()
 
 
-def _opened(path: Path) -> Engine:
+def _seal_key(keys: Path) -> bytes:
+    """The key under which sessions are sealed, drawn by whoever comes first."""
+    path = keys / SEAL
+    if not path.exists():
+        with durable.one_writer(keys):
+            if not path.exists():
+                durable.write(path, os.urandom(_ID), mode=0o600)
+    key = read_own(path)
+    if len(key) != _ID:
+        raise Malformed(f"key file {SEAL} has {len(key)} bytes: wanted {_ID}; removed, everybody signs on again")
+    return key
+
+
+def _in_file(path: Path) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its own files beside it the same mode
     if path.stat().st_mode & 0o077:
@@ -248,5 +301,4 @@ def _opened(path: Path) -> Engine:
     def begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # else two that read first and then write refuse one another
 
-    SQLModel.metadata.create_all(engine, tables=[Kept.__table__, Attempt.__table__])
     return engine
