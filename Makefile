@@ -7,7 +7,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STATIC := provenance/web/static/manifest.json
 
-.PHONY: demo test assets judges bench soak lock lint screenshots postgres
+.PHONY: demo test assets judges bench soak lock lint screenshots wheelhouse postgres
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -22,6 +22,10 @@ assets: $(STATIC)
 
 $(STATIC): frontend/package-lock.json frontend/build.py frontend/node.lock $(wildcard provenance/web/assets/*) | $(VENV)/.ready
 	@$(BIN)/python frontend/build.py
+
+# One folder with all that a machine without internet needs to install the product (docs/operations.md).
+wheelhouse: $(VENV)/.ready $(STATIC)
+	@$(BIN)/python -m deploy.wheelhouse
 
 demo: $(VENV)/.ready $(STATIC)
 	@$(BIN)/python -m pipeline.demo demo

@@ -23,6 +23,7 @@ need, a log that is older than the vault, and a log that names files which nobod
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -225,6 +226,27 @@ def opened(folder: Path, keys: Path) -> Manifest:
             f"backup manifest {where} does not verify: it was changed, or the keys are another archive's: {error}"
         ) from error
     return manifest
+
+
+def kept(folder: Path, keys: Path) -> list[tuple[Path, Manifest]]:
+    """The whole backups in the folders within `folder` that these keys signed for, newest first."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        with contextlib.suppress(Missing, Tampered):  # cut off, of another archive, or no backup at all
+            found.append((path, opened(path, keys)))
+    return sorted(found, key=lambda one: (one[1].log_size, one[1].made_on, one[0].name), reverse=True)
+
+
+def prune(folder: Path, keys: Path, most: int) -> list[str]:
+    """Remove all backups in the folders within `folder` but the newest `most`; the names of those removed.
+
+    A folder that is no whole backup of this archive is left where it is.
+    """
+    old = [path for path, _ in kept(folder, keys)[most:]]
+    for path in old:
+        durable.remove(path / BACKUP)  # first: what is left of a removal that was cut off is no backup
+        shutil.rmtree(path)
+    return [path.name for path in old]
 
 
 def put_back(

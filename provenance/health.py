@@ -5,12 +5,15 @@ What takes a minute to find out is not asked here: who and what is due by the re
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
-from provenance import durable, holding, moments, witnessing
+from provenance import backups, durable, holding, moments, witnessing
 from provenance.archive import Archive
 
 UNKNOWN = -1  # of an age or a lag: there is nothing that it could be of
+_LATE = 8 * 86_400  # seconds: a week and a day, for what is due every week
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,14 @@ class Witness:
 
     name: str
     behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The newest backup in a folder of them."""
+
+    age_seconds: int  # UNKNOWN where the folder has none of this archive
+    disposals_since: int  # each closes the vaults of all backups before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +59,16 @@ class Health:
     waiting: int  # restricted, with no hold left: somebody has to decide
     witnesses: tuple[Witness, ...]
     writing: int  # 1: a build, an extract or a disposal is at work
+    stored_bytes: int  # of sealed rows
+    free_bytes: int  # of the disk that they lie on
+    backup: Backup | None  # None where nobody said where backups lie
 
     def faults(self, stale_days: int) -> list[str]:
         """What somebody should look at; a source counts as stale after `stale_days`."""
         said = []
         if self.verified == 0:
             said.append(f"build {self.build} does not verify")
-        if self.build_age_seconds > 8 * 86_400:
+        if self.build_age_seconds > _LATE:
             said.append(f"last build is {self.build_age_seconds // 86_400} days old")
         if self.failures:
             said.append(f"{self.failures} runs failed since the last build")
@@ -71,13 +85,21 @@ class Health:
         ):
             if count:
                 said.append(f"{count} {words}")
+        if self.free_bytes < self.stored_bytes:
+            free, stored = self.free_bytes / 1e6, self.stored_bytes / 1e6
+            said.append(f"disk has {free:,.0f} MB left, and a disposal may write {stored:,.0f}")
+        if self.backup:
+            said += _said_of(self.backup)
         if not self.witnesses:
             said.append("no witness outside is named in log/policy")
         return said
 
 
-def health(archive: Archive, *, on: str, verified: bool | None) -> Health:
-    """The figures on `on`; whether the last build verifies is for the caller to find out, None where it has not."""
+def health(archive: Archive, *, on: str, verified: bool | None, kept: Path | None = None) -> Health:
+    """The figures on `on`; whether the last build verifies is for the caller to find out, None where it has not.
+
+    `kept` is the folder that holds the backups, each in one of its own.
+    """
     history = archive.history
     last = history.builds[-1] if history.builds else None
     feeds = {feed.system: feed for held in history.extracts for feed in held.systems}
@@ -99,7 +121,29 @@ def health(archive: Archive, *, on: str, verified: bool | None) -> Health:
             Witness(name, archive.log.size - size) for name, size in sorted(witnessing.last_cosigned(archive).items())
         ),
         writing=int(durable.is_being_written(archive.root / "store")),
+        stored_bytes=sum(path.stat().st_size for path in (archive.root / "store").rglob("*.parquet")),
+        free_bytes=shutil.disk_usage(archive.root).free,
+        backup=_newest(archive, kept, on) if kept else None,
     )
+
+
+def _newest(archive: Archive, kept: Path, on: str) -> Backup:
+    found = backups.kept(kept, archive.keys)
+    if not found:
+        return Backup(UNKNOWN, 0)
+    _, newest = found[0]
+    return Backup(_age(newest.made_on, on), len(archive.history.disposals) - newest.disposals)
+
+
+def _said_of(backup: Backup) -> list[str]:
+    said = []
+    if backup.age_seconds == UNKNOWN:
+        said.append("no backup is in the folder of backups")
+    elif backup.age_seconds > _LATE:
+        said.append(f"newest backup is {backup.age_seconds // 86_400} days old")
+    if backup.disposals_since:
+        said.append(f"{backup.disposals_since} disposals since the newest backup: its vault is closed, make another")
+    return said
 
 
 def _age(then: str, now: str) -> int:

@@ -6,18 +6,21 @@ conflict, 7 malformed.
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from importlib import import_module
 from typing import Any
 
 import click
 
 from provenance import __version__
-from provenance.errors import ProvenanceError
+from provenance.errors import Conflict, ProvenanceError
 
 COMMANDS = {  # in the order in which a newcomer meets them
     "init": "Make a folder into an archive.",
     "receive": "Check an extract and seal what is new in it.",
     "build": "Make, sign and publish the weekly build.",
+    "weekly": "Receive, build, publish the head, back up: for a timer.",
     "backfill": "Receive a record set and publish past builds from it.",
     "asof": "What the dashboard showed at a moment.",
     "explain": "Why two nominals are linked, and by which records.",
@@ -73,8 +76,26 @@ class _Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except ProvenanceError as error:
-            click.echo(f"{type(error).__name__}: {error}", err=True)
-            ctx.exit(error.exit_code)
+            self._end(ctx, error)
+        except Exception as error:
+            if not _is_full(error):
+                raise
+            self._end(ctx, Conflict("disk has no room left: make some, and give the command again"))
+
+    def _end(self, ctx: click.Context, error: ProvenanceError) -> None:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        ctx.exit(error.exit_code)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a disk without room is at the bottom of it, as the system says it or SQLite does."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__
+    return False
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})

@@ -88,18 +88,19 @@ def record_sets(folder: Path) -> list[Path]:
 
 
 def in_order(folders: list[Path]) -> list[Path]:
-    """Extracts by their cut-off, then by name; one whose extract.json cannot be read comes last and is refused then."""
+    """Extracts by their cut-off, then by name."""
+    return sorted(folders, key=lambda folder: (cut_off(folder), folder.name))
+
+
+def cut_off(folder: Path) -> str:
+    """The cut-off of an extract, UTC; after any other where extract.json cannot be read, which is refused then."""
     from provenance import moments
     from provenance.errors import Malformed
 
-    def cut_off(folder: Path) -> tuple[str, str]:
-        try:
-            stated = json.loads((folder / "extract.json").read_bytes())["cut_off"]
-            return moments.utc(moments.instant(stated)), folder.name
-        except (ValueError, KeyError, TypeError, Malformed):
-            return "~", folder.name
-
-    return sorted(folders, key=cut_off)
+    try:
+        return moments.utc(moments.instant(json.loads((folder / "extract.json").read_bytes())["cut_off"]))
+    except (OSError, ValueError, KeyError, TypeError, Malformed):
+        return "~"
 
 
 def _read_moments(path: Path) -> list[str]:

@@ -176,7 +176,9 @@ def tell(changed: list[str]) -> None:
 
 
 def code_commit() -> str:
-    """The git commit of the code that runs, "" where it does not lie in a repository of its own."""
+    """The git commit of the code that runs: as its wheel says, or its repository; "" where neither does."""
+    if (stamp := _house("commit")).is_file():
+        return stamp.read_text("ascii").strip()
     here = Path(__file__).resolve().parent
     try:
         done = subprocess.run(
@@ -185,6 +187,12 @@ def code_commit() -> str:
     except FileNotFoundError:
         return ""
     return done.stdout.split()[-1] if done.returncode == 0 else ""
+
+
+def code_history() -> Path:
+    """Where git finds the commits that this code came from: its repository, or the bundle that its wheel carries."""
+    bundle = _house("code.bundle")
+    return bundle if bundle.is_file() else Path(__file__).resolve().parent
 
 
 def package_digest() -> str:
@@ -227,7 +235,12 @@ def unlocked() -> list[str]:
 
 
 def _lock() -> Path:
-    return Path(str(resources.files("pipeline").joinpath("house/requirements.lock")))
+    return _house("requirements.lock")
+
+
+def _house(name: str) -> Path:
+    """A file that comes with the code; `commit` and `code.bundle` are in a wheel alone (deploy/wheelhouse.py)."""
+    return Path(str(resources.files("pipeline").joinpath("house", name)))
 
 
 def _pinned() -> Iterator[tuple[str, str, str]]:

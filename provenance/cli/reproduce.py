@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from provenance.cli.doors import (
     Door,
     as_json,
     code_commit,
+    code_history,
     console,
     emit_json,
     environment_digest,
@@ -103,8 +105,8 @@ def _elsewhere(door: Door, stated: Statement, here: Here) -> dict[str, Any]:
     from provenance import durable, pins
     from provenance.errors import Conflict, Missing
 
-    source, home = Path(__file__).resolve().parent, (door.path / "index" / "code").resolve()
-    tree = home / stated.code
+    home = (door.path / "index" / "code").resolve()
+    source, tree = _repository(home), home / stated.code
     try:
         pins.git(source, "", "cat-file", "-e", f"{stated.code}^{{commit}}")
     except Conflict:
@@ -145,6 +147,23 @@ def _elsewhere(door: Door, stated: Statement, here: Here) -> dict[str, Any]:
             "an edit that was not committed; ask for `--code here`"
         )
     return found
+
+
+def _repository(home: Path) -> Path:
+    """Where git finds this code's commits; the bundle of an installed wheel is unpacked in `home`, once for each."""
+    from provenance import pins
+
+    source = code_history()
+    if not source.is_file():
+        return source
+    unpacked = home / f"history-{code_commit()}.git"
+    if not unpacked.exists():
+        half = home / f"{unpacked.name}.part"
+        shutil.rmtree(half, ignore_errors=True)
+        home.mkdir(parents=True, exist_ok=True)
+        pins.git(home, "", "clone", "-q", "--bare", str(source), half.name)
+        half.rename(unpacked)
+    return unpacked
 
 
 def _program(command: list[str], name: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from starlette.requests import Request
 
+from provenance import moments
 from provenance.errors import Refused
 from provenance.health import Health
 from provenance.web.settings import is_loopback
@@ -32,6 +33,8 @@ _PLAIN = {
     "disposals_unfinished": "Disposals without a certificate yet",
     "waiting": "Restricted things without a hold, for somebody to decide",
     "writing": "1 while a build, an extract or a disposal is at work",
+    "stored_bytes": "Bytes of sealed rows",
+    "free_bytes": "Bytes left on the disk that they lie on",
 }
 
 
@@ -62,6 +65,14 @@ def text(health: Health) -> bytes:
     registry = CollectorRegistry()
     for name, words in _PLAIN.items():
         Gauge(f"provenance_{name}", words, registry=registry).set(getattr(health, name))
+    Gauge(
+        "provenance_looked_at_seconds", "When these figures were taken, in seconds since 1970", registry=registry
+    ).set(moments.instant(health.on).timestamp())
+    if health.backup:
+        age = "Seconds since the newest backup was made; -1 without one"
+        Gauge("provenance_backup_age_seconds", age, registry=registry).set(health.backup.age_seconds)
+        since = "Disposals since the newest backup, whose vault they closed"
+        Gauge("provenance_disposals_since_backup", since, registry=registry).set(health.backup.disposals_since)
     feeds = Gauge("provenance_feed_age_seconds", "How far behind a source is", ["system"], registry=registry)
     for feed in health.feeds:
         feeds.labels(feed.system).set(feed.age_seconds)
