@@ -2,12 +2,14 @@
 
 Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's
 script again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches
-in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only.
+in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only. On a cluster (`spark.Crew`) the same
+work is done upon the batches that a worker there is handed.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import itertools
 import os
 import struct
@@ -15,13 +17,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import zstandard
 
 from provenance import canonical, merkle, sealing
 from provenance.errors import Conflict, Malformed
+
+if TYPE_CHECKING:
+    from provenance.engine import Engine
+    from provenance.harm import HarmTable
+    from provenance.params import Params
 
 _ROUND = 50_000  # rows that a worker is given at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
@@ -37,6 +47,12 @@ class Crew:
         self.size = size or len(os.sched_getaffinity(0))
         self._workers: list[subprocess.Popen[bytes]] = []
         atexit.register(self.dismiss)
+
+    def rules(self, params: Params, table: HarmTable) -> Engine:
+        """What runs the rules of `links` under these params."""
+        from provenance import engine  # which no worker needs, and which takes a second to load
+
+        return engine.engine(params, table, self.size)
 
     def seal(self, table: str, secrets: pa.Array, rows: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Leaves (binary(32)) and boxes (large_binary) of rows under `secrets` (Z of each row, see `sealing`)."""
@@ -73,7 +89,7 @@ class Crew:
         sealed = pa.table({"z": secrets, "leaf": leaves, "box": boxes})
         batch = self._batch(job, table, sealed, columns.serialize().to_pybytes() if columns is not None else b"")
         if self._is_small(batch.num_rows):
-            done = _work(batch)
+            done = work(batch)
             return lambda: done
         with self._abandoning():
             fetch = self._round(batch, 0)
@@ -114,7 +130,7 @@ class Crew:
         """`weight`: how many rows of the usual kind a row of this batch is worth."""
         batch = self._batch(job, table, batch)
         if self._is_small(batch.num_rows * weight):
-            return _work(batch)
+            return work(batch)
         done: list[pa.Table] = []
         with self._abandoning():
             # In rounds, so that memory follows the size of a round and not of the table.
@@ -160,7 +176,7 @@ class Crew:
         for worker, part in zip(self._workers, parts[1:], strict=True):
             _send(worker.stdin, part)
         try:
-            own = _work(parts[0])
+            own = work(parts[0])
         except sealing.Unopened as error:
             raise sealing.Unopened(table, first + error.position) from None
 
@@ -191,7 +207,8 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
     return [value for chunk in column.chunks for value in canonical.slices(chunk)]
 
 
-def _work(batch: pa.Table) -> pa.Table:
+def work(batch: pa.Table) -> pa.Table:
+    """What a batch asks for in its metadata (`job`, `table`, `columns`), done here. Errors as for the methods of `Crew`."""
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
     if job == "root":
@@ -237,12 +254,54 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     while head := source.read(8):
         data = source.read(struct.unpack(">Q", head)[0])
         try:
-            reply = _work(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
+            reply = work(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
         except sealing.Unopened as error:
             reply = pa.table({}).replace_schema_metadata({"unopened": str(error.position)})
         except Malformed as error:
             reply = pa.table({}).replace_schema_metadata({"malformed": str(error)})
         _send(sink, reply)
+
+
+UNOPENED = "unopened"
+AFAR = {
+    "seal": ("leaf", "box"),
+    "leaf": ("leaf",),
+    "open": ("row",),
+    "entry": ("row",),
+}  # and the columns of the answer
+
+
+def serve_batches(job: str, table: str, wanted: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A cluster's worker's life: the answer to each batch, a row for each with its place `n`, and no `fault`.
+
+    A fault is a row of its own, with the place where the work stopped, and ends it: UNOPENED, or the `code` that runs
+    here where that is not the one `wanted`.
+    """
+    what = {"job": job, "table": table, "columns": ""}
+    for batch in batches:
+        place, fault, at = batch["n"], "" if code() == wanted else code(), 0
+        if not fault:
+            given = pa.Table.from_batches([batch]).drop_columns(["n"]).replace_schema_metadata(what)
+            try:
+                answer = work(given)
+            except sealing.Unopened as error:
+                fault, at = UNOPENED, error.position
+        if fault:
+            nothing = {name: pa.nulls(1, pa.binary()) for name in AFAR[job]}
+            yield pa.record_batch({"n": place.slice(at, 1), "fault": pa.array([fault]), **nothing})
+            return
+        columns = {name: answer[name].combine_chunks().cast(pa.binary()) for name in AFAR[job]}
+        yield pa.record_batch({"n": place, "fault": pa.nulls(len(place), pa.string()), **columns})
+
+
+@cache
+def code() -> str:
+    """A digest of what decides a leaf and a box: the code that seals, its dictionary and its compressor."""
+    held = [resources.files("provenance").joinpath(name).read_bytes() for name in ("sealing.py", "rows-1.zdict")]
+    total = hashlib.sha256(repr(zstandard.ZSTD_VERSION).encode())
+    for part in held:
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()[:16]
 
 
 def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:

@@ -32,7 +32,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
                 disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
-    "keeping": "durable keys vault crew rows index log heads catalogue archive trees",
+    "keeping": "durable keys vault crew spark rows index log heads catalogue archive trees",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
