@@ -2,8 +2,8 @@
 
 Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's
 script again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches
-in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only. On a cluster (`spark.Crew`) the same
-work is done upon the batches that a worker there is handed.
+in over a pipe, Arrow batches out. Secrets travel in the pipe and live in memory only. On a cluster (`spark.Crew`) the
+same work is done upon the batches that a worker there is handed.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
 
 
 def work(batch: pa.Table) -> pa.Table:
-    """What a batch asks for in its metadata (`job`, `table`, `columns`), done here. Errors as for the methods of `Crew`."""
+    """What a batch asks for in its metadata (`job`, `table`, `columns`), done here. Errors as of `Crew`."""
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
     if job == "root":

@@ -1,8 +1,8 @@
 """The rules and the sealing on Apache Spark, for a force whose weeks outgrow one machine.
 
 The rules are the Ibis expressions of `links`, said in Spark's SQL; rows are sealed and opened by the very function that
-the crew's own workers run, over Arrow batches. What comes back is filed as it always is, so every leaf and every root is
-the same. Only this process reads the vault, writes and logs: a worker that dies loses nothing, and its part is worked
+the crew's own workers run, over Arrow batches. What comes back is filed as ever, so every leaf and every root is the
+same. Only this process reads the vault, writes and logs: a worker that dies loses nothing, and its part is worked
 out again by another.
 
 Rows, and the secrets of the rows in hand, leave this process for the memory of Spark's. On the wire, and wherever Spark
@@ -40,8 +40,8 @@ _ALWAYS = {  # whatever a cluster's own settings say
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.cipher": "AES/GCM/NoPadding",
     "spark.network.crypto.saslFallback": "false",
-    # What is spilled, shuffled or kept as a block is encrypted; and PySpark hands tables to Spark through a socket, where
-    # it would write them to a temporary file.
+    # What is spilled, shuffled or kept as a block is encrypted; and PySpark hands tables to Spark through a socket, and
+    # not, as it would, in a temporary file.
     "spark.io.encryption.enabled": "true",
     "spark.io.encryption.keySizeBits": "256",
     # No record of what was done but ours, and no page that shows it.
@@ -92,7 +92,7 @@ class Cluster:
     def mapped(
         self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], content: pa.Table, answer: str
     ) -> pa.Table:
-        """What `work` makes of the rows of `content`, wherever it runs; `answer` are its columns, as Spark says them."""
+        """What `work` makes of the rows of `content`; `answer` has its columns, as Spark writes them."""
         with self._asking():
             return self._session.createDataFrame(content).mapInArrow(work, answer).toArrow()
 
@@ -132,7 +132,7 @@ def cluster(master: str, *, python: str) -> Iterator[Cluster]:
         raise Missing("Spark does not start: wanted Java 17 or later on this machine, by JAVA_HOME or PATH") from None
     except Py4JError:
         raise Missing(
-            f"Spark master {master} is not to be had: wanted one that runs, and spark.authenticate.secret as it has it in "
+            f"Spark master {master} is not to be had: wanted one that runs, and its spark.authenticate.secret in "
             "spark-defaults.conf of the folder that SPARK_CONF_DIR names"
         ) from None
     try:
