@@ -81,8 +81,11 @@ class Cluster:
         with self._asking():
             for name, content in tables.items():
                 self._session.createDataFrame(content).createOrReplaceTempView(name)
-            parts = max(self.cores, *(content.num_rows // _SHUFFLED for content in tables.values()))
+            most = max(content.num_rows for content in tables.values())
+            parts = max(self.cores, most // _SHUFFLED)
             self._session.conf.set("spark.sql.shuffle.partitions", str(parts))
+            # To compile a question takes seconds, which few rows do not give back.
+            self._session.conf.set("spark.sql.codegen.wholeStage", str(most > _SHUFFLED).lower())
             try:
                 return self._session.sql(sql).toArrow().cast(schema)
             finally:
