@@ -69,10 +69,11 @@ def compare(records: int, weeks: int, memory: str, driver_memory: str, port: int
             theirs = _measured("Spark", ["bench.spark", "build", str(afar), "--master", running.master])
         same = 0
         for one, other in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
-            same += one["tables"] == other["tables"]
+            agree = one["tables"] == other["tables"]
+            same += agree
             click.echo(
                 f"  {one['build']}  {one['tables']['link'][0]:>10,} links  DuckDB {one['seconds']:7.1f} s  "
-                f"Spark {other['seconds']:7.1f} s  {'same roots' if one['tables'] == other['tables'] else 'OTHER ROOTS'}"
+                f"Spark {other['seconds']:7.1f} s  {'same roots' if agree else 'OTHER ROOTS'}"
             )
         click.echo(f"{same} of {len(ours)} builds have the same roots of all tables on both.")
     finally:
