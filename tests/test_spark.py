@@ -5,6 +5,7 @@ One standalone cluster of two workers and one session serve all tests here, in o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -18,12 +19,11 @@ from pathlib import Path
 
 import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
 from pipeline import cluster
-from provenance import crew, engine, harm, sealing, spark
+from provenance import crew, engine, entries, harm, reproducing, sealing, spark
 from provenance.archive import Archive
 from provenance.cli import main
 from provenance.errors import Conflict, Missing, Refused
@@ -111,9 +111,9 @@ def employed(archive: Archive, session: spark.Cluster) -> Iterator[None]:
 def prices(tmp_path_factory) -> harm.HarmTable:
     folder = tmp_path_factory.mktemp("harm")
     (folder / "days.csv").write_text("offence_code,offence,days,expired\n1,Murder,5000,\n49,Theft,3,\n62,Old,7,yes\n")
-    (folder / "points.csv").write_text("offence_code,offence,severity,expired\n1,Murder,8000,\n62,Old,9,\n")
+    (folder / "points.csv").write_text("offence_code,offence,weight,expired\n1,Murder,8000,\n62,Old,9,\n")
     days = harm.read(folder / "days.csv", "trial")
-    return harm.side_by_side([days, harm.read(folder / "points.csv", "other", unit="points")])
+    return harm.side_by_side([days, harm.read(folder / "points.csv", "other", unit=harm.SEVERITY)])
 
 
 def some(chance: random.Random) -> tuple[list[dict], list[dict]]:
@@ -171,12 +171,10 @@ def test_each_rule_is_as_its_slow_twin_and_as_on_duckdb(session, prices, cap):
     charged = theirs.charged(*taken)
     key = ("theme", "nominal", "system", "record_id")
     assert in_order(charged, *key) == in_order(ours.charged(*taken), *key)
-    same = {
-        "supports": theirs.supports, "tallies": theirs.tallies, "left_out": theirs.left_out, "charged": theirs.charged,
-    }  # fmt: skip
-    assert [name for name in same if getattr(ours, name)(*taken).schema != {
-        "supports": theirs.supports(*taken), "tallies": tallies, "left_out": left_out, "charged": charged,
-    }[name].schema] == []  # fmt: skip
+    answers = {"supports": theirs.supports(*taken), "tallies": tallies, "left_out": left_out, "charged": charged}
+    assert {name: getattr(ours, name)(*taken).schema for name in answers} == {
+        name: answer.schema for name, answer in answers.items()
+    }
     assert ours.links(found).schema == links.schema
 
 
@@ -209,12 +207,6 @@ def test_the_workers_seal_and_open_as_this_process_does(session):
     assert there.leaves("link", z, rows) == leaves
     assert there.open("link", z, leaves, boxes) == rows
     assert there.entries("link", z, leaves, boxes) == here.entries("link", z, leaves, boxes)
-    assert there.begin("read", "network", *empty()) is not None
-
-
-def empty() -> tuple[pa.Array, pa.Array, pa.Array, pa.Schema]:
-    nothing = pa.array([], pa.large_binary())
-    return nothing, pa.array([], sealing.LEAF), nothing, pa.schema([("members", pa.int64())])
 
 
 def test_a_row_that_does_not_open_is_named_by_its_place(session, monkeypatch):
@@ -324,8 +316,6 @@ def test_two_weeks_on_spark_are_byte_for_byte_those_of_one_machine(session, copi
 
 
 def test_a_build_made_here_is_made_again_there(session, copied):
-    from provenance import reproducing
-
     force = copied("again")
     force.build(WEEKS[0])
     label = force.archive.history.builds[0].label
@@ -364,8 +354,8 @@ def watching(folder: Path, seen: dict[str, bytes]) -> Iterator[None]:
             last = done.is_set()
             for path in folder.rglob("*"):
                 if path.is_file():
-                    with pytest.MonkeyPatch.context(), open_or_gone(path) as content:
-                        seen[str(path)] = max(content, seen.get(str(path), b""), key=len)
+                    with contextlib.suppress(FileNotFoundError):
+                        seen[str(path)] = max(path.read_bytes(), seen.get(str(path), b""), key=len)
             if last:
                 return
             done.wait(0.2)
@@ -375,15 +365,6 @@ def watching(folder: Path, seen: dict[str, bytes]) -> Iterator[None]:
     yield
     done.set()
     reader.join()
-
-
-@contextmanager
-def open_or_gone(path: Path) -> Iterator[bytes]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        content = b""
-    yield content
 
 
 # ---- the door --------------------------------------------------------------------------------------------------------
@@ -401,11 +382,9 @@ def test_engine_and_master_are_said_together(tmp_path, command, said):
 
 def test_without_pyspark_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(
-        Missing, match=r"^package pyspark is not installed: wanted `pip install 'provenance\[spark\]'`$"
-    ):
-        with spark.cluster("local[1]", python=sys.executable):
-            pass
+    said = r"^package pyspark is not installed: wanted `pip install 'provenance\[spark\]'`$"
+    with pytest.raises(Missing, match=said), spark.cluster("local[1]", python=sys.executable):
+        pass
 
 
 def test_the_command_builds_on_the_cluster_and_its_statement_says_so(session, started, copied, monkeypatch):
@@ -423,11 +402,9 @@ def test_the_command_builds_on_the_cluster_and_its_statement_says_so(session, st
     monkeypatch.setattr(spark, "cluster", same)
     monkeypatch.setattr("provenance.pins.pin", lambda *_, **__: None)  # which a story without git cannot
     monkeypatch.setenv("PYSPARK_PYTHON", "python-of-the-workers")
-    done = CliRunner().invoke(
-        main,
-        ["--archive", str(force.root), "build", "--cut-off", WEEKS[0], "--published-at", WEEKS[0]]
-        + ["--engine", "spark", "--master", started.master, "--other-lock", "a test"],
-    )
+    where = ["--engine", "spark", "--master", started.master, "--other-lock", "a test"]
+    when = ["--cut-off", WEEKS[0], "--published-at", WEEKS[0]]
+    done = CliRunner().invoke(main, ["--archive", str(force.root), "build", *when, *where])
     assert done.exit_code == 0, done.output
     assert asked == [(started.master, "python-of-the-workers")]
     again = Force.of(force.folder)
@@ -474,11 +451,9 @@ def test_a_build_whose_cluster_goes_is_logged_as_failed_and_made_again(session, 
     with employed(force.archive, session), pytest.raises(Conflict, match=r"^Spark at \S+ did not answer: "):
         force.build(WEEKS[0])
     assert not force.archive.history.builds
-    assert [
-        act.reason for act in force.archive.log.acts(0, force.archive.log.size) if type(act).__name__ == "Failed"
-    ] == ["conflict"]
+    acts = list(force.archive.log.acts(0, force.archive.log.size))
+    assert [act.reason for act in acts if isinstance(act, entries.Failed)] == ["conflict"]
     made = force.build(WEEKS[0]).built
     store = [name for name in embedded if name.startswith("store/links/") and made.label in name]
     assert store
     assert [name for name in store if files(force)[name] != embedded[name]] == []
-    assert pc is not None
