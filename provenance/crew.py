@@ -38,6 +38,8 @@ _ALONE = 20_000  # rows below which starting and feeding workers costs more than
 _AT_HAND = 2_000  # the same, once they are there
 _OPENING = ("open", "entry", "read", "check")  # jobs of which this process gets the next round ready meanwhile,
 _OWN_SHARE = 0.6  # and of which it takes so much for each worker's 1
+AFAR = {"seal": ("leaf", "box"), "leaf": ("leaf",), "open": ("row",), "entry": ("row",)}  # jobs for a cluster: answers
+UNOPENED = "unopened"
 
 
 class Crew:

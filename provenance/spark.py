@@ -12,6 +12,8 @@ that will not have it so is not used. `docs/decisions/0021-spark.md` says what t
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -151,15 +153,14 @@ def cluster(master: str, *, python: str) -> Iterator[Cluster]:
             late.cancel()
         yield found
     finally:
-        context.stop()
+        with contextlib.suppress(Py4JError, OSError):  # it may have gone by itself
+            context.stop()
 
 
 @cache
 def _gateway() -> tuple[Any, Any]:
     """The settings, and the one JVM of this process that Spark's driver runs in. It says nothing on this terminal: its
     log goes where log4j2.properties in the folder of SPARK_CONF_DIR sends it."""
-    import subprocess
-
     from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
 
