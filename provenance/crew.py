@@ -264,15 +264,6 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         _send(sink, reply)
 
 
-UNOPENED = "unopened"
-AFAR = {
-    "seal": ("leaf", "box"),
-    "leaf": ("leaf",),
-    "open": ("row",),
-    "entry": ("row",),
-}  # and the columns of the answer
-
-
 def serve_batches(job: str, table: str, wanted: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """A cluster's worker's life: the answer to each batch, a row for each with its place `n`, and no `fault`.
 

@@ -209,6 +209,29 @@ def test_the_workers_seal_and_open_as_this_process_does(session):
     assert there.entries("link", z, leaves, boxes) == here.entries("link", z, leaves, boxes)
 
 
+def test_a_worker_answers_each_row_with_its_place_and_stops_at_a_fault():
+    """What runs there, run here."""
+    z, rows = (column.cast(pa.binary()) for column in batch(30))
+    cuts = [slice(10, 20), slice(20, 30)]
+    handed = [pa.record_batch({"z": z[cut], "row": rows[cut], "n": pa.array(range(30)[cut])}) for cut in cuts]
+    sealed = list(crew.serve_batches("seal", "link", crew.code(), iter(handed)))
+    assert [part["n"].to_pylist() for part in sealed] == [list(range(10, 20)), list(range(20, 30))]
+    leaves, boxes = sealing.seal_batch("link", z.to_pylist()[20:], rows.to_pylist()[20:])
+    assert (sealed[1]["leaf"].to_pylist(), sealed[1]["box"].to_pylist()) == (leaves, boxes)
+    assert sealed[1]["fault"].null_count == 10
+
+    spoilt = [sealed[0]["box"], sealed[1]["leaf"]]  # the second of which is no box
+    opened = [
+        pa.record_batch({"z": part["z"], "leaf": done["leaf"], "box": box, "n": done["n"]})
+        for part, done, box in zip(handed, sealed, spoilt, strict=True)
+    ]
+    found = list(crew.serve_batches("open", "link", crew.code(), iter([*opened, None])))  # whoever asked on would fall
+    assert found[0]["row"].to_pylist() == rows.to_pylist()[10:20]
+    assert found[1].to_pylist() == [{"n": 20, "fault": crew.UNOPENED, "row": None}]
+    other = list(crew.serve_batches("leaf", "link", "another", iter(handed)))
+    assert [part.to_pylist() for part in other] == [[{"n": 10, "fault": crew.code(), "leaf": None}]]
+
+
 def test_a_row_that_does_not_open_is_named_by_its_place(session, monkeypatch):
     monkeypatch.setattr(spark, "_ROUND", 9_000)  # in several rounds
     there = spark.Crew(session)
@@ -447,7 +470,7 @@ def test_a_worker_killed_over_its_work_loses_nothing(session, started, copied, e
 
 def test_a_build_whose_cluster_goes_is_logged_as_failed_and_made_again(session, copied, embedded):
     force = copied("gone")
-    session._session.stop()
+    spark._gateway()[1].proc.kill()  # the JVM that Spark's driver runs in
     with employed(force.archive, session), pytest.raises(Conflict, match=r"^Spark at \S+ did not answer: "):
         force.build(WEEKS[0])
     assert not force.archive.history.builds
