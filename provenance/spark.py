@@ -108,9 +108,7 @@ class Cluster:
         from pyspark.errors import PySparkException
 
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-                yield
+            yield
         except (PySparkException, Py4JError, OSError, EOFError) as error:
             found = type(error).__name__
             raise Conflict(f"Spark at {self._master} did not answer: {found}; see its logs, and try again") from None
@@ -122,6 +120,7 @@ def cluster(master: str, *, python: str) -> Iterator[Cluster]:
 
     Raises Missing where PySpark, Java, the master or a worker is not there, Refused where a worker runs other code.
     """
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # which is not used
     try:
         from pyspark import SparkContext
         from pyspark.errors import PySparkException
