@@ -30,7 +30,7 @@ from provenance.errors import Missing, ProvenanceError
 
 HERE = "127.0.0.1"
 PORT = 7077  # Spark's own
-_PATIENCE = 120  # seconds in which each part must have come up
+_PATIENCE = 300  # seconds in which each part must have come up, on a machine however busy
 _LEADS, _SERVES = "New state: ALIVE", "Successfully registered with master"  # what their logs then say
 _DEFAULTS = """\
 spark.authenticate true

@@ -61,7 +61,7 @@ _KINDS = {"leaf": sealing.LEAF, "box": pa.large_binary(), "row": pa.large_binary
 _ALONE = 20_000  # rows below which a round trip costs more than it saves
 _ROUND = 400_000  # rows handed over at a time: memory here and in Spark's driver follows it
 _SHUFFLED = 100_000  # rows for each part of a shuffle
-_PATIENCE = 120  # seconds in which a worker must have answered at first
+_PATIENCE = 300  # seconds in which a worker must have answered at first; a cold one on a busy machine takes long
 
 
 class Cluster:

@@ -101,7 +101,9 @@ def wanted(name: str) -> list[Requirement]:
     """What requirements.in or pyproject.toml asks for."""
     if name == "pyproject.toml":
         project = tomllib.loads((ROOT / name).read_text("utf-8"))
-        return [Requirement(line) for line in project["project"]["dependencies"] + project["build-system"]["requires"]]
+        extras = [line for lines in project["project"]["optional-dependencies"].values() for line in lines]
+        required = project["project"]["dependencies"] + project["build-system"]["requires"]
+        return [Requirement(line) for line in required + extras]
     lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines())
     return [Requirement(line) for line in lines if line]
 
