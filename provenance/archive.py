@@ -108,6 +108,12 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def employ(self, crew: Crew) -> None:
+        """Have `crew` work out the rules, seal and open from now on, in the place of the one that did."""
+        self.crew.dismiss()
+        self.crew = crew
+        self.sealer = Sealer(self.vault, crew)
+
     def close(self) -> None:
         """Let go of workers and files."""
         self.crew.dismiss()

@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 
 from provenance import (
     canonical,
-    engine,
     entries,
     geography,
     harm,
@@ -266,7 +265,7 @@ class Snapshot:
         parts = parts.append_column("nominal", pa.array([who] * parts.num_rows, pa.string()))
         records = self.records_of(parts)
         rules = params.stated(self.statement.params.decode())
-        return engine.engine(rules, harm.side_by_side(tables), self.archive.crew.size).charged(records, parts)
+        return self.archive.crew.rules(rules, harm.side_by_side(tables)).charged(records, parts)
 
     def records_of(self, named: pa.Table) -> pa.Table:
         """The records that rows name by `system` and `record_id`, in the version that this build holds."""

@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import engine, harm, linking, propagation, rows, selection, vault
+from provenance import harm, linking, propagation, rows, selection, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.draft import COUNTS
@@ -81,7 +81,7 @@ class Between:
         records, parts = (self._content(name, getattr(state, name)) for name in ("record", "involvement"))
         records = self._regraded(records, state)
         parts = selection.judged(parts, state.identities)
-        rules = engine.engine(state.params, state.table, self.archive.crew.size)
+        rules = self.archive.crew.rules(state.params, state.table)
         supports = rules.supports(records, parts)
         theme = pc.add(pc.index_in(_flat(supports["theme"]), pa.array(THEMES)), 1).to_numpy().astype(np.int64)
         link = {"theme": theme, "points": supports["contribution"].to_numpy()}

@@ -3,12 +3,14 @@
 Threads do not help (each call is short and holds the interpreter), and `multiprocessing` would import the caller's
 script again or fork a process that has threads. So a worker is this module run by the same interpreter: Arrow batches
 in and out through memory that both have open, and over a pipe only that they are there. Secrets live in that memory and
-on no disk; it is gone with the last who has it open.
+on no disk; it is gone with the last who has it open. On a cluster (`spark.Crew`) the same work is done upon the batches
+that a worker there is handed.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import struct
 import subprocess
@@ -16,14 +18,22 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import resources
 from multiprocessing.connection import wait
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import zstandard
 
 from provenance import canonical, merkle, sealing
 from provenance.errors import Conflict, Malformed
+
+if TYPE_CHECKING:
+    from provenance.engine import Engine
+    from provenance.harm import HarmTable
+    from provenance.params import Params
 
 _ROUND = 50_000  # rows for each of the crew that are begun at a time
 _PART = 8_000  # rows that one of the crew takes at a time
@@ -32,6 +42,8 @@ _AT_HAND = 2_000  # the same, once they are there
 _SLOTS = 2  # parts that a worker has: one at work, and one so that it need not wait for the next
 _ASK, _REPLY = struct.Struct(">BQ"), struct.Struct(">Q")  # slot and bytes; bytes
 _MEMORY = struct.Struct(f">{2 * _SLOTS}I")  # what is said first: its descriptors
+AFAR = {"seal": ("leaf", "box"), "leaf": ("leaf",), "open": ("row",), "entry": ("row",)}  # jobs for a cluster: answers
+UNOPENED = "unopened"
 _SHARED = hasattr(os, "memfd_create")  # without it a part would go through files or 64 KiB at a time: work alone
 
 
@@ -138,6 +150,12 @@ class Crew:
         self._queue: deque[tuple[Round, int]] = deque()
         atexit.register(self.dismiss)
 
+    def rules(self, params: Params, table: HarmTable) -> Engine:
+        """What runs the rules of `links` under these params."""
+        from provenance import engine  # which no worker needs, and which takes a second to load
+
+        return engine.engine(params, table, self.size)
+
     def seal(self, table: str, secrets: pa.Array, rows: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Leaves (binary(32)) and boxes (large_binary) of rows under `secrets` (Z of each row, see `sealing`)."""
         done = self._run("seal", table, pa.table({"z": secrets, "row": rows}))
@@ -233,9 +251,7 @@ class Crew:
 
     def _begin(self, batch: pa.Table, first: int = 0, weight: int = 1) -> Round:
         if self._is_small(batch.num_rows * weight):
-            alone = Round(self, [batch], first)
-            alone.done(0, _tried(batch))
-            return alone
+            return self._at_once(batch, first, _tried(batch))
         # A small round too is one in which everybody takes part more than once, as some are slower than others.
         size = max(1, min(_PART // weight, -(-batch.num_rows // (2 * self.size))))
         round_ = Round(self, [batch.slice(at, size) for at in range(0, batch.num_rows, size)], first)
@@ -246,6 +262,11 @@ class Crew:
             self._collect(0)
             self._hand_out()
         return round_
+
+    def _at_once(self, batch: pa.Table, first: int, found: pa.Table | Exception) -> Round:
+        whole = Round(self, [batch], first)
+        whole.done(0, found)
+        return whole
 
     def _hand_out(self) -> None:
         for depth in range(_SLOTS):
@@ -304,7 +325,7 @@ def _shared(name: str) -> int:
 
 def _tried(batch: pa.Table) -> pa.Table | Exception:
     try:
-        return _work(batch)
+        return work(batch)
     except (sealing.Unopened, Malformed) as error:
         return error
 
@@ -324,7 +345,8 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
     return [value for chunk in column.chunks for value in canonical.slices(chunk)]
 
 
-def _work(batch: pa.Table) -> pa.Table:
+def work(batch: pa.Table) -> pa.Table:
+    """What a batch asks for in its metadata (`job`, `table`, `columns`), done here. Errors as of `Crew`."""
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
     if job == "root":
@@ -390,6 +412,39 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         elif isinstance(reply, Malformed):
             reply = pa.table({}).replace_schema_metadata({"malformed": str(reply)})
         sink.write(_REPLY.pack(_write(memory[2 * slot + 1], reply)))
+
+
+def serve_batches(job: str, table: str, wanted: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A cluster's worker's life: the answer to each batch, a row for each with its place `n`, and no `fault`.
+
+    A fault is a row of its own, with the place where the work stopped, and ends it: UNOPENED, or the `code` that runs
+    here where that is not the one `wanted`.
+    """
+    what = {"job": job, "table": table, "columns": ""}
+    for batch in batches:
+        place, fault, at = batch["n"], "" if code() == wanted else code(), 0
+        if not fault:
+            given = pa.Table.from_batches([batch]).drop_columns(["n"]).replace_schema_metadata(what)
+            try:
+                answer = work(given)
+            except sealing.Unopened as error:
+                fault, at = UNOPENED, error.position
+        if fault:
+            nothing = {name: pa.nulls(1, pa.binary()) for name in AFAR[job]}
+            yield pa.record_batch({"n": place.slice(at, 1), "fault": pa.array([fault]), **nothing})
+            return
+        columns = {name: answer[name].combine_chunks().cast(pa.binary()) for name in AFAR[job]}
+        yield pa.record_batch({"n": place, "fault": pa.nulls(len(place), pa.string()), **columns})
+
+
+@cache
+def code() -> str:
+    """A digest of what decides a leaf and a box: the code that seals, its dictionary and its compressor."""
+    held = [resources.files("provenance").joinpath(name).read_bytes() for name in ("sealing.py", "rows-1.zdict")]
+    total = hashlib.sha256(repr(zstandard.ZSTD_VERSION).encode())
+    for part in held:
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()[:16]
 
 
 def joined(secrets: np.ndarray, counts: np.ndarray) -> pa.LargeBinaryArray:

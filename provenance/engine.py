@@ -1,7 +1,7 @@
 """The rules of `links.py` as the engine's own SQL, turned into it once per set of params.
 
-To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB in memory (`memory`). Another
-engine is another class with the same methods.
+To turn the expressions into SQL takes longer than to run them on a week's changes. DuckDB runs it in memory (`memory`);
+on a cluster the same rules are run by `spark.Engine`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ class Engine:
 
     def __init__(self, params: Params, table: HarmTable, threads: int) -> None:
         taken = ibis.table(RECORDS, name="records"), ibis.table(INVOLVEMENTS, name="involvements")
-        self._rules: Mapping[str, Callable[[], ir.Table]] = {
+        order = tuple(params.grading.handling_order)
+        self.rules: Mapping[str, Callable[[], ir.Table]] = {
             "supports": lambda: links.supports(*taken, params),
             "left_out": lambda: links.left_out(*taken, params),
             "tallies": lambda: links.tallies(*taken, params, table),
             "charged": lambda: links.charged(*taken, params),
+            "links": lambda: links.links(ibis.table(_SUPPORTS, name="supports"), order),
         }
-        self._order = tuple(params.grading.handling_order)
+        self._order = order
         self._threads = threads
         self._written: dict[str, _Written] = {}
 
@@ -62,7 +64,7 @@ class Engine:
 
     def _run(self, name: str, **tables: pa.Table) -> pa.Table:
         if name not in self._written:
-            self._written[name] = _Written.of(self._rules[name]())
+            self._written[name] = _Written.of(self.rules[name]())
         return self._written[name].run(self._threads, **tables)
 
 
@@ -81,7 +83,7 @@ class _Written:
 
     @classmethod
     def of(cls, rule: ir.Table) -> _Written:
-        return cls(ibis.to_sql(rule, dialect="duckdb"), _small_tables(rule), rule.schema().to_pyarrow())
+        return cls(ibis.to_sql(rule, dialect="duckdb"), small_tables(rule), rule.schema().to_pyarrow())
 
     def run(self, threads: int, **tables: pa.Table) -> pa.Table:
         if not any(content.num_rows for content in tables.values()):  # a week without news, or nothing before it
@@ -94,7 +96,7 @@ def _links(handling_order: tuple[str, ...]) -> _Written:
     return _Written.of(links.links(ibis.table(_SUPPORTS, name="supports"), handling_order))
 
 
-def _small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:
+def small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:
     """The tables that an expression brings along: grades, roles, prices."""
     return {op.name: op.data.to_pyarrow(op.schema) for op in rule.op().find(ops.InMemoryTable)}
 

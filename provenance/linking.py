@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, engine, figures, propagation, rows, selection, vault
+from provenance import durable, figures, propagation, rows, selection, vault
 from provenance.archive import Archive
 from provenance.draft import AFRESH, LEFT_OUT, Draft, Tallies
 from provenance.engine import Engine
@@ -51,7 +51,7 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
 
     old_records, old_parts = before.content(moved)
     new_records, new_parts = after.content(moved)
-    rules = engine.engine(params, table, archive.crew.size)
+    rules = archive.crew.rules(params, table)
     supports = rules.supports(new_records, new_parts)
     added, removed = rules.tallies(new_records, new_parts), rules.tallies(old_records, old_parts)
     left_out = _left_out(

@@ -380,7 +380,7 @@ def _left_out(
     if not len(touched):
         return LEFT_OUT.empty_table()
     left = {name: np.setdiff1d(at, dying[name], assume_unique=True) for name, at in taken.items()}
-    rules = engine.engine(params, table, archive.crew.size)
+    rules = archive.crew.rules(params, table)
     was, now = (rules.left_out(*Side(archive, side).content(touched)) for side in (taken, left))
     negated = [pc.negate(was[name]) for name in ("records", "people")]
     gone = pa.table([was[name] for name in ("reason", "system", "kind")] + negated, schema=LEFT_OUT)

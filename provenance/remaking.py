@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import engine, grouping, identity, linking, merkle, rows, selection
+from provenance import grouping, identity, linking, merkle, rows, selection
 from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.engine import Engine
@@ -58,7 +58,7 @@ def remake(
     parts = selection.judged(
         archive.opened("involvement", taken["involvement"]), identity.resolve(merges).canonical.combine_chunks()
     )
-    rules = engine.engine(params, table, archive.crew.size)
+    rules = archive.crew.rules(params, table)
     supports = less(rules.supports(records, parts).select(SUPPORTS.names).cast(SUPPORTS))
     made = linking.sealed(archive, rules, supports, params).rows
     index = Index("link")

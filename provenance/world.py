@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 
 from provenance import moments
@@ -24,6 +25,11 @@ def system() -> str:
 def python() -> str:
     """Which Python runs this, by implementation and version."""
     return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def workers_python() -> str:
+    """The Python that a cluster's workers run: PYSPARK_PYTHON, or this one, where they have it under the same path."""
+    return os.environ.get("PYSPARK_PYTHON") or sys.executable
 
 
 def hash_seed() -> str:

@@ -33,9 +33,9 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
                 disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
     "keeping": """durable keys database migrations migrations.env migrations.catalogue
-                  migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
-                  migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew rows index log heads
-                  catalogue archive trees""",
+                migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
+                migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew spark rows index log heads
+                catalogue archive trees trees,""",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices

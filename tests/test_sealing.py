@@ -358,7 +358,7 @@ def test_a_worker_that_dies_over_its_work_is_said_so(small_rounds, monkeypatch):
     two = Crew(2)
     z, rows = batch(20)
     done = two.seal("link", z, rows)
-    work = crew._work
+    work = crew.work
 
     def meanwhile(*asked):
         for held in two._workers:
@@ -368,7 +368,7 @@ def test_a_worker_that_dies_over_its_work_is_said_so(small_rounds, monkeypatch):
 
     two._workers[0].process.send_signal(signal.SIGSTOP)  # so that it cannot be done already
     with monkeypatch.context() as patch:
-        patch.setattr(crew, "_work", meanwhile)
+        patch.setattr(crew, "work", meanwhile)
         with pytest.raises(Conflict, match=r"^a sealing worker ended before it answered: try again$"):
             two.seal("link", z, rows)
     assert two.seal("link", z, rows) == done
@@ -384,7 +384,7 @@ def test_an_interrupted_call_leaves_no_answer_for_the_next(small_rounds, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(crew, "_work", interrupted)
+        patch.setattr(crew, "work", interrupted)
         with pytest.raises(KeyboardInterrupt):
             two.seal("link", z, rows)
     assert two.leaves("link", z, rows) == leaves

@@ -13,11 +13,13 @@ from provenance.cli.doors import (
     as_json,
     console,
     emit_json,
+    engines,
     now,
     other_lock,
     progress,
     surroundings,
     user,
+    working,
 )
 
 
@@ -26,11 +28,20 @@ from provenance.cli.doors import (
 @click.option("--every", type=click.Choice(["week"]), help="A build at the end of each week.")
 @click.option("--cut-offs", type=click.Path(exists=True, dir_okay=False), help="A file of moments, one a line.")
 @click.option("--confirm", default="", metavar="REASON", help="Let pass what the thresholds find, for this reason.")
+@engines
 @other_lock
 @as_json
 @click.pass_obj
 def backfill(
-    door: Door, folder: str, every: str | None, cut_offs: str | None, confirm: str, other_lock: str, as_json: bool
+    door: Door,
+    folder: str,
+    every: str | None,
+    cut_offs: str | None,
+    confirm: str,
+    engine: str,
+    master: str,
+    other_lock: str,
+    as_json: bool,
 ) -> None:
     """Receive the record set in FOLDER and publish past builds from it.
 
@@ -45,7 +56,7 @@ def backfill(
         raise click.UsageError("say either --every week or --cut-offs FILE")
     params, table = door.params()
     made = []
-    with door.archive() as archive, progress("Backfill") as report:
+    with door.archive() as archive, working(archive, engine, master) as cluster, progress("Backfill") as report:
         found = in_order(record_sets(Path(folder)))
         for done, path in enumerate(found):
             report("receiving", done, len(found))
@@ -59,7 +70,7 @@ def backfill(
                 if confirm:
                     blocked = publishing.findings(archive, cut, params)
                     publishing.confirm(archive, blocked, on=now(), by=user(), under=WEEKLY, reason=confirm)
-                around = surroundings(params, now(), user(), other_lock)
+                around = surroundings(params, now(), user(), other_lock, cluster)
                 made.append(builds.build(archive, params, table, cut_off=cut, published_at=cut, around=around).built)
         finally:  # what was published before a build failed is pinned all the same
             if made:

@@ -10,6 +10,7 @@ from provenance.cli.doors import (
     as_json,
     console,
     emit_json,
+    engines,
     now,
     other_lock,
     progress,
@@ -18,6 +19,7 @@ from provenance.cli.doors import (
     tell,
     user,
     watched,
+    working,
 )
 
 
@@ -27,10 +29,20 @@ from provenance.cli.doors import (
 )
 @click.option("--published-at", default="", metavar="TIME", help="When it goes live (default: now).")
 @click.option("--confirm", default="", metavar="REASON", help="Let pass what the thresholds found, for this reason.")
+@engines
 @other_lock
 @as_json
 @click.pass_obj
-def build(door: Door, cut_off: str, published_at: str, confirm: str, other_lock: str, as_json: bool) -> None:
+def build(
+    door: Door,
+    cut_off: str,
+    published_at: str,
+    confirm: str,
+    engine: str,
+    master: str,
+    other_lock: str,
+    as_json: bool,
+) -> None:
     """Make the weekly build, sign it, log it and put it live.
 
     Times are London times unless they carry an offset. DVC takes in the sealed rows; git gets a commit and a tag.
@@ -49,14 +61,14 @@ def build(door: Door, cut_off: str, published_at: str, confirm: str, other_lock:
         if confirm:
             found = publishing.findings(archive, cut, params)
             publishing.confirm(archive, found, on=now(), by=user(), under=WEEKLY, reason=confirm)
-        with progress("Building") as report:
+        with progress("Building") as report, working(archive, engine, master) as cluster:
             made = builds.build(
                 archive,
                 params,
                 table,
                 cut_off=cut,
                 published_at=live,
-                around=surroundings(params, started, user(), other_lock),
+                around=surroundings(params, started, user(), other_lock, cluster),
                 report=report,
             )
         renewed(archive)

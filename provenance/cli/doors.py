@@ -20,7 +20,7 @@ import click
 
 from provenance import __version__
 from provenance.errors import Malformed, Refused
-from provenance.world import hash_seed, now, python, system, user
+from provenance.world import hash_seed, now, python, system, user, workers_python
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from provenance.harm import HarmTable
     from provenance.params import Params
     from provenance.publishing import Surroundings
+    from provenance.spark import Cluster
 
 WEEKLY = "weekly build under the force's approved operating principles"
 
@@ -81,7 +82,26 @@ class Door:
         return read, harm.side_by_side([harm.read(self.path / e.file, e.name, e.sha256, e.unit) for e in editions])
 
 
-def surroundings(params: Params, started_on: str, operator: str, other_lock: str = "") -> Callable[[str], Surroundings]:
+@contextmanager
+def working(archive: Archive, engine: str, master: str) -> Iterator[Cluster | None]:
+    """Have the rules and the sealing done as `--engine` and `--master` say; None is this process and its workers."""
+    if engine != "spark":
+        yield None
+        return
+    from provenance import spark
+    from provenance.crew import Crew
+
+    with spark.cluster(master, python=workers_python()) as cluster:
+        archive.employ(spark.Crew(cluster))
+        try:
+            yield cluster
+        finally:
+            archive.employ(Crew())
+
+
+def surroundings(
+    params: Params, started_on: str, operator: str, other_lock: str = "", cluster: Cluster | None = None
+) -> Callable[[str], Surroundings]:
     """What the build statement says of the code, the environment and the papers; asked for when the build is done.
 
     Raises Refused, before anything is built, where the packages are not those of the committed lock, unless
@@ -98,9 +118,9 @@ def surroundings(params: Params, started_on: str, operator: str, other_lock: str
             "those, or `--other-lock REASON`, which the build statement then says"
         )
     machine = Machine(
-        system=system(),
+        system=f"{system()}, {cluster}" if cluster else system(),
         python=python(),
-        threads=len(os.sched_getaffinity(0)),
+        threads=cluster.cores if cluster else len(os.sched_getaffinity(0)),
         hash_seed=hash_seed(),
         other_lock=other_lock if odd else "",
     )
@@ -274,6 +294,26 @@ def _installed(name: str) -> str:
 other_lock = click.option(
     "--other-lock", default="", metavar="REASON", help="Build with other packages than the lock says, and state why."
 )
+
+
+def engines(command: Callable[..., None]) -> Callable[..., None]:
+    """`--engine` and `--master`, which `working` understands."""
+
+    def wanted(context: click.Context, _option: click.Parameter, master: str) -> str:
+        if (context.params["engine"] == "spark") != bool(master):
+            raise click.UsageError("--engine spark and --master URL are said together")
+        return master
+
+    command = click.option(
+        "--master", default="", metavar="URL", callback=wanted, help="The Spark master, such as spark://HOST:7077."
+    )(command)
+    return click.option(
+        "--engine",
+        type=click.Choice(["duckdb", "spark"]),
+        default="duckdb",
+        is_eager=True,
+        help="What runs the rules and the sealing: this machine, or a Spark cluster.",
+    )(command)
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provenance.cli.doors import WEEKLY, Door, as_json, emit_json, now, progress, user
+from provenance.cli.doors import WEEKLY, Door, as_json, emit_json, engines, now, progress, user, working
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 @click.option(
     "--admit-returned", default="", metavar="REASON", help="Let what was disposed of come back, for this reason."
 )
+@engines
 @as_json
 @click.pass_obj
-def receive(door: Door, folder: str, admit_returned: str, as_json: bool) -> None:
+def receive(door: Door, folder: str, admit_returned: str, engine: str, master: str, as_json: bool) -> None:
     """Check the extract in FOLDER and seal what is new in it.
 
     Rows that are turned away are listed in audit_reports/rejects/ by file, line, column and reason, without what stood
@@ -32,7 +33,7 @@ def receive(door: Door, folder: str, admit_returned: str, as_json: bool) -> None
     from provenance import extracts, receiving
 
     params, _ = door.params()
-    with door.archive() as archive, progress("Receiving") as report:
+    with door.archive() as archive, working(archive, engine, master), progress("Receiving") as report:
         erased = None if admit_returned else receiving.erased(archive, on=now())
         extract = extracts.read(Path(folder), systems=params.systems, erased=erased, progress=report)
         receipt, rejects = take(door, archive, extract, params, report, admit=admit_returned)

@@ -19,11 +19,13 @@ from provenance.cli.doors import (
     code_history,
     console,
     emit_json,
+    engines,
     environment_digest,
     now,
     package_digest,
     progress,
     user,
+    working,
 )
 
 if TYPE_CHECKING:
@@ -42,10 +44,20 @@ UNDER = "check of what was published"
     type=click.Choice(["here", "commit"]),
     help="The code that runs, or that of the build's commit with its own lock (default: as the statement needs).",
 )
+@engines
 @click.option("--unlogged", is_flag=True, help="Do not log the verdict.")
 @as_json
 @click.pass_obj
-def reproduce(door: Door, label: str | None, every: bool, code: str | None, unlogged: bool, as_json: bool) -> None:
+def reproduce(
+    door: Door,
+    label: str | None,
+    every: bool,
+    code: str | None,
+    engine: str,
+    master: str,
+    unlogged: bool,
+    as_json: bool,
+) -> None:
     """Make the build LABEL again from what it was made of, and compare it row for row.
 
     Nothing that was stored is changed; the verdict is logged. Rows that rest on what was disposed of are counted by
@@ -56,7 +68,7 @@ def reproduce(door: Door, label: str | None, every: bool, code: str | None, unlo
 
     if bool(label) == every:
         raise click.UsageError("say either a LABEL or --all")
-    with door.archive() as archive:
+    with door.archive() as archive, working(archive, engine, master):
         history = archive.history
         labels = [built.label for built in history.builds] if every else [history.build(str(label)).label]
         found: list[dict[str, Any]] = []

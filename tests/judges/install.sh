@@ -1,11 +1,13 @@
 #!/bin/sh
 # Programs that nobody here wrote, whom the tests ask for a second opinion: Go's reader of signed notes and logs, OpenSSL,
-# a browser; and PostgreSQL, on which the catalogue and the sessions may lie. Debian's packages; where they cannot be installed the tests that need them are skipped and say so.
+# a browser; PostgreSQL, on which the catalogue and the sessions may lie; and the Java that Apache Spark runs on. Debian's
+# packages; where they cannot be installed the tests that need them are skipped and say so.
 wanted=""
 command -v chromium >/dev/null || wanted="$wanted chromium"
 [ -d /usr/share/fonts/truetype/liberation ] || [ -d /usr/share/fonts/truetype/liberation2 ] || wanted="$wanted fonts-liberation" # as wide as Arial
 command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted postgresql"
 command -v go >/dev/null || wanted="$wanted golang-go"
+command -v java >/dev/null || [ -x "$JAVA_HOME/bin/java" ] || wanted="$wanted default-jre-headless" # 17 on Debian 12
 command -v openssl >/dev/null || wanted="$wanted openssl"
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || wanted="$wanted golang-golang-x-mod-dev"
 [ -z "$wanted" ] && exit 0
