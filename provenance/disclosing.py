@@ -140,7 +140,8 @@ def make(
             pack = _Pack(
                 archive, saved, saved.query, staged, drawer, disclosable, force, marking, on, by, version, report
             )
-            made = pack.write()
+            with archive.remembering():
+                made = pack.write()
             durable.sync_all(staged)
             with archive.writing():
                 if archive.history.shifts != shifts:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from provenance import canonical, durable, entries, queries, rows, vault
 from provenance.archive import Archive
-from provenance.errors import Missing, Tampered
+from provenance.errors import Conflict, Missing, Tampered
 from provenance.notes import decode_base64, encode_base64
 from provenance.queries import Query
 from provenance.sealing import keyed_digests, open_batch, opened_blob, seal_batch, sealed_blob
@@ -61,6 +61,8 @@ def save(archive: Archive, query: Query, *, on: str, by: str, under: str) -> Sav
     ]
     sealed = sealed_blob(archive.vault.archive_secret, f"query {id}", content)
     with archive.writing():
+        if any(act.query == id for act in archive.acts(["Requested"]) if isinstance(act, entries.Requested)):
+            raise Conflict(f"query {id} was saved in this second already: nothing is left to do")
         durable.write(_path(archive, id, "query"), sealed, mode=0o600)
         act = entries.Requested(
             on=on, by=by, under=under, query=id, case=query.case, nominals=entries.packed(known),

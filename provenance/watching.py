@@ -150,7 +150,8 @@ def begin(
 ) -> None:  # fmt: skip
     """From here on a change counts: the answer as it is now is put away and logged. `shown` are pages of it that were
     worked out just now."""
-    parts = asof.whole(lambda: _parts(archive, saved, shown=shown or {}))
+    with archive.remembering():
+        parts = asof.whole(lambda: _parts(archive, saved, shown=shown or {}))
     _log(archive, saved, parts, on=on, by=by, under=under, because=because, reason=reason)
 
 
@@ -165,8 +166,9 @@ def look(archive: Archive, saved: Saved, *, on: str, by: str, under: str) -> Tol
         gone = {"disposal: everybody it asked about": 1} if saved.query is None else {}
         return Told(saved, label, base.on if base else saved.act.on, gone)
     before = saving.read_answer(archive, saved.id, base.sealed)
-    parts = asof.whole(lambda: _parts(archive, saved, before))
-    changes = asof.whole(lambda: _differences(archive, saved, before, parts))
+    with archive.remembering():
+        parts = asof.whole(lambda: _parts(archive, saved, before))
+        changes = asof.whole(lambda: _differences(archive, saved, before, parts))
     answer = _digest(archive, saved, parts)
     if changes and answer not in {act.answer for act in logged if act.on >= base.on and act.because == CHANGED}:
         act = entries.Rechecked(

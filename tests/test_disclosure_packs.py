@@ -639,6 +639,13 @@ def test_a_saved_query_comes_back_as_it_was(told):
         saving.find(told.archive, "ffffffff")
 
 
+def test_the_same_query_is_not_saved_twice_in_one_second(changed):
+    before = changed.archive.log.size
+    with pytest.raises(Conflict, match="was saved in this second already"):
+        changed.save(ask())
+    assert changed.archive.log.size == before
+
+
 def test_a_query_that_cannot_be_meant_is_refused(told):
     with pytest.raises(Missing, match="1 of the 1 nominals asked about are not there"):
         saving.save(told.archive, ask(nominals=["NOBODY"], links=[]), on=ON, by="o", under="u")
