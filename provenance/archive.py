@@ -59,6 +59,7 @@ class Draft(Protocol):
     label: str
     number: int
 
+
 _T = TypeVar("_T")
 
 
@@ -456,7 +457,8 @@ class Archive:
 
     def sweep(self) -> None:
         """Remove what a build that failed or was cut off left behind. Only for a writer, before it writes."""
-        for path in [*self.unlogged(), *sorted((self.root / "index").glob("*.tallies"))]:
+        index = self.root / "index"
+        for path in [*self.unlogged(), *sorted(index.glob("*.tallies")), *sorted(index.glob("*.made"))]:
             durable.remove(path)
 
     def stated(self, built: entries.Built) -> statements.Statement:
