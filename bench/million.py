@@ -21,7 +21,9 @@ from pathlib import Path
 import click
 import psutil
 
-TARGETS = {"first build": (600, 8.0), "1 % delta": (60, 8.0)}  # seconds, GiB: from the issue that asked for them
+TARGETS = {  # seconds, GiB: from the issues that asked for them
+    "first build": (600, 8.0), "1 % delta": (60, 8.0), "pack of one nominal": (30, 8.0),
+}  # fmt: skip
 
 
 @click.command()
@@ -36,13 +38,13 @@ def main(records: int, folder: str | None) -> None:
     try:
         inbox = home / "inbox"
         if not inbox.exists():
-            _measured("sample force", "pipeline.sample", "--records", str(records), "--weeks", "2", "--seed", "7",
+            measured("sample force", "pipeline.sample", "--records", str(records), "--weeks", "2", "--seed", "7",
                       "--format", "parquet", str(inbox))  # fmt: skip
         shutil.rmtree(home / "force", ignore_errors=True)
         shutil.rmtree(home / "force.keys", ignore_errors=True)
         first, second = sorted(inbox.iterdir())
-        _measured("first build", "bench.week", str(home / "force"), str(first))
-        _measured("1 % delta", "bench.week", str(home / "force"), str(second))
+        measured("first build", "bench.week", str(home / "force"), str(first))
+        measured("1 % delta", "bench.week", str(home / "force"), str(second))
         size = sum(path.stat().st_size for path in (home / "force" / "store").rglob("*") if path.is_file())
         click.echo(f"store {size / 2**20:,.0f} MiB")
     finally:
@@ -50,7 +52,8 @@ def main(records: int, folder: str | None) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _measured(name: str, module: str, *arguments: str) -> None:
+def measured(name: str, module: str, *arguments: str) -> None:
+    """Run a module, and print its wall time, CPU seconds and peak memory, and what it said."""
     started = time.perf_counter()
     process = psutil.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
     peak, cpu, done = [0], [0.0], threading.Event()

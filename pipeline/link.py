@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.stage import announced, run
+from pipeline.stage import announced, run, used
 from provenance import linking, publishing
 
 
@@ -11,6 +11,7 @@ def main() -> str:
     with announced() as (archive, draft, params, table):
         publishing.check(archive, draft, params)
         done = linking.link(archive, draft, params, table)
+        draft.say_made(archive, "link", used(params, table)["link"])
     return f"Build {draft.label}: {done.records:,} records moved, {done.opened:,} links sealed, {done.closed:,} ended."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.stage import announced, run
+from pipeline.stage import announced, run, used
 from provenance import grouping
 
 
@@ -10,6 +10,7 @@ def main() -> str:
     """Missing when the link stage of this build has not run here."""
     with announced() as (archive, draft, params, table):
         done = grouping.group(archive, draft, params, table)
+        draft.say_made(archive, "networks", used(params, table)["networks"])
     found = f"{done.people:,} people's figures, {done.networks:,} networks"
     return f"Build {draft.label}: {found}, {done.opened:,} rows sealed."
 

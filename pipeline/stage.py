@@ -5,16 +5,17 @@ DVC runs a stage in the archive's folder; the clock, the user and params are rea
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from provenance import draft
+from provenance import draft, world
 from provenance.archive import Archive
-from provenance.cli.doors import Door, now
+from provenance.cli.doors import Door, environment_digest, now, package_digest
 from provenance.cli.weeks import read_week
 from provenance.draft import Draft
-from provenance.errors import ProvenanceError
+from provenance.errors import ProvenanceError, Refused
 from provenance.harm import HarmTable
 from provenance.params import Params
 
@@ -30,6 +31,13 @@ def announced() -> Iterator[tuple[Archive, Draft, Params, HarmTable]]:
         yield archive, draft.next_draft(archive, cut_off), params, table
 
 
+def used(params: Params, table: HarmTable) -> dict[str, str]:
+    """By stage, a digest of the code, packages and params that it would be run by now: DVC may have run it before."""
+    by = f"{package_digest()} {environment_digest()} {Draft.rules(params, table)}"
+    networks = f"{by} {params.networks.model_dump_json()}"
+    return {name: hashlib.sha256(said.encode()).hexdigest() for name, said in (("link", by), ("networks", networks))}
+
+
 def published_at() -> str:
     """When the announced build goes live: as week.yaml says, or now."""
     return read_week(DOOR.path).published_at or now()
@@ -40,9 +48,14 @@ def other_lock() -> str:
     return read_week(DOOR.path).other_lock
 
 
-def run(stage: Callable[[], str]) -> None:
-    """Run a stage as a program: say what it did, or what stopped it, with the exit code of that."""
+def run(stage: Callable[[], str], *, publishes: bool = True) -> None:
+    """Run a stage as a program: say what it did, or what stopped it, with the exit code of that.
+
+    Those of the weekly build, which write to the log, are Refused within a `dvc exp run`: it is tried, and not live.
+    """
     try:
+        if publishes and world.experiment():
+            raise Refused("weekly build is run as an experiment of DVC, and would be live: wanted `dvc repro`")
         print(stage())
     except ProvenanceError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

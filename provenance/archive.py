@@ -15,10 +15,10 @@ nothing but what is derived.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -61,6 +61,9 @@ class Draft(Protocol):
     number: int
 
 
+_T = TypeVar("_T")
+
+
 class Archive:
     """An open archive, with all that its acts need; `provenance.open` gives readers a smaller one."""
 
@@ -76,6 +79,7 @@ class Archive:
         self.vault = self._opened_vault()
         self.crew = Crew()
         self.sealer = Sealer(self.vault, self.crew)
+        self._remembered: dict[Hashable, Any] | None = None  # see `remembering`
         self._catalogued = 0  # entries that the catalogue had when it was last asked
         # A copy that is being restored has a log of its own: the server's memory is of the archive that people ask.
         self.catalogue = Catalogue(root / "index", None if restoring else Server.chosen(keys))
@@ -371,8 +375,30 @@ class Archive:
         """Put content that was opened before where `opened` will find it."""
         self._opened[table] = (positions, content)
 
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """While one piece of work asks many builds about the same few: what was worked out of the same rows for one
+        build (`remembered`) is not worked out again for the next. Nothing of it stays in memory afterwards."""
+        before, self._remembered = self._remembered, {}
+        try:
+            yield
+        finally:
+            self._remembered = before
+
+    def remembered(self, key: Hashable, work: Callable[[], _T]) -> _T:
+        """What `work` comes to, or came to under the same key while `remembering`. The key names all that it rests on
+        but for what may be shown, which acts decide."""
+        if self._remembered is None:
+            return work()
+        whole = self.history.shifts, key
+        if whole not in self._remembered:
+            self._remembered[whole] = work()
+        found: _T = self._remembered[whole]
+        return found
+
     def forget(self) -> None:
         """Drop what is in memory about rows; the next question reads the files again."""
+        self._remembered = None if self._remembered is None else {}
         self._indexes: dict[str, tuple[Index, int, int, int]] = {}
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
         self._references: dict[Path, Mapping[str, pa.Table]] = {}
@@ -439,7 +465,8 @@ class Archive:
 
     def sweep(self) -> None:
         """Remove what a build that failed or was cut off left behind. Only for a writer, before it writes."""
-        for path in [*self.unlogged(), *sorted((self.root / "index").glob("*.tallies"))]:
+        index = self.root / "index"
+        for path in [*self.unlogged(), *sorted(index.glob("*.tallies")), *sorted(index.glob("*.made"))]:
             durable.remove(path)
 
     def stated(self, built: entries.Built) -> statements.Statement:
@@ -451,7 +478,9 @@ class Archive:
             raise Missing(f"statement of build {built.label} is not there: wanted builds/{path.name}") from None
         if rows.digest(path) != built.statement:
             raise Tampered(f"statement of build {built.label} is not the one that was logged: builds/{path.name}")
-        return statements.open_envelope(data, self.history.signer_of(built.label))
+        signer = self.history.signer_of(built.label)
+        key = "statement", built.statement, str(signer)
+        return self.remembered(key, lambda: statements.open_envelope(data, signer))
 
     def handling_order(self, built: entries.Built) -> tuple[str, ...]:
         """The handling codes, least strict first, as that build had them."""

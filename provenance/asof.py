@@ -73,7 +73,7 @@ class Snapshot:
         """The signed build statement. Raises Missing or Tampered."""
         return self.archive.stated(self.built)
 
-    @property
+    @cached_property
     def landing_page(self) -> Mapping[str, str]:
         """Version and text of the advisory words that every page of this build carried."""
         return json.loads(self.statement.params)["landing_page"]
@@ -142,7 +142,7 @@ class Snapshot:
         here = np.flatnonzero(last >= 0)
         hidden = here[~self.archive.shown(table, last[here], case=self.case)]
         now[hidden] = 3
-        if table == "link":
+        if table == "link" and len(hidden):
             fit = hidden[self._reducible(last[hidden])]
             now[fit[self._reduced(last[fit])["owner"].to_numpy()]] = 2
         return now
@@ -264,8 +264,14 @@ class Snapshot:
         parts = parts.filter(pc.is_in(parts["nominal_id"], value_set=ids))
         parts = parts.append_column("nominal", pa.array([who] * parts.num_rows, pa.string()))
         records = self.records_of(parts)
-        rules = params.stated(self.statement.params.decode())
-        return self.archive.crew.rules(rules, harm.side_by_side(tables)).charged(records, parts)
+        editions = harm.side_by_side(tables)
+
+        def charged() -> pa.Table:
+            rules = params.stated(self.statement.params.decode())
+            return self.archive.crew.rules(rules, editions).charged(records, parts)
+
+        key = "charged", self.statement.params, editions.identity, _bytes(records), _bytes(parts)
+        return self.archive.remembered(key, charged)
 
     def records_of(self, named: pa.Table) -> pa.Table:
         """The records that rows name by `system` and `record_id`, in the version that this build holds."""
@@ -580,7 +586,12 @@ class Snapshot:
         return self._unsealed(self.archive.sealer.entries, table, at)
 
     def _read(self, table: str, at: np.ndarray) -> pa.Table:
-        return self._unsealed(self.archive.sealer.open, table, at)
+        def read() -> pa.Table:
+            return self._unsealed(self.archive.sealer.open, table, at)
+
+        if len(at) > _FEW:
+            return read()
+        return self.archive.remembered(("rows", table, self.archive.index(table).leaf[at].tobytes()), read)
 
     def _unsealed(self, opener: Callable[[str, pa.Table], _T], table: str, at: np.ndarray) -> _T:
         try:
@@ -600,6 +611,7 @@ class Snapshot:
         return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
 
 
+_FEW = 1_000  # rows that are worth remembering: those of a person, not those of a theme
 _PLACED = ("theme", "a", "b", *(f"supports.{name}" for name in geography.SUPPORTED))
 _STATES = {1: "disposed", 2: "reduced", 3: "restricted"}
 # What would tell, by a difference, how much of what is gone there was.
@@ -610,6 +622,14 @@ _FIGURES = {
     ),
     "network": ("members", "links", "strength", "harm", "severity"),
 }  # fmt: skip
+
+
+def _bytes(table: pa.Table) -> bytes:
+    """A table as bytes: the same for the same rows."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue().to_pybytes()
 
 
 def asked(archive: Archive, text: str) -> Snapshot:

@@ -22,6 +22,7 @@ DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 MANIFEST, TAGS = "manifest-sha256.txt", "tagmanifest-sha256.txt"
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 FORMAT = "provenance-disclosure/1"  # of data/answer.json
+_DIGEST = "[0-9a-f]{64}"
 _PROVED_VIEWS = ("nominal", "figures", "link", "network")
 _TAG_FILES = ("bag-info.txt", "bagit.txt", MANIFEST)
 
@@ -86,6 +87,9 @@ def _answer(folder: Path, proofs: Mapping[str, Checked]) -> Iterator[str]:
         raise Malformed("data/answer.json is not in the form of a disclosure pack") from error
     pages, cited = set(), set()
     for build, view, subject, item in items:
+        if "withheld" in item:
+            right = item["withheld"] == "sensitive" and "file" not in item and re.fullmatch(_DIGEST, item["digest"])
+            yield "" if right else f"data/answer.json withholds a page as {item['withheld']}, not as packs do"
         if "file" in item:
             stem = f"data/{item['file'][:-5]}"
             pages |= {f"data/{item['file']}", f"{stem}.entry"}

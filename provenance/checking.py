@@ -514,6 +514,12 @@ class _Check:
                 f"why {hidden:,} rows are withheld: that they are restricted, or reduced by a restriction, or that "
                 "figures would tell, is only said"
             )
+        sensitive = sum(row.get("withheld") == "sensitive" for row in self.rows)
+        if sensitive:
+            yield (
+                f"what {sensitive:,} rows say that are withheld as sensitive: each keeps its place in the build, and "
+                "whether it has to be withheld is for the prosecutor and the court"
+            )
         yield "that what the source systems recorded is true, or was graded rightly"
         yield f"that no other build was live{self._moment()}: for that the whole log is needed"
         yield (

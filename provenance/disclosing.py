@@ -5,6 +5,9 @@ A bag (`bags`) whose payload is a crate (`crates`): pages as they were shown, th
 known to be wrong with the code, and two programs that check it without this software. Nothing in it depends on the
 clock but what is passed in, so the same query on the same archive gives the same bytes.
 
+One for the defence shows what stands on the MG6C of its case and nothing else (R24, R29): each other row keeps its
+leaf, and a page that opened one keeps its digest.
+
 Its making is logged before it has its name: whatever a pack is handed to, the log already has it. While it is made
 nothing may be disposed of or restricted, or it is made again.
 """
@@ -15,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -35,8 +38,10 @@ from provenance import (
     lineage,
     merkle,
     moments,
+    openings,
     proving,
     rows,
+    scheduling,
     statements,
     viewing,
     watching,
@@ -44,7 +49,7 @@ from provenance import (
 from provenance.archive import Archive, Overtaken
 from provenance.asking import Ask
 from provenance.asof import Snapshot
-from provenance.errors import Conflict, Missing, Tampered
+from provenance.errors import Conflict, Missing, Refused, Tampered
 from provenance.notes import decode_base64
 from provenance.proofs import Proof
 from provenance.queries import Query
@@ -58,6 +63,8 @@ _TITLES = {
     "associations": "Associations", "change": "Change over time", "key-nominals": "Key nominals", "places": "Places",
     "search": "Search",
 }  # fmt: skip
+PROSECUTOR, DEFENCE = AUDIENCES = ("prosecutor", "defence")
+_ITEMISED = ("link", "network", "nominal", "record")  # tables of which items are made; see `materials`
 _REASON = {"disposed": "disposed of", "reduced": "left with less", "restricted": "restricted"}
 
 
@@ -97,6 +104,7 @@ def make(
     folder: Path,
     drawer: Drawer,
     *,
+    audience: str,
     force: str,
     marking: str,
     on: str,
@@ -107,8 +115,11 @@ def make(
 ) -> Made:
     """Write the pack of a saved query into a new folder: what is there is whole, and logged.
 
-    Raises Conflict where the folder is there already, Refused within the archive or without a hold of a case whose
-    restricted rows are asked for, Missing where nobody whom it asked about is left, or no build answers it.
+    It shows all to the PROSECUTOR, and what is on the case's MG6C to the DEFENCE.
+
+    Raises Conflict where the folder is there already, Refused within the archive, without a hold of a case whose
+    restricted rows are asked for, or where the defence may see nothing; Missing where nobody whom it asked about is
+    left, or no build answers it.
     """
     if saved.query is None:
         raise Missing(f"query {saved.id} asks about nobody who is still there: everybody has been disposed of")
@@ -125,12 +136,18 @@ def make(
         try:
             folder.resolve().parent.mkdir(parents=True, exist_ok=True)
             staged.mkdir(mode=0o700)
-            pack = _Pack(archive, saved, saved.query, staged, drawer, force, marking, on, by, version, report)
-            made = pack.write()
+            disclosable = _disclosable(archive, saved.act.case) if audience == DEFENCE else None
+            pack = _Pack(
+                archive, saved, saved.query, staged, drawer, disclosable, force, marking, on, by, version, report
+            )
+            with archive.remembering():
+                made = pack.write()
             durable.sync_all(staged)
             with archive.writing():
                 if archive.history.shifts != shifts:
                     raise Overtaken("something was disposed of or restricted while the pack was made")
+                if disclosable is not None and scheduling.disclosable(archive, saved.act.case) != disclosable:
+                    raise Overtaken("an item was moved to another schedule while the pack was made")
                 act = entries.Disclosed(
                     on=on, by=by, under=under, query=saved.id, case=saved.act.case,
                     nominals=pack.about(), pack=mark(archive, made.tag_manifest), handling=made.handling,
@@ -150,6 +167,14 @@ def make(
             raise
         watching.begin(archive, saved, on=on, by=by, under=under, because=watching.PACK, shown=dict(pack.pages))
         return Made(**{**asdict(made), "logged": place})
+
+
+def _disclosable(archive: Archive, case: str) -> set[str]:
+    """Leaves of all rows that the defence may be shown. Raises Refused where there are none, whatever the reason."""
+    found = scheduling.disclosable(archive, case)
+    if not found:
+        raise Refused(f"nothing of case {case} may be shown to the defence: wanted an item on its MG6C, with its rows")
+    return found
 
 
 def mark(archive: Archive, tag_manifest: str) -> str:
@@ -173,12 +198,12 @@ class _Pack:
     """The files of one pack, written into a folder that has not its own name yet."""
 
     def __init__(
-        self, archive: Archive, saved: Saved, query: Query, staged: Path, drawer: Drawer, force: str, marking: str,
-        on: str, by: str, version: str, report: Report,
+        self, archive: Archive, saved: Saved, query: Query, staged: Path, drawer: Drawer,
+        disclosable: Set[str] | None, force: str, marking: str, on: str, by: str, version: str, report: Report,
     ) -> None:  # fmt: skip
         self.archive, self.saved, self.query, self.drawer = archive, saved, query, drawer
         self.force, self.marking, self.on, self.by, self.report = force, marking, on, by, report
-        self.version = version
+        self.version, self.disclosable = version, disclosable
         self.root, self.data = staged, staged / "data"
         self.case = watching.case_of(query)
         self.opened: dict[str, Snapshot] = {}
@@ -265,6 +290,17 @@ class _Pack:
             self.pages[one] = watching.page(self.archive, one, self.case, self.opened)
         self.report("Working out the pages", len(asked), len(asked))
 
+    def _may_show(self, page: viewing.Page) -> bool:
+        """Whether all that items are made of, of what a page opened, may be shown; names and totals go with it."""
+        if self.disclosable is None:
+            return True
+        openings.keep(self.archive, page.leaves, page.references)
+        opened = openings.read(self.archive, page.leaves)
+        mine = {table: at for table, at in opened.items() if table in _ITEMISED}
+        return bool(mine) and all(
+            proving.may_show(self.archive.index(table), at, self.disclosable).all() for table, at in mine.items()
+        )
+
     def _file(self, one: Wanted) -> str:
         """A page's file. No name says whom it is about."""
         if one.place >= 0:
@@ -291,7 +327,7 @@ class _Pack:
             try:
                 made = proving.prove(
                     self.opened[label], self.data / "proofs" / name, as_of=self._moment(one), on=self.on,
-                    programs=False,
+                    programs=False, disclosable=self.disclosable,
                     common=self.common, **subject,
                 )  # fmt: skip
             except Missing:
@@ -337,7 +373,8 @@ class _Pack:
         return at[0] if len(at) == 1 else ""
 
     def _drawings(self) -> None:
-        files = {(one.label, one.ask): self._file(one) for one, page in self.pages.items() if page is not None}
+        may = {one: page is not None and self._may_show(page) for one, page in self.pages.items()}
+        files = {(one.label, one.ask): self._file(one) for one in self.pages if may[one]}
         for one, page in self.pages.items():
             kind, ids = self._subject(one.ask)
             item: dict[str, Any] = {
@@ -349,7 +386,9 @@ class _Pack:
                 item["shown"] = self._shown(one.place)
             if one.publication:
                 item |= {"published_from": one.publication.start, "published_to": one.publication.end}
-            if page is not None:
+            if page is not None and not may[one]:
+                item |= {"withheld": "sensitive", "digest": page.digest}
+            elif page is not None:
                 name = self._file(one)
                 seen = item.get("shown")
                 before = self._before(one)
@@ -453,7 +492,7 @@ class _Pack:
             "made_on": self.on,
             "subjects_gone": self.saved.lost,
             "builds": [{"build": label, **_plain(self.opened[label].disposed)} for label in sorted(self.opened)],
-            "proofs": [{"proof": one["name"], "withheld": one["gone"]} for one in self._proved() if one["gone"]],
+            "proofs": [{"proof": one["name"], "withheld": gone} for one in self._proved() if (gone := _lost(one))],
             "views": views,
             "disposals": [
                 {
@@ -479,6 +518,7 @@ class _Pack:
             "handling": handling,
             "conditions": conditions,
             "marking": self.marking,
+            "audience": PROSECUTOR if self.disclosable is None else DEFENCE,
             "answers": self.items,
         }
 
@@ -511,7 +551,7 @@ class _Pack:
         by_name = {f"proofs/{one['name']}": one for one in self._proved()}
         for item in self.items:
             proof = by_name.get(item.get("proof", ""))
-            if "digest" in item:
+            if "file" in item:
                 leaves = [leaf for table, leaf, _ in proof["rows"] if table != "record"] if proof else []
                 title = f"{_TITLES[item['view']]}, build {item['build']}"
                 lineage.page(made, item["digest"], title=title, leaves=leaves)
@@ -587,8 +627,17 @@ class _Pack:
             "pages": pages,
             "missing": [
                 {"subject": f"{_TITLES[item['view']]}: {' and '.join(item['subject'])}", "build": item["build"]}
-                for item in self.items if "file" not in item
+                for item in self.items if "file" not in item and "withheld" not in item
             ],
+            "sensitive": [
+                {
+                    "subject": f"{_TITLES[item['view']]}: {' and '.join(item['subject'])}", "build": item["build"],
+                    "digest": item["digest"],
+                }
+                for item in self.items if "withheld" in item
+            ],
+            "audience": PROSECUTOR if self.disclosable is None else DEFENCE,
+            "sensitive_rows": sum(one["gone"].get("sensitive", 0) for one in self._proved()),
             "since": list(_in_words(since)),
             "proofs": [
                 {
@@ -643,6 +692,11 @@ def _row(line: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any] | None]:
         return line["table"], line["leaf"], None
     entry = decode_base64("entry", line["entry"])
     return line["table"], merkle.leaf_hash(entry).hex(), json.loads(entry[merkle.DIGEST :])
+
+
+def _lost(proved: Mapping[str, Any]) -> dict[str, int]:
+    """Rows of a proof that are not shown for what has happened since; what is sensitive was so before."""
+    return {why: count for why, count in proved["gone"].items() if why != "sensitive"}
 
 
 def _counts(words: Iterable[str]) -> dict[str, int]:

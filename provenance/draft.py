@@ -87,9 +87,27 @@ class Draft:
         source = pa.BufferReader(content[1:])
         return Tallies(bool(content[0]), *(pa.ipc.open_stream(source).read_all() for _ in range(4)))
 
+    def say_made(self, archive: Archive, stage: str, by: str) -> None:
+        """Leave what a stage was run by: a digest of its code, packages and params."""
+        durable.write(self._made(archive, stage), by.encode())
+
+    def insist_made(self, archive: Archive, stage: str, by: str) -> None:
+        """Raises Conflict where what a stage left was not made by this: then the build is not what would be stated."""
+        path = self._made(archive, stage)
+        if not path.exists() or path.read_bytes() != by.encode():
+            raise Conflict(
+                f"stage {stage} of build {self.label} was run by other code, packages or params than publish it: run "
+                f"it again, `dvc repro -f {stage}`"
+            )
+
     def clear(self, archive: Archive) -> None:
         """Remove what was left between stages."""
         durable.remove(self._tallies(archive))
+        for path in (archive.root / "index").glob(f"{self.label}.*.made"):
+            durable.remove(path)
+
+    def _made(self, archive: Archive, stage: str) -> Path:
+        return archive.root / "index" / f"{self.label}.{stage}.made"
 
     def _tallies(self, archive: Archive) -> Path:
         return archive.root / "index" / f"{self.label}.tallies"

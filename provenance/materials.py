@@ -1,7 +1,7 @@
 """What an item of unused material is made of: rows of a build, all that they rest on, and the strictest handling.
 
-Of a person: their figures and their links in that build. Of a pair: their links. Of a record: the record. An item is a
-thing that somebody looks at alone, so two people's pages are two items.
+Of a person: their figures and their links in that build. Of a pair: their links. Of a record: the record. Of a network:
+its totals, which speak of nobody. An item is a thing that somebody looks at alone, so two people's pages are two items.
 """
 
 from __future__ import annotations
@@ -21,15 +21,24 @@ _HANDLED = ("link", "record")
 
 
 def material(
-    snapshot: Snapshot, *, nominal: str = "", pair: tuple[str, str] | None = None, record: tuple[str, str] | None = None
+    snapshot: Snapshot,
+    *,
+    nominal: str = "",
+    pair: tuple[str, str] | None = None,
+    record: tuple[str, str] | None = None,
+    network: str = "",
 ) -> Material:
     """The rows of one thing. Raises Malformed unless one is named, Missing where the build shows none of it."""
-    if sum(map(bool, (nominal, pair, record))) != 1:
-        raise Malformed("item is about one thing: wanted a nominal, a pair, or a record")
+    if sum(map(bool, (nominal, pair, record, network))) != 1:
+        raise Malformed("item is about one thing: wanted a nominal, a pair, a record, or a network")
     if record:
         system, id = (pa.array([part], pa.string()) for part in record)
         token = int(snapshot.archive.vault.tokens(vault.record_keys(system, id))[0])
         found = {"record": snapshot.standing_of("record", [token]) if token else np.zeros(0, np.int64)}
+    elif network:
+        at = snapshot.standing("network")
+        named = snapshot.content("network", at)["network"].to_numpy(zero_copy_only=False) == network
+        found = {"network": at[named & ~snapshot.is_near_withheld("network", at)]}
     else:
         one = snapshot.token(nominal or pair[0])
         links = snapshot.standing_of("link", [one])
@@ -78,6 +87,7 @@ def _parents(snapshot: Snapshot, found: Mapping[str, np.ndarray]) -> tuple[tuple
     nominals, records = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for table, at in found.items():
         tokens, _ = rows.parents_of(snapshot.archive.index(table).rows(at))
+        tokens = tokens[tokens != vault.ARCHIVE_TOKEN]  # a network's totals rest on nobody
         keys = snapshot.archive.vault.keys(tokens)
         people = np.array([key.startswith("n") for key in keys.to_pylist()], bool)
         nominals.append(tokens[people])

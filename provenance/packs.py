@@ -153,4 +153,14 @@ class _Hidden(_Place):
     withheld: Literal["figures"]
 
 
-ROW: TypeAdapter[Any] = TypeAdapter(_Shown | _Marked | _Disposed | _Reduced | _Less | _Restricted | _Hidden)
+class _Sensitive(_Place):
+    """Of unused material that is not on the schedule for the defence."""
+
+    table: str
+    leaf: _Hex
+    withheld: Literal["sensitive"]
+
+
+ROW: TypeAdapter[Any] = TypeAdapter(
+    _Shown | _Marked | _Disposed | _Reduced | _Less | _Restricted | _Hidden | _Sensitive
+)

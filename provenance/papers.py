@@ -5,6 +5,8 @@ a disposal closes it in every copy while the log still shows that there was one,
 
     disclosure/papers/<leaf>    the tokens it is about, a line break, the box
 
+Beside them lie saved queries, `disclosure/<id>.query`, whose digests the log has.
+
 Who writes here: the acts of disclosure, each before its entry. A crash between leaves a paper that no entry names:
 nobody reads it, and it goes with those it is about. If a paper is lost, so are its words. A liar who edits one is found
 by its leaf.
@@ -12,7 +14,8 @@ by its leaf.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,12 @@ import numpy as np
 
 from provenance import canonical, durable, rows, vault
 from provenance.archive import Archive
-from provenance.entries import packed, unpacked
-from provenance.errors import Malformed, Missing
+from provenance.entries import Act, Answered, Requested, Scheduled, packed, unpacked
+from provenance.errors import Malformed, Missing, ProvenanceError
 from provenance.sealing import leaf_batch, open_batch, seal_batch
 
 FOLDER = "disclosure"
+ITEM, WITHHELD = "item", "withheld"  # kinds of papers: label their seals, as a table's name does
 
 
 def keep(archive: Archive, kind: str, about: Iterable[int], content: Any) -> str:
@@ -68,6 +72,73 @@ def expunge(archive: Archive) -> int:
             durable.remove(path)
             count += 1
     return count
+
+
+def faults(archive: Archive, apart: Iterable[Act] = ()) -> Iterator[str]:
+    """ "" for each paper and saved query that is as the log has it, a sentence for each that is not; `apart`, acts of
+    the register apart, whose papers are never counted (R28).
+
+    What was written since the last backup may be lost by a restore, and that is no fault; nor is a paper whose act was
+    cut off, as long as it opens to its own name.
+    """
+    restored = max((place for place, _ in archive.placed(["Restored"])), default=-1)
+    named = set()
+    for place, act in archive.placed(["Answered", "Scheduled"]):
+        named.add(_paper_of(act)[1])
+        yield _fault(archive, act, lost=place < restored)
+    for act in apart:
+        named.add(_paper_of(act)[1])
+        yield from filter(None, [_fault(archive, act, lost=restored >= 0)])
+    for path in sorted((archive.root / FOLDER / "papers").glob("*")):
+        if path.suffix != ".part" and path.name not in named and not _opens(archive, path):
+            yield f"file {archive.relative(path)} is in the archive and the log does not know it"
+    for place, act in archive.placed(["Requested"]):
+        path = archive.root / FOLDER / f"{act.query}.query" if isinstance(act, Requested) else archive.root
+        if not path.is_file():
+            yield f"file {archive.relative(path)} is not there" if place > restored else ""
+        else:
+            same = isinstance(act, Requested) and hashlib.sha256(path.read_bytes()).hexdigest() == act.sealed
+            yield "" if same else f"file {archive.relative(path)} has other bytes than those that were logged"
+
+
+def _fault(archive: Archive, act: Act, *, lost: bool) -> str:
+    kind, leaf, about = _paper_of(act)
+    path = _path(archive, leaf)
+    if not path.is_file() and (lost or not archive.vault.retained(_about(about)).all()):
+        return ""
+    try:
+        said = read(archive, kind, leaf, about)
+    except Missing as error:
+        return str(error)
+    except ProvenanceError as error:
+        return f"file {archive.relative(path)}: {error}"
+    at_work = archive.history.disposals and archive.history.disposals[-1].certified is None
+    if said is None and not at_work:
+        return f"file {archive.relative(path)} is still there, and whom it is about has been disposed of"
+    return ""
+
+
+def _paper_of(act: Act) -> tuple[str, str, list[int]]:
+    """Kind, leaf and tokens of the paper that an act names."""
+    if isinstance(act, Answered):
+        return WITHHELD, act.paper, unpacked(act.nominals)
+    assert isinstance(act, Scheduled)
+    return ITEM, act.paper, unpacked(act.nominals) + unpacked(act.records)
+
+
+def _opens(archive: Archive, path: Path) -> bool:
+    """Whether it is a paper: one whose act was cut off before it was logged, and which nobody reads."""
+    try:
+        about = unpacked(path.read_bytes().partition(b"\n")[0].decode("ascii", "replace"))
+    except (ProvenanceError, ValueError):
+        return False
+    for kind in (ITEM, WITHHELD):
+        try:
+            read(archive, kind, path.name, about)
+            return True
+        except ProvenanceError:
+            continue
+    return False
 
 
 def _about(about: Iterable[int]) -> np.ndarray:

@@ -5,7 +5,8 @@ the build's log entry, its proof and its signed statement; the head that they ar
 time-stamps say of it; and two programs that check all of that without this software. docs/reference.md lists the files.
 
 What may not be shown is in it as a bare digest, which keeps its place: disposed of (its certificate accounts for it),
-living on with less (the certificate pairs old and new), restricted for a case, or figures that would tell what is gone.
+living on with less (the certificate pairs old and new), restricted for a case, figures that would tell what is gone, or
+sensitive material that whoever receives it may not see.
 For one nominal the pack proves that no link is left out: the nominal's row carries the root over all of their links.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -30,6 +31,7 @@ from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.entries import Act, Built, Certified, Founded, Published, Rekeyed, Withdrawn
 from provenance.errors import Conflict, Refused, Tampered
+from provenance.index import Index
 from provenance.notes import Checkpoint, encode_base64
 from provenance.policies import Opened, Policy
 from provenance.proofs import AddCheckpoint, Proof
@@ -64,17 +66,19 @@ def prove(
     theme: str = "",
     programs: bool = True,
     common: Common | None = None,
+    disclosable: Set[str] | None = None,
     report: Report = lambda *_: None,
 ) -> Made:
     """Write the pack of an answer into a new folder: what is there is whole.
 
     With `other`, only the links between `nominal` and that one, which proves nothing of the rest. Without `programs`,
     a part of something that brings the two verifiers itself, and sees to it that what is written is on disk. `common`
-    is what several proofs of one archive share.
+    is what several proofs of one archive share. With `disclosable`, the leaves of the only rows that may be shown: each
+    other one is withheld as sensitive.
 
     Raises Conflict where the folder is there already, and as the answer itself does.
     """
-    chosen = _Chosen(snapshot, nominal, other, network, theme)
+    chosen = _Chosen(snapshot, nominal, other, network, theme, disclosable)
     staged = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         check_place(snapshot.archive, folder)
@@ -84,7 +88,7 @@ def prove(
     except OSError as error:
         raise Conflict(f"pack {folder.name} cannot be written there: {error.strerror}") from error
     try:
-        made = _Pack(snapshot, staged, common or Common(snapshot.archive), report).write(
+        made = _Pack(snapshot, staged, common or Common(snapshot.archive), disclosable, report).write(
             chosen, as_of, on, programs=programs
         )
         if programs:
@@ -140,8 +144,10 @@ class Common:
 class _Chosen:
     """Which rows an answer is about, by table: positions in the index of what the build's root is over."""
 
-    def __init__(self, snapshot: Snapshot, nominal: str, other: str, network: str, theme: str) -> None:
-        self.snapshot, self.archive = snapshot, snapshot.archive
+    def __init__(
+        self, snapshot: Snapshot, nominal: str, other: str, network: str, theme: str, disclosable: Set[str] | None
+    ) -> None:
+        self.snapshot, self.archive, self.disclosable = snapshot, snapshot.archive, disclosable
         self.person = snapshot.canonical(nominal) if nominal else ""  # another id where records were merged
         self.question = {
             "nominal": nominal, "person": self.person, "network": network, "theme": theme, "case": snapshot.case,
@@ -212,6 +218,8 @@ class _Chosen:
             said = canonical.loads(snapshot.entries("nominal", row)[0].as_py()[merkle.DIGEST :])["links_root"]
             if snapshot.is_near_withheld("nominal", row)[0]:
                 self._guard(code, theme, _RESTRICTED)
+            elif not may_show(people, row, self.disclosable)[0]:
+                self.incomplete.append({"theme": theme, "why": _SENSITIVE})
             elif merkle.root(whole).hex() == said:
                 listed = [leaf.tobytes().hex() for leaf in whole]
                 self.complete.append({"theme": theme, "nominal": people.leaf[row[0]].tobytes().hex(), "links": listed})
@@ -256,9 +264,11 @@ class _Chosen:
 class _Pack:
     """The files of one pack, written into a folder that is not its own yet."""
 
-    def __init__(self, snapshot: Snapshot, folder: Path, common: Common, report: Report) -> None:
+    def __init__(
+        self, snapshot: Snapshot, folder: Path, common: Common, disclosable: Set[str] | None, report: Report
+    ) -> None:
         self.snapshot, self.archive, self.folder, self.report = snapshot, snapshot.archive, folder, report
-        self.common = common
+        self.common, self.disclosable = common, disclosable
         self._holes, self._pairs = cache(self._all_holes), cache(self._all_pairs)
         self.disposals: set[int] = set()  # whose certificates are wanted
         self.lines: list[dict[str, Any]] = []
@@ -339,11 +349,17 @@ class _Pack:
         return lines
 
     def _rows(self, table: str, at: np.ndarray) -> list[bytes]:
-        """Rows that may be shown."""
+        """Rows that the archive may show; those that are not disclosable as bare leaves. Returns what is shown."""
+        may = self._may(table, at)
+        self._bare(table, at[~may], "sensitive")
+        at = at[may]
         shown = [entry.as_py() for entry in self.snapshot.entries(table, at)] if len(at) else []
         for line, entry in zip(self._lines(table, at), shown, strict=True):
             line["entry"] = encode_base64(entry)
         return [entry[merkle.DIGEST :] for entry in shown]
+
+    def _may(self, table: str, at: np.ndarray) -> np.ndarray:
+        return may_show(self.archive.index(table), at, self.disclosable)
 
     def _figures(self, table: str, at: np.ndarray, *, whole: bool) -> None:
         """Rows whose figures may tell of what is gone (R35).
@@ -357,7 +373,8 @@ class _Pack:
         start = len(self.lines)
         self._rows(table, at[~hidden & marked])
         for line in self.lines[start:]:
-            line["computed_with_erased"] = True
+            if "entry" in line:
+                line["computed_with_erased"] = True
         self._bare(table, at[hidden], "figures")
 
     def _bare(self, table: str, at: np.ndarray, why: str) -> list[dict[str, Any]]:
@@ -387,7 +404,9 @@ class _Pack:
 
     def _reduced(self, at: np.ndarray, last: np.ndarray) -> list[bytes]:
         """Links that live on with less: what they are now, and for each time the certificate's pair of leaves."""
-        index = self.archive.index("link")
+        index, may = self.archive.index("link"), self._may("link", last)
+        self._bare("link", at[~may], "sensitive")
+        at, last = at[may], last[may]
         left = [entry.as_py() for entry in self.snapshot.entries("link", last)] if len(last) else []
         for line, place, entry in zip(self._bare("link", at, "reduced"), at.tolist(), left, strict=True):
             steps = []
@@ -484,6 +503,13 @@ class _Pack:
         self._write("heads.txt", "".join(f"{line}\n" for line in said).encode())
 
 
+def may_show(index: Index, at: np.ndarray, disclosable: Set[str] | None) -> np.ndarray:
+    """Which of these rows may be shown, where only the leaves in `disclosable` may; all of them where it is None."""
+    if disclosable is None:
+        return np.ones(len(at), bool)
+    return np.array([leaf.tobytes().hex() in disclosable for leaf in index.leaf[at]], bool)
+
+
 def head_over(archive: Archive, last: int) -> tuple[bytes, int]:
     """The head to prove things under that stand in the log up to `last`, and its size: the latest that enough witnesses
     have signed, else the one of now."""
@@ -514,6 +540,7 @@ _RESTRICTED = (
     "the proof would tell of something that is restricted for a case, and what rests on that is not in this pack; the "
     "case itself can have it"
 )
+_SENSITIVE = "the nominal's own row, which says what all the links come to, is withheld as sensitive"
 _UNTOLD = (
     "a link of this nominal ended with the disposal of a record, and the proof would tell with whom; what has gone "
     "from this theme is not in this pack"

@@ -24,8 +24,6 @@ from provenance.errors import Conflict, Malformed, Refused
 from provenance.holding import unnamed
 from provenance.schedules import APART, MG6C, MG6D, SCHEDULES, WITHDRAWN, Item, Register, Said
 
-_PAPER = "item"  # labels its paper, as a table's name does
-
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -93,7 +91,7 @@ def enter(
         act = Scheduled(
             on=on, by=by, under=under, case=case, item=item, number=0, schedule=APART if separate else MG6D,
             reviewer="", nominals=packed(material.nominals), records=packed(material.records),
-            paper=papers.keep(archive, _PAPER, tokens, said.as_json()), apart=apart.NOTHING,
+            paper=papers.keep(archive, papers.ITEM, tokens, said.as_json()), apart=apart.NOTHING,
         )  # fmt: skip
         return _logged(archive, act, separate=separate)
 
@@ -140,8 +138,8 @@ def move(
         number = before.act.number or (held.next_number(case) if schedule == MG6C else 0)
         act = replace(
             before.act, on=on, by=by, under=under, number=number, schedule=schedule,
-            reviewer=reviewer if schedule == MG6C else "", paper=papers.keep(archive, _PAPER, tokens, said.as_json()),
-            apart=apart.NOTHING,
+            reviewer=reviewer if schedule == MG6C else "", apart=apart.NOTHING,
+            paper=papers.keep(archive, papers.ITEM, tokens, said.as_json()),
         )  # fmt: skip
         return _logged(archive, act, separate=separate)
 
@@ -174,7 +172,7 @@ def edit(
             raise Malformed(f"item {item} does not have the rows to be edited: wanted its own")
         log = tuple({"unedited": copy.unedited, **line} for copy in copies for line in copy.log)
         kept = replace(said, edits=(*said.edits, *log))
-        paper = papers.keep(archive, _PAPER, _tokens(before.act), kept.as_json())
+        paper = papers.keep(archive, papers.ITEM, _tokens(before.act), kept.as_json())
         _logged(archive, replace(before.act, on=on, by=by, under=under, paper=paper, apart=apart.NOTHING))
     return copies
 
@@ -273,7 +271,7 @@ def _logged(archive: Archive, act: Scheduled, *, separate: bool = False) -> Item
 
 
 def _read(archive: Archive, act: Scheduled) -> Said | None:
-    content = papers.read(archive, _PAPER, act.paper, _tokens(act))
+    content = papers.read(archive, papers.ITEM, act.paper, _tokens(act))
     return None if content is None else Said.from_json(content)
 
 

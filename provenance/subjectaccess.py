@@ -35,7 +35,6 @@ GROUNDS = {  # DPA 2018 s.45(4), as amended by the Data (Use and Access) Act 202
     "public-security": "s.45(4)(c): to protect public security",
     "rights-of-others": "s.45(4)(e): to protect the rights and freedoms of others",
 }
-_PAPER = "withheld"
 _LEFT_OUT = "other people, grades and handling codes, and places are left out (s.45(4)(e))"
 
 
@@ -178,7 +177,7 @@ def log(archive: Archive, given: Answer, *, digest: str, recipient: str, on: str
         if requests(archive)[number - 1].answered_on:
             raise Conflict(f"request {number} was answered meanwhile: wanted one that is open")
         unnamed(archive, given.nominals, by, under, recipient)
-        paper = papers.keep(archive, _PAPER, given.nominals, {"reasons": reasons})
+        paper = papers.keep(archive, papers.WITHHELD, given.nominals, {"reasons": reasons})
         archive.append(
             entries.Answered(
                 on=on, by=by, under=under, request=number, nominals=entries.packed(given.nominals),
@@ -197,7 +196,7 @@ def reasons(archive: Archive, request: int) -> list[dict[str, Any]] | None:
     """Why something was withheld, for the Commissioner; None once the person has been disposed of."""
     for act in archive.acts(["Answered"]):
         if isinstance(act, entries.Answered) and act.request == request:
-            kept = papers.read(archive, _PAPER, act.paper, entries.unpacked(act.nominals))
+            kept = papers.read(archive, papers.WITHHELD, act.paper, entries.unpacked(act.nominals))
             return None if kept is None else kept["reasons"]
     raise Missing(f"request {request} was not answered: there are no reasons")
 

@@ -12,6 +12,7 @@
     10  what is derived: the catalogue against the log, the figures put away for the next build
     11  what outsiders were shown: each head, its witnesses and time stamps, the heads in the weekly notices
     12  the feeds: none has rows from before a disposal or a restriction, and each has the bytes that were logged
+    13  what acts of disclosure keep: papers, saved queries, and the register apart against the acts that carry its head
 
 All steps are taken, whatever the earlier ones found. What is left to the caller: that the heads in step 11 are the
 ones that others were shown, which only a witness or an earlier notice can tell.
@@ -28,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from provenance import (
+    apart,
     asof,
     disposal,
     entries,
@@ -37,9 +39,11 @@ from provenance import (
     heads,
     merkle,
     openings,
+    papers,
     publicising,
     reporting,
     rows,
+    scheduling,
     stamping,
     statements,
     steps,
@@ -72,6 +76,7 @@ def verify(archive: Archive, *, label: str | None = None, report: Report = lambd
         _step(10, "what is derived", lambda: iter([archive.catalogue.differs(archive.log), figures.differs(archive)])),
         _step(11, "heads shown", lambda: _shown(archive)),
         _step(12, "feeds", lambda: feeds.faults(archive)),
+        _step(13, "papers of disclosure", lambda: _papers(archive)),
     ]
 
 
@@ -266,6 +271,12 @@ def _kept_fault(archive: Archive, edition: statements.Edition) -> str:
     if rows.digest(path) != edition.digest:
         return f"harm table {edition.name} is not the one that was stated: {archive.relative(path)}"
     return ""
+
+
+def _papers(archive: Archive) -> Iterator[str]:
+    separate = apart.acts(archive)
+    scheduling.check(archive)
+    yield from papers.faults(archive, [act for act in separate if isinstance(act, entries.Scheduled)])
 
 
 def _pairs(builds: list[entries.Built]) -> Iterator[tuple[entries.Built, entries.Built]]:

@@ -3,7 +3,8 @@
 An answer has two halves. What was shown then, in each build that the query asks about, changes only as rows are
 disposed of or restricted. What is said now of the same people and networks changes with each build, and `causes` says
 why. Both are held against what they were when the query was saved, when a pack was made of it, or when a person noted
-what had changed; each difference is itemised by its reason, and nothing is counted that nobody may be told of.
+what had changed; each difference is itemised by its reason, and nothing is counted that nobody may be told of. A report
+that a page about any of them is wrong is a difference too, and so is each finding about one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provenance import asof, canonical, entries, moments, openings, saving, viewing
+import pyarrow as pa
+
+from provenance import asof, canonical, entries, moments, openings, saving, vault, viewing
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
@@ -21,6 +24,7 @@ from provenance.causes import causes
 from provenance.errors import Missing
 from provenance.history import Publication
 from provenance.queries import Query
+from provenance.reports import Report
 from provenance.saving import Saved
 from provenance.sealing import keyed_digests
 
@@ -146,7 +150,8 @@ def begin(
 ) -> None:  # fmt: skip
     """From here on a change counts: the answer as it is now is put away and logged. `shown` are pages of it that were
     worked out just now."""
-    parts = asof.whole(lambda: _parts(archive, saved, shown=shown or {}))
+    with archive.remembering():
+        parts = asof.whole(lambda: _parts(archive, saved, shown=shown or {}))
     _log(archive, saved, parts, on=on, by=by, under=under, because=because, reason=reason)
 
 
@@ -161,8 +166,9 @@ def look(archive: Archive, saved: Saved, *, on: str, by: str, under: str) -> Tol
         gone = {"disposal: everybody it asked about": 1} if saved.query is None else {}
         return Told(saved, label, base.on if base else saved.act.on, gone)
     before = saving.read_answer(archive, saved.id, base.sealed)
-    parts = asof.whole(lambda: _parts(archive, saved, before))
-    changes = asof.whole(lambda: _differences(archive, saved, before, parts))
+    with archive.remembering():
+        parts = asof.whole(lambda: _parts(archive, saved, before))
+        changes = asof.whole(lambda: _differences(archive, saved, before, parts))
     answer = _digest(archive, saved, parts)
     if changes and answer not in {act.answer for act in logged if act.on >= base.on and act.because == CHANGED}:
         act = entries.Rechecked(
@@ -207,7 +213,7 @@ def _parts(
     """
     query, shifts = saved.query, archive.history.shifts
     if query is None or not archive.history.builds:
-        return {"latest": "", "lost": saved.lost, "shifts": shifts, "then": {}, "now": {}}
+        return {"latest": "", "lost": saved.lost, "shifts": shifts, "then": {}, "now": {}, "reports": {}}
     known = before["then"] if before and before["shifts"] == shifts else {}
     opened: dict[str, Snapshot] = {}
     case, latest = case_of(query), archive.history.builds[-1].label
@@ -225,7 +231,25 @@ def _parts(
         )
         for kind, ids in query.subjects()
     }
-    return {"latest": latest, "lost": saved.lost, "shifts": shifts, "then": then, "now": now}
+    reports = {str(report.number): len(report.settled) for report in _reports(archive, query)}
+    return {"latest": latest, "lost": saved.lost, "shifts": shifts, "then": then, "now": now, "reports": reports}
+
+
+def _reports(archive: Archive, query: Query) -> Iterator[Report]:
+    """Reports that a page is wrong which was about somebody or something that the query asks for, or shown to one of
+    its viewers in its periods; but for those that may be told to another case alone.
+    """
+    people = set(archive.vault.tokens(vault.nominal_keys(pa.array(query.people, pa.string()))).tolist())
+    shown = {place for place, _, _ in viewed(archive, query)}
+    for report in archive.history.reports:
+        kind, *names = report.subject or ("nobody",)
+        asked = (
+            (kind == "nominals" and people & set(entries.unpacked(names[0])))
+            or (kind == "network" and names[0] in query.networks)
+            or report.act.view in shown
+        )
+        if asked and report.act.case in ("", case_of(query)):
+            yield report
 
 
 def _subject(archive: Archive, kind: str, ids: tuple[str, ...]) -> str:
@@ -271,6 +295,12 @@ def _differences(archive: Archive, saved: Saved, before: dict[str, Any], after: 
         reasons = _gone(archive, held[name], case, gone)
         for reason, count in (reasons or {"view cannot be shown again": 1}).items():
             add(f"gone: {reason}", count)
+    for report in _reports(archive, query):
+        told = before.get("reports", {}).get(str(report.number))
+        if told is None:
+            add("error reported")
+        for settled in report.settled[told or 0 :]:
+            add(f"error report settled: {settled.finding}")
     if before.get("latest") and before["latest"] != after["latest"]:
         names = {_subject(archive, kind, ids): (kind, ids) for kind, ids in query.subjects()}
         changed = [names[name] for name, part in after["now"].items() if before["now"].get(name, [])[1:] != part[1:]]

@@ -37,6 +37,11 @@ def hash_seed() -> str:
     return os.environ.get("PYTHONHASHSEED") or "random"
 
 
+def experiment() -> str:
+    """The name of the DVC experiment that runs this, "" outside of one."""
+    return os.environ.get("DVC_EXP_NAME", "")
+
+
 def user() -> str:
     """Who is at the keyboard, as the machine knows them."""
     return getpass.getuser()

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from force import Force, record
+from force import PARAMS, Force, record
 from spoilt import flip
 
 from provenance import (
@@ -30,11 +31,17 @@ from provenance import (
     disclosing,
     entries,
     granting,
+    holding,
+    materials,
     merkle,
+    papers,
     proving,
     queries,
+    reporting,
     saving,
+    scheduling,
     trees,
+    verify,
     viewing,
     watching,
 )
@@ -42,6 +49,7 @@ from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
+from provenance.schedules import MG6C
 from provenance.web.still import House, Stills
 
 WEEK = [f"2026-01-{day}T23:59:59Z" for day in (11, 18, 25)]
@@ -94,12 +102,29 @@ class Told:
         watching.begin(self.archive, saved, on=ON, by="officer", under="CPIA 1996 s.7A")
         return saved
 
-    def make(self, folder: Path, saved: saving.Saved | None = None) -> disclosing.Made:
+    def make(
+        self, folder: Path, saved: saving.Saved | None = None, audience: str = disclosing.PROSECUTOR
+    ) -> disclosing.Made:
         found = saving.find(self.archive, (saved or self.saved).id)
         return disclosing.make(
-            self.archive, found, folder, Stills(HOUSE, None), force=HOUSE.force, marking=HOUSE.marking, on=ON,
-            by="officer", under="CPIA 1996 s.7A", version="0.1.0",
+            self.archive, found, folder, Stills(HOUSE, None), audience=audience, force=HOUSE.force,
+            marking=HOUSE.marking, on=ON, by="officer", under="CPIA 1996 s.7A", version="0.1.0",
         )  # fmt: skip
+
+    def enter(self, *, to: str = "", case: str = "26/0113", **what: Any) -> int:
+        """An item of a thing in the second build, moved to a schedule if one is named; its number."""
+        snapshot = self.force.as_of("2026-01-19T10:00:00Z", case=what.pop("hold", ""))
+        who = {"on": ON, "by": "officer", "under": "CPIA 1996 s.23"}
+        item = scheduling.enter(
+            self.archive, case=case, material=materials.material(snapshot, **what), location="Disclosure unit",
+            description="Figures and associations that a dashboard of the force showed in January",
+            reasons="It may lead to somebody who has spoken to the police", **who,
+        )  # fmt: skip
+        if to:
+            scheduling.move(
+                self.archive, case, item.act.item, to, reviewer="R. Viewer", reason="looked at this item alone", **who
+            )
+        return item.act.item
 
     def look(self) -> watching.Told:
         return watching.look(self.archive, saving.find(self.archive, self.saved.id), on=ON, by="officer", under="duty")
@@ -296,7 +321,7 @@ def test_the_same_query_on_the_same_archive_gives_the_same_bytes(told, tmp_path)
         shutil.copy(ROOT / "params.yaml", at / "force")
         environment = os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": "1770026400", "PYTHONPATH": str(ROOT)}
         command = ["-m", "provenance.cli", "--archive", str(at / "force"), "disclose", "make", told.saved.id]
-        command += ["--out", str(at / "pack"), "--by", "officer", "--under", "CPIA 1996 s.7A"]
+        command += ["--out", str(at / "pack"), "--for", "prosecutor", "--by", "officer", "--under", "CPIA 1996 s.7A"]
         done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         sums.append({p.relative_to(at): p.read_bytes() for p in sorted((at / "pack").rglob("*")) if p.is_file()})
@@ -466,6 +491,137 @@ def test_a_byte_changed_without_new_checksums_is_named(pack, tmp_path):
     assert "READ-ME-FIRST.html: has another SHA-256" in " ".join(alone(broken).stdout.split())
 
 
+# ---- for the defence -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def for_defence(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ANN's figures and links are on the MG6C but for her link with EVE, which is an item of its own on the MG6D."""
+    folder = tmp_path_factory.mktemp("defence") / "pack"
+    other = told.copied(folder.with_name("copy"))
+    with pytest.raises(Refused, match="nothing of case 26/0113 may be shown to the defence"):
+        other.make(folder, audience=disclosing.DEFENCE)
+    other.enter(nominal="ANN", to=MG6C)
+    other.enter(pair=("ANN", "BOB"), to=MG6C)
+    other.enter(nominal="BOB", to=MG6C)
+    other.enter(pair=("ANN", "EVE"))
+    other.make(folder, audience=disclosing.DEFENCE)
+    return folder
+
+
+def lines(folder: Path, proof: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "data/proofs" / proof / "rows.jsonl").read_bytes().splitlines()]
+
+
+def test_a_pack_for_the_defence_withholds_what_is_not_on_the_mg6c_and_keeps_its_leaf(for_defence):
+    assert read(for_defence, "answer.json")["audience"] == "defence"
+    rows_ = lines(for_defence, "2026-W03-nominal-1")
+    assert sorted((row["table"], row.get("withheld", "")) for row in rows_) == sorted(
+        [("link", "")] * 4 + [("link", "sensitive"), ("nominal", ""), ("network", "sensitive")]
+        + [("record", "sensitive")] * 4
+    )  # fmt: skip
+    (claim,) = [json.loads((for_defence / PROOF / "pack.json").read_bytes())["complete"][0]]
+    assert len(claim["links"]) == 5  # the one withheld is counted, and in its place
+    assert {row["leaf"] for row in rows_ if row["table"] == "link" and "withheld" in row} < set(claim["links"])
+    for path in (for_defence / "data").rglob("*"):
+        if path.is_file() and "verify" not in path.name:
+            assert not re.search(rb"\bEVE\b", path.read_bytes()), path.name
+
+
+def test_a_page_that_rests_on_something_sensitive_is_withheld_and_keeps_its_digest(for_defence, pack):
+    whole = {(i["build"], i["view"]): i for i in read(pack, "answer.json")["answers"]}
+    held = {(i["build"], i["view"]): i for i in read(for_defence, "answer.json")["answers"]}
+    assert {key for key, item in held.items() if "file" in item} == {("2026-W03", "link")}
+    withheld = held["2026-W03", "nominal"]
+    assert (withheld["withheld"], withheld["digest"]) == ("sensitive", whole["2026-W03", "nominal"]["digest"])
+    said = (for_defence / "data/READ-ME-FIRST.html").read_text("utf-8")
+    assert "This pack is for the defence" in said
+    assert withheld["digest"] in said
+    assert "This pack is for the prosecutor" in (pack / "data/READ-ME-FIRST.html").read_text("utf-8")
+    assert read(for_defence, "since.json")["proofs"] == []  # nothing has happened to what is withheld
+
+
+def test_every_verifier_says_that_rows_are_withheld_as_sensitive(for_defence, chromium):
+    found = bags.check(for_defence)
+    assert [step.faults for step in found.steps if step.faults] == []
+    assert any("rows say that are withheld as sensitive" in text for text in found.not_proved)
+    assert any("all 5 links of the nominal are in the pack, 1 of them as bare leaves" in text for text in found.proved)
+    done = alone(for_defence)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stdout
+    assert "5 links, 4 shown as they were, 1 withheld as sensitive" in said
+    assert "6 as sensitive unused material" in said
+    assert "5 pages withheld as sensitive" in said
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    page.goto((for_defence / "data/verify.html").as_uri())
+    page.wait_for_selector("body[data-ready]")
+    page.set_input_files("#folder", str(for_defence))
+    page.click("#check")
+    page.wait_for_selector("body[data-done=yes]", timeout=60_000)
+    text = " ".join(page.inner_text("#result").split())
+    assert "CONSISTENT IN ITSELF" in page.inner_text("#verdict")
+    for words in ("1 withheld as sensitive", "6 as sensitive unused material", "5 pages withheld as sensitive"):
+        assert words in text
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (lambda item: item.update(withheld="mislaid"), "withholds a page as"),
+        (lambda item: item.update(digest="0"), "withholds a page as"),
+    ],
+)
+def test_a_page_is_withheld_for_no_other_reason(how, words, for_defence, tmp_path):
+    broken = shutil.copytree(for_defence, tmp_path / "broken")
+    answer_of(lambda said: how(next(item for item in said["answers"] if "withheld" in item)))(broken)
+    mend(broken)
+    assert any(words in fault for step in bags.check(broken).steps for fault in step.faults)
+    assert words in " ".join(alone(broken).stdout.split())
+
+
+def test_what_stands_apart_is_withheld_as_anything_that_no_item_names(changed, tmp_path):
+    changed.enter(nominal="ANN", to=MG6C)
+    snapshot = changed.force.as_of("2026-01-19T10:00:00Z")
+    made = materials.material(snapshot, pair=("ANN", "FAY"))
+    changed.make(tmp_path / "before", audience=disclosing.DEFENCE)
+    scheduling.enter(
+        changed.archive, case="26/0113", material=made, description="what may cost a life", location="safe",
+        reasons="it may cost a life", separate=True, on=ON, by="officer", under="CPIA 1996 s.23",
+    )  # fmt: skip
+    changed.make(tmp_path / "after", audience=disclosing.DEFENCE)
+    kinds = [
+        {row.get("withheld") for row in lines(tmp_path / name, "2026-W03-nominal-1")} for name in ("before", "after")
+    ]
+    assert kinds == [{None, "sensitive"}] * 2
+    assert all(b"FAY" not in path.read_bytes() for path in (tmp_path / "after/data/proofs").rglob("*.jsonl"))
+
+
+def test_an_item_moved_while_the_pack_is_made_makes_it_again(changed, tmp_path, monkeypatch):
+    changed.enter(nominal="ANN", to=MG6C)
+    late, proofs = [], disclosing._Pack._proofs
+
+    def moved(self: Any) -> None:
+        proofs(self)
+        if not late:
+            late.append(changed.enter(pair=("ANN", "EVE")))
+
+    monkeypatch.setattr(disclosing._Pack, "_proofs", moved)
+    changed.make(tmp_path / "pack", audience=disclosing.DEFENCE)
+    assert all(b"EVE" not in path.read_bytes() for path in (tmp_path / "pack/data/proofs").rglob("*.jsonl"))
+
+
+def test_a_networks_totals_are_an_item(changed, tmp_path):
+    (network,) = changed.force.as_of("2026-01-19T10:00:00Z").networks()["network"].to_pylist()[:1]
+    changed.enter(network=network, to=MG6C)
+    saved = changed.save(ask(nominals=[], links=[], networks=[network]))
+    changed.make(tmp_path / "pack", saved, audience=disclosing.DEFENCE)
+    shown_ = {row["table"] for row in lines(tmp_path / "pack", "2026-W03-network-1") if "entry" in row}
+    assert shown_ == {"network"}
+    assert alone(tmp_path / "pack").returncode == 0
+
+
 # ---- saved queries ---------------------------------------------------------------------------------------------------
 
 
@@ -481,6 +637,13 @@ def test_a_saved_query_comes_back_as_it_was(told):
     assert saving.find(told.archive, told.saved.id[:6]).query == ask()
     with pytest.raises(Missing, match="0 saved queries"):
         saving.find(told.archive, "ffffffff")
+
+
+def test_the_same_query_is_not_saved_twice_in_one_second(changed):
+    before = changed.archive.log.size
+    with pytest.raises(Conflict, match="was saved in this second already"):
+        changed.save(ask())
+    assert changed.archive.log.size == before
 
 
 def test_a_query_that_cannot_be_meant_is_refused(told):
@@ -618,6 +781,148 @@ def test_what_staff_were_shown_is_in_the_pack_with_the_logs_own_entry(changed, t
     entry.write_bytes(entry.read_bytes().replace(b'"ana"', b'"eve"'))
     mend(tmp_path / "pack")
     assert alone(tmp_path / "pack").returncode == 4
+
+
+def test_a_pack_under_a_hold_has_what_is_restricted_and_no_other_has(changed, tmp_path):
+    hold = holding.place(
+        changed.archive, PARAMS, case="26/0113", basis="cpia-1996", review_on="2026-06-01",
+        nominals=["ANN", "DAN"], on=ON, by="officer", under="CPIA 1996 s.23",
+    )  # fmt: skip
+    changed.force.dispose("DAN", on="2026-02-03T10:00:00Z")
+    assert changed.look().changes == {"gone: restricted": 4}  # a link, on two pages of two builds
+    changed.make(tmp_path / "without")
+    assert all(b"DAN" not in path.read_bytes() for path in (tmp_path / "without/data/proofs").rglob("*.jsonl"))
+    before = len(list(changed.archive.acts(["Consulted"])))
+    saved = changed.save(ask(restricted=True))
+    changed.make(tmp_path / "with", saved)
+    assert any(b"DAN" in row for row in shown(tmp_path / "with"))
+    assert len(list(changed.archive.acts(["Consulted"]))) > before  # each read of it is logged (R38)
+    for name in ("with", "without"):
+        assert [step.faults for step in bags.check(tmp_path / name).steps if step.faults] == []
+        assert alone(tmp_path / name).returncode == 0
+    assert "With what is restricted and held for this case" in (tmp_path / "with/data/READ-ME-FIRST.html").read_text()
+    holding.release(changed.archive, PARAMS, hold.id, reason="placed-in-error", on=ON, by="another", under="CPIA 1996")
+    with pytest.raises(Refused, match="no hold of that case stands"):
+        changed.make(tmp_path / "later", saved)
+
+
+def test_a_pack_of_networks_and_of_what_somebody_was_shown_of_them(changed, tmp_path):
+    day = "2026-01-19T09:00:00Z"
+    granting.grant(changed.archive, "chief", role=access.ADMINISTRATOR, on=ON, by="tests", under="a story")
+    snapshot = changed.force.as_of(day)
+    networks = snapshot.networks()["network"].to_pylist()
+    for network in networks:
+        page = viewing.page(snapshot, None, Ask(view="network", network=network))
+        viewing.log(changed.archive, page, case="", at=day, on=day, by="ana", under="analyst")
+    period = [("2026-01-19", "2026-01-19")]
+    saved = changed.save(
+        ask(moments_=[], periods=period, nominals=[], links=[], networks=networks[:1], viewers=["ana"])
+    )
+    changed.make(tmp_path / "pack", saved)
+    items = read(tmp_path / "pack", "answer.json")["answers"]
+    assert [(item["view"], item["subject"], "shown" in item) for item in items] == [
+        ("network", networks[:1], False), ("network", networks[:1], True),
+    ]  # fmt: skip
+    assert items[0]["digest"] == items[1]["digest"]  # it is shown today as it was then
+    assert [step.faults for step in bags.check(tmp_path / "pack").steps if step.faults] == []
+    done = alone(tmp_path / "pack")
+    assert done.returncode == 0, done.stdout
+    assert "1 view by staff" in done.stdout
+    assert "shown to staff said then" not in done.stdout
+    changed.force.dispose("DAN", on="2026-02-03T10:00:00Z")
+    changed.make(tmp_path / "later", saved)
+    assert "That 1 page shown to staff said then what the pack has now" in " ".join(
+        alone(tmp_path / "later").stdout.split()
+    )
+
+
+def test_a_report_of_an_error_and_what_was_found_of_it_are_told(changed):
+    def view(nominal: str, on: str) -> int:
+        page = viewing.page(changed.force.as_of(on), None, Ask(view="nominal", nominals=(nominal,)))
+        return viewing.log(changed.archive, page, case="", at=on, on=on, by="ana", under="analyst")
+
+    day = "2026-01-19T09:00:00Z"
+    granting.grant(changed.archive, "chief", role=access.ADMINISTRATOR, on=ON, by="tests", under="a story")
+    said = {"words": "not her", "on": ON, "by": "ana", "under": "analyst"}
+    reporting.report(changed.archive, view("GUS", day), wrong="wrong-person", **said)
+    assert changed.look().changes == {}  # GUS is asked about by nobody
+    held = reporting.report(changed.archive, view("ANN", day), wrong="wrong-person", **said)
+    assert changed.look().changes == {"error reported": 1}
+    reporting.settle(
+        changed.archive, held.number, finding="in-error", cause="identity", corrected=False, on=ON, by="o", under="u"
+    )
+    assert changed.look().changes == {"error reported": 1, "error report settled: in-error": 1}
+    saved = saving.find(changed.archive, changed.saved.id)
+    watching.begin(changed.archive, saved, on=ON, by="o", under="u", because=watching.NOTED, reason="the defence knows")
+    assert changed.look().changes == {}
+    reporting.settle(
+        changed.archive, held.number, finding="not-in-error", cause="none", corrected=False, on=ON, by="o", under="u"
+    )
+    assert changed.look().changes == {"error report settled: not-in-error": 1}
+
+
+def test_an_answer_whose_act_was_cut_off_is_told_as_new_and_a_forged_one_is_found(changed):
+    saved = saving.find(changed.archive, changed.saved.id)
+    saving.keep_answer(changed.archive, saved.id, {"latest": "", "then": {}, "now": {}, "lost": 0, "shifts": 0})
+    assert changed.look().is_changed
+    path = changed.force.root / "disclosure" / f"{saved.id}.answer"
+    path.write_bytes(flip_byte(path.read_bytes()))
+    with pytest.raises(Tampered, match="does not open"):
+        changed.look()
+
+
+def flip_byte(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+# ---- papers ----------------------------------------------------------------------------------------------------------
+
+
+def papers_step(told_: Told) -> list[str]:
+    told_.archive.refresh()
+    (step,) = [step for step in verify.verify(told_.archive) if step.number == 13]
+    assert step.name == "papers of disclosure"
+    return list(step.faults)
+
+
+def test_verify_looks_at_every_paper_and_query(changed):
+    changed.enter(nominal="ANN", to=MG6C)
+    changed.enter(pair=("ANN", "EVE"))
+    assert papers_step(changed) == []
+    folder = changed.force.root / "disclosure"
+    paper, other = sorted((folder / "papers").iterdir())[:2]
+    kept = {path: path.read_bytes() for path in (paper, folder / f"{changed.saved.id}.query")}
+    paper.write_bytes(flip_byte(kept[paper]))
+    assert [paper.name in fault for fault in papers_step(changed)] == [True]
+    paper.write_bytes(other.read_bytes())
+    assert [paper.name in fault for fault in papers_step(changed)] == [True]
+    paper.unlink()
+    assert papers_step(changed) == [f"file disclosure/papers/{paper.name} is not there: an entry of the log names it"]
+    paper.write_bytes(kept[paper])
+    papers.keep(changed.archive, papers.ITEM, [], {"an act": "that was cut off"})
+    assert papers_step(changed) == []
+    (folder / "papers" / ("0" * 64)).write_bytes(b"slipped in")
+    assert papers_step(changed) == [f"file disclosure/papers/{'0' * 64} is in the archive and the log does not know it"]
+    (folder / "papers" / ("0" * 64)).unlink()
+    query = folder / f"{changed.saved.id}.query"
+    query.write_bytes(flip_byte(kept[query]))
+    assert papers_step(changed) == [f"file disclosure/{query.name} has other bytes than those that were logged"]
+    query.unlink()
+    assert papers_step(changed) == [f"file disclosure/{query.name} is not there"]
+
+
+def test_a_disposal_leaves_no_fault_among_papers_and_a_paper_that_came_back_is_found(changed):
+    changed.enter(nominal="ANN", to=MG6C)
+    folder = changed.force.root / "disclosure" / "papers"
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    changed.force.dispose("BOB", on="2026-02-03T10:00:00Z")
+    assert list(folder.iterdir()) == []
+    assert papers_step(changed) == []
+    path, data = next(iter(kept.items()))
+    path.write_bytes(data)
+    assert papers_step(changed) == [
+        f"file disclosure/papers/{path.name} is still there, and whom it is about has been disposed of"
+    ]
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Everything here goes through the programs that a person would type: provenance, 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -256,3 +257,120 @@ def test_after_a_disposal_no_copy_has_what_the_files_were_and_the_build_is_pulle
     pulled = carried(clone / "store")
     assert pulled == {name: are[name] for name in pulled}
     assert rewritten & pulled.keys()
+
+
+WHAT_IF = """\
+stages:
+  what-if:
+    wdir: ..
+    cmd: python -m pipeline.whatif what-if/metrics.json
+    params:
+      - params.yaml:
+          - themes
+          - grading
+          - links
+          - networks
+          - harm
+    metrics:
+      - what-if/metrics.json:
+          cache: false
+"""
+
+
+@pytest.fixture(scope="module")
+def analyst(pinned: Path) -> Path:
+    """A clone of an analyst's, on a branch, with the pipeline that docs/how-to.md gives."""
+    clone = cloned(pinned, "analyst")
+    run(clone, "dvc", "pull", "-q")
+    shutil.copytree(pinned / "vault", clone / "vault")
+    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("analyst.keys"))
+    run(clone, "git", "checkout", "-q", "-b", "what-if")
+    (clone / "what-if").mkdir()
+    (clone / "what-if" / "dvc.yaml").write_text(WHAT_IF)
+    assert "0 of them other than its own" in run(clone, "dvc", "repro", "what-if/dvc.yaml")
+    run(clone, "git", "add", "what-if")
+    run(clone, "git", "-c", "user.name=ana", "-c", "user.email=ana@localhost", "commit", "-q", "-m", "as it is")
+    return clone
+
+
+def test_the_pipeline_is_the_one_that_the_how_to_gives():
+    said = (Path(__file__).resolve().parent.parent / "docs" / "how-to.md").read_text("utf-8")
+    assert "".join(f"    {line}\n" for line in WHAT_IF.splitlines()) in said
+
+
+def test_an_experiment_of_dvc_is_compared_by_dvc_and_the_archive_knows_nothing_of_it(analyst):
+    log = (analyst / "log" / "checkpoint").read_bytes()
+    assert "Data and pipelines are up to date." in run(analyst, "dvc", "repro", "what-if/dvc.yaml")
+    said = run(
+        analyst, "dvc", "exp", "run", "-n", "heavier", "-S", "params.yaml:links.kind_points.crime=150",
+        "what-if/dvc.yaml",
+    )  # fmt: skip
+    assert "1 of them other than its own" in said
+    params = json.loads(run(analyst, "dvc", "params", "diff", "--json"))
+    assert params["params.yaml"]["links.kind_points.crime"] == {"old": 100, "new": 150, "diff": 50}
+    metrics = json.loads(run(analyst, "dvc", "metrics", "diff", "--json"))["what-if/metrics.json"]
+    with provenance.open(analyst) as archive:
+        found = archive.experiment("2026-W03", params={"links.kind_points.crime": 150}).metrics()
+    assert {name: (was["old"], was["new"]) for name, was in metrics.items()} == {
+        name: pair for name, pair in found.items() if pair[0] != pair[1]
+    }
+    assert metrics["strength"]["diff"] > 0
+    assert "heavier" in run(analyst, "dvc", "exp", "list")
+    assert (analyst / "log" / "checkpoint").read_bytes() == log
+
+
+def test_the_weekly_build_is_no_experiment(analyst):
+    announce(analyst, "2026-01-25T23:59:59Z")
+    log = (analyst / "log" / "checkpoint").read_bytes()
+    environment = {**os.environ, "DVC_EXP_NAME": "heavier"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.link"], cwd=analyst, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 3
+    assert "weekly build is run as an experiment of DVC" in done.stderr
+    assert (analyst / "log" / "checkpoint").read_bytes() == log
+
+
+def test_a_build_of_some_commits_ago_reproduces_from_the_clone_the_remote_and_the_vault(pinned):
+    clone = cloned(pinned, "fresh")
+    run(clone, "dvc", "pull", "-q")
+    shutil.copytree(pinned / "vault", clone / "vault")
+    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("fresh.keys"))
+    assert len(run(clone, "git", "log", "--format=%h", "build/2026-W02..").split()) >= 2
+    assert json.loads(cli(clone, "reproduce", "2026-W02", "--json"))["verdict"] == "same"
+    with provenance.open(clone) as here, provenance.open(pinned) as there:
+        assert here.build("2026-W02").root == there.build("2026-W02").root
+
+
+def test_what_a_build_says_it_used_is_what_it_used_where_dvc_skipped_stages(weekly, tmp_path):
+    """A third week is cut off before it is published; then other advisory words are put in, and it is published."""
+    archive = shutil.copytree(weekly[0], tmp_path / "force", symlinks=True)
+    shutil.copytree(weekly[0].with_name("force.keys"), tmp_path / "force.keys")
+    (archive / "week.yaml").write_text('cut_off: "2026-01-25T23:59:59Z"\npublished_at: "2020-01-01T00:00:00Z"\n')
+    assert "would go live at 2020-01-01" in failed(archive)
+    params = (archive / "params.yaml").read_text("utf-8")
+    said = 'landing_page:\n  version: "1"'
+    (archive / "params.yaml").write_text(params.replace(said, said.replace('"1"', '"2"')), "utf-8")
+    announce(archive, "2026-01-25T23:59:59Z")
+    made = archive / "index" / "2026-W04.link.made"
+    kept = made.read_bytes()
+    made.write_bytes(b"0" * 64)  # as code would leave it that has been changed since
+    assert "stage link of build 2026-W04 was run by other code, packages or params" in failed(archive)
+    made.write_bytes(kept)
+    assert ran(run(archive, "dvc", "repro")) == ["publish"]
+    assert not made.exists()
+    with provenance.open(archive) as force:
+        stated = yaml.safe_load(force.build("2026-W04").statement.params)
+    assert stated["landing_page"]["version"] == "2"
+    assert stated["links"] == yaml.safe_load(params)["links"]
+    assert json.loads(cli(archive, "reproduce", "2026-W04", "--json"))["verdict"] == "same"
+
+
+def failed(archive: Path) -> str:
+    """What a `dvc repro` that does not get through says."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["dvc", "repro"], cwd=archive, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode, done.stdout
+    return done.stdout + done.stderr

@@ -68,7 +68,7 @@ def save(
         return
     out = console()
     out.print(f"Saved as query {saved.id}. It asks about {several(builds, 'build')}.", markup=False)
-    click.echo(f"  provenance disclose make {saved.id} --out FOLDER --under AUTHORITY")
+    click.echo(f"  provenance disclose make {saved.id} --out FOLDER --for WHOM --under AUTHORITY")
 
 
 @disclose.command("status")
@@ -103,14 +103,23 @@ def status(door: Door, query: str | None, as_json: bool) -> None:
 @disclose.command("make")
 @click.argument("query", metavar="QUERY")
 @click.option("--out", required=True, type=click.Path(file_okay=False), metavar="FOLDER", help="A new folder.")
+@click.option(
+    "--for",
+    "audience",
+    required=True,
+    type=click.Choice(["prosecutor", "defence"]),
+    metavar="WHOM",
+    help="prosecutor: all of it; defence: what is on the case's MG6C.",
+)
 @_BY
 @_UNDER
 @as_json
 @click.pass_obj
-def make(door: Door, query: str, out: str, by: str, under: str, as_json: bool) -> None:
+def make(door: Door, query: str, out: str, audience: str, by: str, under: str, as_json: bool) -> None:
     """Make the pack of a saved query: the pages, the rows with their proofs, and what checks them.
 
-    It is logged before the folder is there. Whoever receives it begins with data/READ-ME-FIRST.html.
+    One --for defence shows what stands on the case's MG6C; all else is sensitive, and only keeps its place. It is
+    logged before the folder is there. Whoever receives it begins with data/READ-ME-FIRST.html.
     """
     from provenance import __version__, disclosing, saving
 
@@ -118,8 +127,8 @@ def make(door: Door, query: str, out: str, by: str, under: str, as_json: bool) -
     with door.archive() as archive, progress("Making the pack") as report:
         saved = saving.find(archive, query)
         made = disclosing.make(
-            archive, saved, Path(out), drawer, force=force or archive.name, marking=marking, on=now(),
-            by=by or user(), under=under, version=__version__, report=report,
+            archive, saved, Path(out), drawer, audience=audience, force=force or archive.name, marking=marking,
+            on=now(), by=by or user(), under=under, version=__version__, report=report,
         )  # fmt: skip
     if as_json:
         emit_json({"folder": out, "query": saved.id, **dataclasses.asdict(made)})

@@ -31,6 +31,7 @@ _apart = click.option("--apart", is_flag=True, help="In the register of highly s
 @click.option("--nominal", default="", metavar="ID", help="A person's figures and links.")
 @click.option("--pair", nargs=2, default=None, metavar="A B", help="The links between two people.")
 @click.option("--record", nargs=2, default=None, metavar="SYSTEM ID", help="A record.")
+@click.option("--network", default="", metavar="ID", help="A network's totals.")
 @click.option("--description", required=True, metavar="TEXT", help="What it is and what it says.")
 @click.option("--location", required=True, metavar="TEXT", help="Where it may be inspected.")
 @click.option("--reasons", required=True, metavar="TEXT", help="Why this very item is sensitive.")
@@ -47,6 +48,7 @@ def add(
     nominal: str,
     pair: tuple[str, str] | None,
     record: tuple[str, str] | None,
+    network: str,
     description: str,
     location: str,
     reasons: str,
@@ -65,7 +67,9 @@ def add(
 
     with door.archive() as archive:
         snapshot = asof.as_of(archive, when, case=_held(archive, case))
-        made = asof.whole(lambda: materials.material(snapshot, nominal=nominal, pair=pair, record=record))
+        made = asof.whole(
+            lambda: materials.material(snapshot, nominal=nominal, pair=pair, record=record, network=network)
+        )
         consulted(archive, snapshot)
         item = scheduling.enter(
             archive, case=case, material=made, description=description, location=location, reasons=reasons,

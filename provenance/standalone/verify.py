@@ -104,6 +104,7 @@ WITHHELD = {
     "reduced": ({**BARE, "heirs": [{"disposal": ID, "leaf": HEX, **PLACE}], "entry": str}, ("entry",)),
     "restricted": (BARE, ()),
     "figures": (BARE, ()),
+    "sensitive": (BARE, ()),
 }
 THEMES = ("SOC", "CSE", "CL")  # one network analysis each
 MARKED = "counted what has since been disposed of"
@@ -1278,7 +1279,7 @@ class Check:
                         what, number(len(listed), "link")
                     ),
                 )
-            states = {"": 0, "disposed": 0, "reduced": 0, "restricted": 0, "hidden": 0}
+            states = {"": 0, "disposed": 0, "reduced": 0, "restricted": 0, "hidden": 0, "sensitive": 0}
             for leaf in listed:
                 if leaf not in links:
                     raise Fault(file, f"{what}: link {leaf.hex()} is not among the rows of the pack")
@@ -1555,7 +1556,8 @@ class Check:
 
     def counts(self):
         """How many rows are shown, by table; and how many are withheld, by the reason."""
-        found = {"shown": {}, "disposed": 0, "reduced": 0, "restricted": 0, "figures": 0, "hidden": 0}
+        reasons = ("disposed", "reduced", "restricted", "figures", "hidden", "sensitive")
+        found = {"shown": {}, **dict.fromkeys(reasons, 0)}
         for row in self.rows:
             if row["withheld"]:
                 found[state_of(row)] += 1
@@ -1568,6 +1570,7 @@ OPAQUE = (
     ("restricted", "restricted"),
     ("hidden", "reduced by a restriction"),
     ("figures", "with figures that would tell of what is gone"),
+    ("sensitive", "as sensitive unused material"),
 )
 
 
@@ -1596,6 +1599,7 @@ def split(count, states):
         ("disposed", "disposed of"),
         ("restricted", "restricted and not shown"),
         ("hidden", "reduced by a restriction and not shown"),
+        ("sensitive", "withheld as sensitive"),
     )
     return ", ".join([number(count, "link"), *(f"{states[key]:,} {said}" for key, said in words if states[key])])
 
@@ -1643,7 +1647,7 @@ class Bag:
             if found:
                 parts.setdefault(found.group(1), {})[found.group(2)] = data
         self.checks = {name: Check(parts[name], (), lines, policy, authority, self.openssl) for name in sorted(parts)}
-        self.views, self.policy = 0, policy
+        self.views, self.others, self.withheld, self.policy = 0, 0, 0, policy
         self._attempt(self._answer)
         if not self.checks and not self.faults:
             self.faults.append(("data/proofs", "holds no proof, so there is nothing to verify"))
@@ -1712,13 +1716,15 @@ class Bag:
                 raise Fault(file, f"format: wanted {DISCLOSURE}")
             items = [
                 (item["build"], item["view"], list(item["subject"]), item.get("file"), item.get("digest"),
-                 item.get("proof"), item.get("shown"))
+                 item.get("proof"), item.get("shown"), item.get("withheld"))
                 for item in said["answers"]
             ]  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Fault(file, "is not in the form of a disclosure pack") from None
         pages, cited = set(), set()
-        for build, view, subject, page, digest, proof, seen in items:
+        for build, view, subject, page, digest, proof, seen, withheld in items:
+            if withheld is not None:
+                self._withheld(withheld, page, digest)
             if page is not None:
                 self._page(str(page), digest, pages)
             if proof is not None:
@@ -1733,6 +1739,11 @@ class Bag:
             self.faults.append((name, "is a page that answer.json does not name"))
         for name in sorted(set(self.checks) - {proof[len("proofs/") :] for proof in cited}):
             self.faults.append((f"data/proofs/{name}", "is a proof that answer.json does not name"))
+
+    def _withheld(self, why, page, digest):
+        if why != "sensitive" or page is not None or not re.fullmatch("[0-9a-f]{64}", str(digest)):
+            self.faults.append(("data/answer.json", f"withholds a page as {brief(str(why))}, not as packs do"))
+        self.withheld += 1
 
     def _page(self, page, digest, pages):
         stem = "data/" + page[:-5]
@@ -1773,6 +1784,7 @@ class Bag:
             act = json.loads(entry.decode("utf-8"))
             if (act["act"], act["on"], act["by"]) != ("Viewed", seen["on"], seen["to"]):
                 self.faults.append((name + ".entry", "says another view than answer.json"))
+            self.others += act["shown"] != digest
         except Fault as fault:
             self.faults.append((f"{name}: {fault.file}", fault.message))
         except (ValueError, KeyError, TypeError):
@@ -1792,10 +1804,20 @@ class Bag:
         return said
 
     def not_proved(self):
-        return [
+        said = [
             *self.merged("not_proved"),
             "That the pages are drawn rightly: what is proved are the rows in the proofs",
         ]
+        if self.others:
+            said.append(
+                f"That {number(self.others, 'page')} shown to staff said then what the pack has now: the log has "
+                "another digest. data/since.json says what has become of it, and that is the force's word"
+            )
+        if self.withheld:
+            said.append(
+                f"What {number(self.withheld, 'page')} withheld as sensitive would say: the pack has the digest of each"
+            )
+        return said
 
 
 def bag_report(bag):
