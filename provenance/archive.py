@@ -43,7 +43,7 @@ BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is 
 _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
-    "Granted", "Revoked", "Exported", "Recalled", "Reported", "Settled",
+    "Granted", "Revoked", "Exported", "Recalled", "Reported", "Triaged", "Settled",
 )  # fmt: skip
 _VIEWS = 256  # page views that the catalogue may be behind the log
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}

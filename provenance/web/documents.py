@@ -43,7 +43,7 @@ _ACTS = {
     "Exported": "Files taken out", "Recalled": "Files for other programs ended",
     "Traced": "Questions about who looked at what", "Sent": "Things sent to somebody outside",
     "Notified": "Recipients told of a correction", "Asked": "People who asked what is held about them",
-    "Answered": "Answers to such people", "Reported": "Errors reported",
+    "Answered": "Answers to such people", "Reported": "Errors reported", "Triaged": "Errors taken up",
     "Settled": "Errors settled", "Reproduced": "Networks made again to check them",
     "Issued": "Reports like this one", "Granted": "Rights to look, granted", "Revoked": "Rights to look, ended",
     "Restored": "Restored from a backup", "Rekeyed": "Signing key changed",

@@ -285,6 +285,7 @@ class Pages:
                 ],
                 "moment": opened.moment,
                 "may": request.state.person.may,
+                "notices": sum(each.told is None for each in self.reader.notices(request.state.person.name)),
             },
         )
 
