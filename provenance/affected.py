@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, entries, openings, propagation, rows, vault
+from provenance import canonical, entries, openings, propagation, vault
 from provenance.archive import Archive
 from provenance.errors import Missing, ProvenanceError
 from provenance.records import THEMES
-from provenance.reports import Report, subject
+from provenance.reports import IN_ERROR, Report, subject
 from provenance.tables import DERIVED_TABLES
 
 _OF_A_RECORD = ("record", "involvement")  # tables whose rows a source corrects with the record
@@ -59,7 +59,7 @@ class Affected:
     networks: tuple[Reached, ...]
     people: int  # whose figures counted it
     shown: tuple[tuple[int, entries.Act], ...]  # pages shown and taken away that had a row of it, by place in the log
-    totals: int  # further pages of these builds whose totals may have counted it
+    totals: int  # further pages of these builds and its themes, whose totals may have counted it
     untold: int  # acts of which nobody can tell whether they showed it
     feeds: tuple[entries.Exported, ...]  # feeds of plain tables that were written from one of these builds
     wrong: Mapping[str, np.ndarray]  # positions of the rows, by table
@@ -70,7 +70,7 @@ class Affected:
         return sorted({act.by for _, act in self.shown})
 
 
-# -- a record -----------------------------------------------------------------------------------------------------------
+# -- a record ----------------------------------------------------------------------------------------------------------
 
 
 def token(archive: Archive, system: str, record_id: str) -> int:
@@ -78,7 +78,7 @@ def token(archive: Archive, system: str, record_id: str) -> int:
     keys = vault.record_keys(pa.array([system], pa.string()), pa.array([record_id], pa.string()))
     (found,) = archive.vault.tokens(keys).tolist()
     if not found or found in archive.withheld():
-        raise Missing("no record of that system and id is to be asked about: wanted one that was received and is in view")
+        raise Missing("no record of that system and id is in view: wanted one that was received and is not restricted")
     return found
 
 
@@ -94,7 +94,7 @@ def changed(archive: Archive, record: int) -> Changed:
     columns = []
     if len(old["record"]):
         before, now = (archive.opened("record", at[-1:]).to_pylist()[0] for at in (old["record"], new["record"]))
-        columns = [name for name in before if before[name] != now[name]]
+        columns = [name for name in before if name != "version" and before[name] != now[name]]
     return Changed(CORRECTED, extract, on, (*columns, *(["people"] if len(old["involvement"]) else [])))
 
 
@@ -139,12 +139,12 @@ def _versions(archive: Archive, record: int) -> tuple[dict[str, np.ndarray], dic
     return old, new
 
 
-# -- a report ------------------------------------------------------------------------------------------------------------
+# -- a report ----------------------------------------------------------------------------------------------------------
 
 
 def of_report(archive: Archive, report: Report, known: dict[str, bool | None] | None = None) -> Affected:
-    """What spoke of the same as the page that a report is about, in the builds that were found to be in error; all of it
-    empty where it was not.
+    """What spoke of the same as the page that a report is about, in the builds that were found to be in error; nothing
+    where none was. Pages count up to the finding: later ones say so themselves.
 
     `known` is filled with, by their roots, whether the rows that a page opened are among it, for whoever asks the same
     again before anything is settled, disposed of or restricted.
@@ -169,7 +169,11 @@ def of_report(archive: Archive, report: Report, known: dict[str, bool | None] | 
     def same(act: entries.Viewed | entries.Exported) -> bool:
         return about is not None and subject(act.asked, act.nominals) == about
 
-    return _affected(archive, wrong, had, same, report.act.case, known)
+    found = [
+        at for at, act in archive.placed(["Settled"])
+        if isinstance(act, entries.Settled) and (act.report, act.finding) == (report.number, IN_ERROR)
+    ]  # fmt: skip
+    return _affected(archive, wrong, had, same, report.act.case, known, min(found, default=0))
 
 
 def is_about(archive: Archive, report: Report, nominals: Iterable[int], records: Iterable[int]) -> bool:
@@ -186,7 +190,7 @@ def is_about(archive: Archive, report: Report, nominals: Iterable[int], records:
     return not named.isdisjoint(opened.tolist())
 
 
-# -- both ----------------------------------------------------------------------------------------------------------------
+# -- both --------------------------------------------------------------------------------------------------------------
 
 
 def _affected(
@@ -196,20 +200,26 @@ def _affected(
     same: Callable[[entries.Viewed | entries.Exported], bool],
     case: str,
     known: dict[str, bool | None] | None = None,
+    until: int | None = None,
 ) -> Affected:
     wrong = {name: at[archive.shown(name, at)] for name, at in wrong.items()}
     labels = [built.label for built in archive.history.builds if had[built.number]]
     within = set(labels)
     shown, digests, totals, untold, feeds = [], set(), 0, 0, []
+    themes = {
+        THEMES[code - 1] for name in DERIVED_TABLES for code in set(archive.index(name).theme[wrong.get(name, [])])
+    }
     opened = known if known is not None else {}
     for place, act in archive.placed(_SHOWN):
         told = _told_labels(act)
         if within.isdisjoint(told) or (case and getattr(act, "case", "") != case):
             continue
-        if isinstance(act, entries.Exported):
-            if act.folder:
-                feeds.append(act)
-            elif same(act) or act.shown in digests:  # a page is shown before it is taken away
+        if isinstance(act, entries.Exported) and act.folder:
+            feeds.append(act)
+        elif until is not None and place >= until:
+            continue
+        elif isinstance(act, entries.Exported):
+            if same(act) or act.shown in digests:  # a page is shown before it is taken away
                 shown.append((place, act))
         elif isinstance(act, entries.Viewed):
             if act.leaves not in opened:  # many views of one page opened the same rows
@@ -221,7 +231,7 @@ def _affected(
                 untold += 1
             else:
                 about = subject(act.asked, act.nominals)
-                totals += about is not None and about[0] == "theme"
+                totals += about is not None and about[0] == "theme" and about[1] in themes
         else:
             untold += 1
     at = {name: wrong.get(name, np.zeros(0, np.int64)) for name in DERIVED_TABLES}

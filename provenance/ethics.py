@@ -41,8 +41,8 @@ FORM = 1
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
-    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Triaged", "Settled", "Reproduced", "Issued", "Granted",
-    "Revoked", "Restored", "Rekeyed",
+    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Triaged", "Settled", "Reproduced", "Issued",
+    "Granted", "Revoked", "Restored", "Rekeyed",
 )  # fmt: skip
 
 

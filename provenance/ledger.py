@@ -211,9 +211,7 @@ def shown_to(archive: Archive, user: str, known: dict[int, dict[str, bool | None
 def _told(archive: Archive, separate: bool) -> dict[tuple[int, str, str, str], entries.Notified]:
     acts = apart.acts(archive) if separate else archive.acts(["Notified"])
     return {
-        (act.number, act.cause, act.reference, act.recipient): act
-        for act in acts
-        if isinstance(act, entries.Notified)
+        (act.number, act.cause, act.reference, act.recipient): act for act in acts if isinstance(act, entries.Notified)
     }
 
 
@@ -234,8 +232,8 @@ def _findings(
     told: dict[tuple[int, str, str, str], entries.Notified],
     known: dict[int, dict[str, bool | None]],
 ) -> list[Notice]:
-    """Whom a finding is told to beside the recipients of the ledger's items: who was shown it, who keeps a feed, and the
-    source systems' keepers where the cause lay there (DPA 2018 s.48(7))."""
+    """Whom a finding is told to beside the recipients of the ledger's items: who was shown it, who reads it in a feed,
+    and the source systems' keepers where the cause lay there (DPA 2018 s.48(7))."""
     found = []
     for _, _, report in wrong:
         reach, finding = affected.of_report(archive, report, known.setdefault(report.number, {})), report.settled[-1]
@@ -303,15 +301,15 @@ def _of_a_finding(archive: Archive, notice: Notice) -> str:
     first, number, day = report.settled[-1].first, report.number, moments.london_day(notice.happened_on)
     pages = f"{notice.pages} pages" if notice.pages != 1 else "a page"
     said = {
-        SHOWN: f"You were shown {pages} that had to do with it. The page \"What I saw\" lists what you were shown.",
+        SHOWN: f'You were shown {pages} that had to do with it. The page "What I saw" lists what you were shown.',
         FEED: f"The tables in the folder {notice.recipient} had it, from build {first} on.",
         ORIGIN: "It came from a record that a source system holds, or from how one was graded or handed over.",
     }
     ask = {
         SHOWN: "Please do not rely on it, and tell whoever you passed it to.",
         FEED: "Please do not rely on what you made of them, and read them anew.",
-        ORIGIN: "Please correct the record, where that is not done yet (Data Protection Act 2018, s.48(7)). Which it is,"
-        "\nour data-protection officer tells you under the report's number.",
+        ORIGIN: "Please correct the record, where that is not done yet (Data Protection Act 2018, s.48(7)). Which\n"
+        "it is, our data-protection officer tells you under the report's number.",
     }
     lines = [
         f"To: {notice.recipient}",

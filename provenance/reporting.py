@@ -51,7 +51,7 @@ def report(archive: Archive, view: int, *, wrong: str, words: str, on: str, by: 
 
 
 def triage(archive: Archive, number: int, *, urgency: str, to: str, on: str, by: str, under: str) -> Report:
-    """Log how soon a report has to be settled, by a code of URGENCIES, and who looks into it. Said again, the last holds.
+    """Log how soon a report has to be settled, by a code of URGENCIES, and who looks into it. What is said last holds.
 
     Raises Missing, Malformed, or Refused where who is to look into it is who made it.
     """

@@ -102,9 +102,7 @@ class Reach:
     names: Mapping[int, str]  # ids of the ends of its links, of those that may be shown
 
 
-def of_record(
-    archive: Archive, system: str, record_id: str, *, purpose: str, on: str, by: str, under: str
-) -> Reach:
+def of_record(archive: Archive, system: str, record_id: str, *, purpose: str, on: str, by: str, under: str) -> Reach:
     """Everything that rested on a record before its source corrected or withdrew it (R15); logged as a question, whose
     tokens are the record's. Raises as `trace`."""
     _check(purpose)

@@ -28,7 +28,13 @@ _PURPOSES = ("lawfulness", "self-monitoring", "integrity", "criminal-proceedings
 @as_json
 @click.pass_obj
 def affected(
-    door: Door, record: tuple[str, ...], number: int | None, label: str | None, by: str, purpose: str | None, as_json: bool
+    door: Door,
+    record: tuple[str, ...],
+    number: int | None,
+    label: str | None,
+    by: str,
+    purpose: str | None,
+    as_json: bool,
 ) -> None:
     """What a wrong record or page has reached, and who has it.
 

@@ -214,7 +214,7 @@ class Reader:
             return ledger.shown_to(archive, user, self._reached[1])
 
     def acknowledge(self, name: str, *, on: str, by: str, under: str) -> Notice:
-        """Log that somebody has read a notice that is theirs. Raises Refused for another's, Conflict when it is told."""
+        """Log that somebody has read a notice of theirs. Raises Refused for another's, Conflict where it is told."""
         with self.turn() as archive:
             if name not in {each.name for each in ledger.shown_to(archive, by, {})}:
                 raise Refused("notice is not one of yours: wanted one that is on your page of what you saw")
