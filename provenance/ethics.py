@@ -96,7 +96,7 @@ def of_areas(snapshot: Snapshot, areas: pa.Table, today: Params, *, on: str) -> 
     before = issuing.earlier(snapshot.archive, AREAS)
     exact = {
         f"{unit}-by-area": Tally(
-            unit,
+            "records behind links" if unit == "records" else unit,
             {(place or fairness.NOT_RECORDED, unit): count
              for place, count in zip(areas["place"].to_pylist(), areas[unit].to_pylist(), strict=True)},
         )

@@ -46,14 +46,15 @@ def places(
     a code and no name. FILE is personal data where the question named a person or a network. With --suppress the answer
     is kept and logged, and held against every such answer before it: no two tell who was disposed of in between.
     """
-    from provenance import asof, durable, ethics, geography, issuing
+    from provenance import asof, durable, ethics, geography, issuing, params
     from provenance.cli.asof import heading, insist
     from provenance.errors import Conflict, Malformed
 
     asked = {"nominal": nominal, "network": network, "theme": theme}
     if suppress and (case or any(asked.values())):
         raise click.UsageError("--suppress goes with all links, and not with --nominal, --network, --theme or --case")
-    today = door.params()[0] if suppress else None
+    # Of today's params, as the boundaries are: what may be told is judged when it is told.
+    today = params.read(door.path / "params.yaml") if suppress else None
     bounds = boundaries(door)
     if geojson and not bounds:
         raise Malformed("params.yaml names no boundaries under geography: wanted them for --geojson")
