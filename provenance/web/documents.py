@@ -56,13 +56,6 @@ _SHARES = {
     "with harm": "With a harm figure above 0, of those who are linked",
 }
 _IN_DRAWINGS = {"SOC": "Organised crime", "CSE": "Child exploitation"}  # where a longer name is cut
-_SEX = {"M": "Male", "F": "Female", "X": "Another or not stated (X)"}
-_ETHNICITY = {  # the 16+1 codes of the 2001 census, as police record systems have them (unverified, 2026-11)
-    "W1": "White British", "W2": "White Irish", "W9": "Any other White", "M1": "White and Black Caribbean",
-    "M2": "White and Black African", "M3": "White and Asian", "M9": "Any other mixed", "A1": "Indian",
-    "A2": "Pakistani", "A3": "Bangladeshi", "A9": "Any other Asian", "B1": "Caribbean", "B2": "African",
-    "B9": "Any other Black", "O1": "Chinese", "O9": "Any other", "NS": "Not stated",
-}  # fmt: skip
 _GRADES = {  # by scheme, as the record has it
     "3x5x2": "In 3x5x2, the scheme in use, the figure is the source (1 reliable, 2 untested, 3 not reliable) and the "
              "letter the information (A known directly to the source, B known indirectly and borne out, C known "
@@ -525,11 +518,11 @@ def _monday(label: str) -> date:
 
 def _group(characteristic: str, group: str) -> str:
     if characteristic == "sex":
-        return _SEX.get(group, group)
+        return words.SEXES.get(group, group)
     if characteristic == "age band" and group != fairness.NOT_RECORDED:
         return f"aged {group}"
     if characteristic == "ethnicity" and group != fairness.NOT_RECORDED:
-        return f"{_ETHNICITY[group]} ({group})" if group in _ETHNICITY else f"code {group}"
+        return words.known("ethnicity", group) if group in words.ETHNICITIES else f"code {group}"
     return group
 
 
