@@ -56,15 +56,18 @@ def loads(data: bytes) -> Any:
 
 def _check(value: Any) -> None:
     # orjson sorts keys by UTF-8 bytes, RFC 8785 by UTF-16 units: the same for the ASCII keys that are used here.
+    # Text is most of what there is, and passed over where it stands: pages and statements go through here whole.
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise Malformed(f"canonical JSON keys are ASCII text: found a key of type {type(key).__name__}")
-            _check(item)
-    elif isinstance(value, list | tuple):
+            if type(item) is not str:
+                _check(item)
+    elif isinstance(value, (list, tuple)):
         for item in value:
-            _check(item)
-    elif isinstance(value, bool | str):
+            if type(item) is not str:
+                _check(item)
+    elif isinstance(value, (bool, str)):
         return
     elif isinstance(value, int):
         if abs(value) > _SAFE_INTEGER:
