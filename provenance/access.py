@@ -119,6 +119,11 @@ def may(grants: Iterable[Grant], user: str, on: str) -> frozenset[str]:
     return frozenset().union(*held)
 
 
+def titles(grants: Iterable[Grant], user: str, on: str) -> str:
+    """The roles in which this person acts at the instant `on`, in words, as an entry says them."""
+    return " and ".join(sorted({ROLES[grant.role].title for grant in standing(grants, user, on)}))
+
+
 def insist(grants: Sequence[Grant], user: str, on: str, wanted: str, *, case: str = "") -> None:
     """Raises Refused, saying why, unless this person may do what is `wanted` at the instant `on`.
 

@@ -477,7 +477,7 @@ class Traced(Act):
     """Someone was told who was shown what (DPA 2018 s.62): for which purpose, and what they asked."""
 
     purpose: Code  # of `trail.PURPOSES`
-    nominals: Tokens  # about whom they asked
+    nominals: Tokens  # about whom they asked; of what rested on a record, the record's
     user: TextOrNone
     label: LabelOrNone
     case: TextOrNone
@@ -498,6 +498,15 @@ class Reported(Act):
     shown: Digest  # leaf of what it said
     wrong: Code  # of `reports.WRONG`
     files: tuple[StoredFile, ...]  # their words, if any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triaged(Act):
+    """A report was taken up: how soon it has to be settled, and who looks into it. What is said last holds."""
+
+    report: Count  # 1 for the log's first
+    urgency: Code  # of `reports.URGENCIES`
+    to: Text  # who looks into it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -591,11 +600,12 @@ class Sent(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified(Act):
-    """A recipient was told that something they were sent has been rectified, disposed of or restricted."""
+    """A recipient was told that something they were sent or shown has been rectified, disposed of or restricted, or was
+    found to be in error."""
 
-    number: Count  # of the ledger's item
+    number: Count  # of the ledger's item; 0 where they were shown it, read it in a feed, or it came from them
     cause: Code  # of ledger.CAUSES
-    reference: Text  # the disposal's id, or the number of the extract that corrected it
+    reference: Text  # the disposal's id, or the number of the extract that corrected it, or of the report
     recipient: Text
     means: Text  # how it was sent
     content: Digest  # SHA-256 of the notice, which names nobody
@@ -698,7 +708,7 @@ ACTS: dict[str, type[Act]] = {
     for act in (
         Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
         Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed, Exported,
-        Recalled, Traced, Reported, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked,
+        Recalled, Traced, Reported, Triaged, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked,
         Answered, Quarantined, Restored, Requested, Rechecked, Disclosed,
     )
 }  # fmt: skip

@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from provenance import (
     asking,
     canonical,
     fairness,
+    geography,
     governing,
     holding,
     issuing,
@@ -36,13 +39,13 @@ from provenance.params import Params
 from provenance.suppression import Since, Told
 from provenance.tallies import Tally
 
-KIND = "ethics"
+KIND, AREAS = "ethics", "areas"
 FORM = 1
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
-    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Settled", "Reproduced", "Issued", "Granted",
-    "Revoked", "Restored", "Rekeyed",
+    "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Triaged", "Settled", "Reproduced", "Issued",
+    "Granted", "Revoked", "Restored", "Rekeyed",
 )  # fmt: skip
 
 
@@ -86,6 +89,54 @@ def of_quarter(archive: Archive, name: str) -> Period:
     return Period(name, start, end, built, live[-1], tuple(dict.fromkeys(p.label for p in live)))
 
 
+def of_areas(snapshot: Snapshot, areas: pa.Table, today: Params, *, on: str) -> dict[str, Any]:
+    """Records and people by area (`Snapshot.places`) as they may be told, held against every such answer before it; a
+    report as `report` is one, and to be issued like it. Raises Malformed where the params name no least count."""
+    least = _least(today)
+    before = issuing.earlier(snapshot.archive, AREAS)
+    exact = {
+        f"{unit}-by-area": Tally(
+            "records behind links" if unit == "records" else unit,
+            {(place or fairness.NOT_RECORDED, unit): count
+             for place, count in zip(areas["place"].to_pylist(), areas[unit].to_pylist(), strict=True)},
+        )
+        for unit in geography.TOLD
+    }  # fmt: skip
+    return {
+        "report": AREAS,
+        "form": FORM,
+        "number": len(before) + 1,
+        "period": snapshot.label,
+        "made_on": on,
+        "archive": snapshot.archive.name,
+        "build": snapshot.label,
+        "build_number": snapshot.built.number,
+        "root": snapshot.root,
+        "least_count": least,
+        "rule": suppression.rule_in_words(least),
+        **_gone_by(snapshot.archive),
+        "tables": tell(snapshot, exact, before, least),
+    }
+
+
+def told_of_areas(said: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """What such a report tells, records and people by area."""
+    return {
+        unit: {
+            "" if place == fairness.NOT_RECORDED else place: count
+            for place, cells in said["tables"][f"{unit}-by-area"]["counts"].items()
+            for count in cells.values()
+        }
+        for unit in geography.TOLD
+    }
+
+
+def _least(today: Params) -> int:
+    if today.suppression is None:
+        raise Malformed("params.yaml names no least count under suppression: wanted it for reports")
+    return today.suppression.least_count
+
+
 def _publication(archive: Archive, label: str) -> Publication:
     found = [p for p in archive.history.publications if p.label == label]
     if not found:
@@ -99,9 +150,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
     `today` are the params in force now: what may be told is judged when it is told. Raises Malformed where they name
     no least count.
     """
-    if today.suppression is None:
-        raise Malformed("params.yaml names no least count under suppression: wanted it for reports")
-    least = today.suppression.least_count
+    least = _least(today)
     before = issuing.earlier(archive, KIND)
     history = archive.history
     snapshot = Snapshot(archive, period.built, period.publication)

@@ -42,7 +42,7 @@ PLACES = pa.schema(
         ("severity_edition", pa.string()),
     ]
 )
-_COUNTED = ("records", "people", "harm", "harm_unknown", "severity", "severity_unknown")
+TOLD = ("records", "people")  # of an area, to whoever may know no one
 _SUMS = ("harm", "harm_unknown", "severity", "severity_unknown")
 
 
@@ -113,32 +113,18 @@ def places(
     return counts.sort_by([(name, "ascending") for name in (*NETWORKS, "place")]).combine_chunks()
 
 
-def suppressed(areas: pa.Table, least: int) -> pa.Table:
-    """PLACES of areas as a whole, for whoever may know no one (R48): records and people, null where either is fewer
-    than `least`; and no harm, which may rest on one record however many there are.
-
-    Whoever adds up adds what is shown (`total`), so no total gives back what is not. What is hidden depends on its own
-    area alone: to hide a second area beside a single one, and say a total, would tell by the choice of that area.
+def as_told(told: Mapping[str, Mapping[str, int]]) -> pa.Table:
+    """PLACES of areas as a whole, for whoever may know no one (R48): `told` has what may be told, `records` and
+    `people` by area. An area is left out where either may not be, since that it has any would be told by its name; and
+    harm is null, which may rest on one record however many there are.
     """
-    small = pc.or_(pc.less(areas["records"], least), pc.less(areas["people"], least))
-    for name in _COUNTED:
-        hidden = small if name in ("records", "people") else pa.array([True] * areas.num_rows, pa.bool_())
-        values = pc.if_else(hidden, pa.scalar(None, pa.int64()), areas[name])
-        areas = areas.set_column(areas.column_names.index(name), name, values)
-    return areas.append_column("suppressed", pc.cast(small, pa.int64()))
-
-
-def total(areas: pa.Table) -> dict[str, int]:
-    """Of areas as `suppressed` leaves them: how many are shown and not, and the records of those that are.
-
-    People have no total: whoever is in several areas is counted in each.
-    """
-    hidden = pc.sum(areas["suppressed"], min_count=0).as_py()
-    return {
-        "areas": areas.num_rows - hidden,
-        "records": pc.sum(areas["records"], min_count=0).as_py(),
-        "suppressed": hidden,
-    }
+    places = sorted(place for place, count in told["records"].items() if count and told["people"].get(place))
+    rows = [
+        dict.fromkeys(PLACES.names) | dict.fromkeys(NETWORKS, "")
+        | {"place": place, "harm_edition": "", "severity_edition": "", **{name: told[name][place] for name in TOLD}}
+        for place in places
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=PLACES)
 
 
 _RECORD = ("system", "record_id")

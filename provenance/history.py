@@ -152,6 +152,8 @@ class History:
                     self.grants = [grant.after(act) for grant in self.grants]
                 case entries.Reported():
                     self.reports.append(Report(len(self.reports) + 1, act))
+                case entries.Triaged():
+                    self.reports[act.report - 1] = self.reports[act.report - 1].taken_up(act)
                 case entries.Settled():
                     self.reports[act.report - 1] = self.reports[act.report - 1].after(act)
                 case entries.Certified():

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from provenance import apart, entries, moments, papers, rows, scheduling
+from provenance import affected, apart, entries, moments, papers, reports, rows, scheduling
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Sent, packed, unpacked
 from provenance.errors import Conflict, Malformed, Missing
@@ -29,12 +29,15 @@ KINDS = {
     "report": "a product that quotes the archive",
     "subject-access": "what is held about a person, to that person",
 }
-RECTIFIED, DISPOSED, RESTRICTED = "rectified", "disposed", "restricted"
+RECTIFIED, DISPOSED, RESTRICTED, IN_ERROR = "rectified", "disposed", "restricted", reports.IN_ERROR
 CAUSES = {
     RECTIFIED: "the source systems corrected or withdrew something in it",
     DISPOSED: "something in it was disposed of",
     RESTRICTED: "something in it was restricted",
+    IN_ERROR: "something in it was found to be in error, upon a report",
 }
+SHOWN, FEED, ORIGIN = "shown", "feed", "origin"  # whom a finding is told to, beside those who were sent something
+_OF_THE_SOURCE = ("source-record", "grading", "timing")  # causes of which the source systems' keepers are told
 _PAPER = "sent"
 
 
@@ -57,16 +60,29 @@ class Entry:
 class Notice:
     """Somebody who is to be told, or was."""
 
-    entry: Entry
+    entry: Entry | None  # what they were sent; None where they were shown it, read it in a feed, or it came from them
+    recipient: str
     cause: str  # of CAUSES
-    reference: str  # a disposal's id, or the number of the last extract that corrected something
+    reference: str  # a disposal's id, the number of the last extract that corrected something, or of a report
     happened_on: str
     told: entries.Notified | None  # when, and how
+    kind: str = ""  # without an entry: SHOWN, FEED or ORIGIN
+    pages: int = 0  # SHOWN: how many they were shown or took away
+
+    @property
+    def number(self) -> int:
+        """Of the ledger's item; 0 for none."""
+        return self.entry.number if self.entry else 0
+
+    def is_of_report(self, number: int) -> bool:
+        """Whether it is told because of what was found of that report."""
+        return self.cause == IN_ERROR and self.reference == str(number)
 
     @property
     def name(self) -> str:
-        """By which a person names it: `3/disposed/0123456789abcdef`."""
-        return f"{self.entry.number}/{self.cause}/{self.reference}"
+        """By which a person names it: `3/disposed/0123456789abcdef`, or `shown:ana/in-error/1`."""
+        to = str(self.number) if self.entry else f"{self.kind}:{self.recipient}" if self.kind != ORIGIN else ORIGIN
+        return f"{to}/{self.cause}/{self.reference}"
 
 
 def send(
@@ -152,11 +168,8 @@ def notices(archive: Archive, *, separate: bool = False) -> list[Notice]:
     """Everyone who is to be told of something, and everyone who was, by item and then by what happened first."""
     gone = archive.placed(["Disposed", "Restricted"])
     extracts = archive.placed(["Received"])
-    told = {
-        (act.number, act.cause, act.reference): act
-        for act in (apart.acts(archive) if separate else archive.acts(["Notified"]))
-        if isinstance(act, entries.Notified)
-    }
+    told = _told(archive, separate)
+    wrong = _in_error(archive)
     found = []
     for entry in sent(archive, separate=separate):
         own = {*entry.nominals, *entry.records}
@@ -169,23 +182,80 @@ def notices(archive: Archive, *, separate: bool = False) -> list[Notice]:
         corrected = _corrected(archive, entry, max(known, default=0))
         for extract in sorted({number for numbers in corrected.values() for number in numbers}):
             on = next(act.on for _, act in extracts if act.extract == extract)
-            if (entry.number, RECTIFIED, str(extract)) in told:
+            if (entry.number, RECTIFIED, str(extract), entry.act.recipient) in told:
                 happened[RECTIFIED, str(extract)] = on
         # What nobody has been told of yet is one notice, by the last extract that corrected something.
         done = max((int(reference) for cause, reference in happened if cause == RECTIFIED), default=0)
         later = [number for numbers in corrected.values() for number in numbers if number > done]
         if later:
             happened[RECTIFIED, str(max(later))] = next(act.on for _, act in extracts if act.extract == max(later))
+        for begun, ended, report in wrong:
+            if begun < entry.place < ended and affected.is_about(archive, report, entry.nominals, entry.records):
+                happened[IN_ERROR, str(report.number)] = report.settled[-1].on
+        to = entry.act.recipient
         found += [
-            Notice(entry, cause, reference, on, told.get((entry.number, cause, reference)))
+            Notice(entry, to, cause, reference, on, told.get((entry.number, cause, reference, to)))
             for (cause, reference), on in sorted(happened.items(), key=lambda item: (item[1], item[0]))
         ]
+    return found if separate else found + _findings(archive, wrong, told, {})
+
+
+def shown_to(archive: Archive, user: str, known: dict[int, dict[str, bool | None]]) -> list[Notice]:
+    """What one person is to be told, or was, of the pages that they were shown. `known` as for `affected.of_report`, by
+    the report's number."""
+    archive.refresh()
+    every = _findings(archive, _in_error(archive), _told(archive, separate=False), known)
+    return [each for each in every if each.kind == SHOWN and each.recipient == user]
+
+
+def _told(archive: Archive, separate: bool) -> dict[tuple[int, str, str, str], entries.Notified]:
+    acts = apart.acts(archive) if separate else archive.acts(["Notified"])
+    return {
+        (act.number, act.cause, act.reference, act.recipient): act for act in acts if isinstance(act, entries.Notified)
+    }
+
+
+def _in_error(archive: Archive) -> list[tuple[int, int, reports.Report]]:
+    """Reports that were found to be in error, each with the places in the log between which what was wrong could leave:
+    that of the first build in error, and that of the finding."""
+    settled = {act.report: at for at, act in archive.placed(["Settled"]) if isinstance(act, entries.Settled)}
+    return [
+        (archive.place("Built", report.finding.first) or 0, settled[report.number], report)
+        for report in archive.history.reports
+        if report.finding and report.finding.finding == IN_ERROR
+    ]
+
+
+def _findings(
+    archive: Archive,
+    wrong: Sequence[tuple[int, int, reports.Report]],
+    told: dict[tuple[int, str, str, str], entries.Notified],
+    known: dict[int, dict[str, bool | None]],
+) -> list[Notice]:
+    """Whom a finding is told to beside the recipients of the ledger's items: who was shown it, who reads it in a feed,
+    and the source systems' keepers where the cause lay there (DPA 2018 s.48(7))."""
+    found = []
+    for _, _, report in wrong:
+        reach, finding = affected.of_report(archive, report, known.setdefault(report.number, {})), report.settled[-1]
+        to = [(SHOWN, who, sum(act.by == who for _, act in reach.shown)) for who in reach.viewers]
+        to += [(FEED, folder, 0) for folder in sorted({act.folder for act in reach.feeds})]
+        to += [(ORIGIN, "the keepers of the source systems", 0)] if finding.cause in _OF_THE_SOURCE else []
+        for kind, who, pages in to:
+            done = told.get((0, IN_ERROR, str(report.number), _addressed(kind, who)))
+            found.append(Notice(None, who, IN_ERROR, str(report.number), finding.on, done, kind, pages))
     return found
+
+
+def _addressed(kind: str, who: str) -> str:
+    """How an entry writes to whom a notice without an item went: a user and a folder of one name are two."""
+    return who if kind == ORIGIN else f"{kind}:{who}"
 
 
 def draft(archive: Archive, notice: Notice) -> str:
     """The notice as text, to be signed and sent. It names nobody; of a correction it says which records, by reference,
     where they are still held and in view."""
+    if notice.entry is None:
+        return _of_a_finding(archive, notice)
     act, name = notice.entry.act, notice.name
     day = moments.london_day(act.on)
     lines = [
@@ -204,6 +274,12 @@ def draft(archive: Archive, notice: Notice) -> str:
             "Please do not rely on it as it stands; ask us for it as it is now (Data Protection Act 2018, s.48(9)).",
             *(["", "Records concerned:", *(f"  {record}" for record in records)] if records else []),
         ]
+    elif notice.cause == IN_ERROR:
+        lines += [
+            f"On {since} something in it was found to be in error, upon our report {notice.reference}.",
+            *_found(archive, notice),
+            "Please do not rely on it as it stands; ask us for it as it is now (Data Protection Act 2018, s.48(9)).",
+        ]
     elif notice.cause == DISPOSED:
         lines += [
             f"On {since} something in it was disposed of here, under reference {notice.reference}.",
@@ -220,6 +296,42 @@ def draft(archive: Archive, notice: Notice) -> str:
     return "\n".join([*lines, "", "Please confirm that you have done so, quoting the notice's reference.", ""])
 
 
+def _of_a_finding(archive: Archive, notice: Notice) -> str:
+    report = archive.history.report(int(notice.reference))
+    first, number, day = report.settled[-1].first, report.number, moments.london_day(notice.happened_on)
+    pages = f"{notice.pages} pages" if notice.pages != 1 else "a page"
+    said = {
+        SHOWN: f'You were shown {pages} that had to do with it. The page "What I saw" lists what you were shown.',
+        FEED: f"The tables in the folder {notice.recipient} had it, from build {first} on.",
+        ORIGIN: "It came from a record that a source system holds, or from how one was graded or handed over.",
+    }
+    ask = {
+        SHOWN: "Please do not rely on it, and tell whoever you passed it to.",
+        FEED: "Please do not rely on what you made of them, and read them anew.",
+        ORIGIN: "Please correct the record, where that is not done yet (Data Protection Act 2018, s.48(7)). Which\n"
+        "it is, our data-protection officer tells you under the report's number.",
+    }
+    lines = [
+        f"To: {notice.recipient}",
+        f"Notice {notice.name}",
+        "",
+        f"On {day} something that we showed was found to be in error, upon our report {number}.",
+        *_found(archive, notice),
+        said[notice.kind],
+        "",
+        ask[notice.kind],
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _found(archive: Archive, notice: Notice) -> list[str]:
+    """Of a finding what may be said to everybody: the builds, and the cause by its code."""
+    found = archive.history.report(int(notice.reference)).settled[-1]
+    right = f"It is right from build {found.carried} on." if found.carried else "No build shows what is right yet."
+    return [f"In error from build {found.first} on; the cause: {reports.CAUSES.get(found.cause, found.cause)}.", right]
+
+
 def notify(archive: Archive, name: str, *, means: str, separate: bool = False, on: str, by: str, under: str) -> Notice:
     """Record that the notice of this name was sent. Raises Missing where there is none, Conflict where it was sent."""
     with archive.writing():
@@ -229,10 +341,11 @@ def notify(archive: Archive, name: str, *, means: str, separate: bool = False, o
         if notice.told:
             raise Conflict(f"notice {name} was sent on {moments.london_day(notice.told.on)}: wanted one that was not")
         entry = notice.entry
-        unnamed(archive, [*entry.nominals, *entry.records], means, by, under)
+        unnamed(archive, [*entry.nominals, *entry.records] if entry else [], means, by, under)
+        to = entry.act.recipient if entry else _addressed(notice.kind, notice.recipient)
         act = entries.Notified(
-            on=on, by=by, under=under, number=entry.number, cause=notice.cause, reference=notice.reference,
-            recipient=entry.act.recipient, means=means,
+            on=on, by=by, under=under, number=notice.number, cause=notice.cause, reference=notice.reference,
+            recipient=to, means=means,
             content=hashlib.sha256(draft(archive, notice).encode()).hexdigest(),
         )  # fmt: skip
         if separate:

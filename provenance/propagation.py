@@ -299,6 +299,13 @@ def _marked(
     return {"nominal": found, "network": _networks(archive, np.concatenate([found, dying["nominal"]]))}
 
 
+def counted_in(archive: Archive, links: np.ndarray, parts: np.ndarray, record: int) -> dict[str, np.ndarray]:
+    """Positions of the figures of people and networks into which these rows of links and involvements were counted,
+    because of one record."""
+    at = {"link": links, "involvement": parts, "identity": np.zeros(0, np.int64), "nominal": np.zeros(0, np.int64)}
+    return _marked(archive, at, np.array([record], np.int64), _Groups(archive))
+
+
 def _networks(archive: Archive, people: np.ndarray) -> np.ndarray:
     """Positions of the rows of networks that held one of these people's rows at the same time."""
     index, person = archive.index("network"), archive.index("nominal")

@@ -19,7 +19,7 @@ from provenance import canonical, durable, entries, openings, rows, staff
 from provenance.archive import Archive
 from provenance.entries import StoredFile
 from provenance.errors import Malformed, Missing, Refused, Tampered
-from provenance.reports import CAUSES, FINDINGS, IN_ERROR, NO_CAUSE, WRONG, Report
+from provenance.reports import CAUSES, FINDINGS, IN_ERROR, NO_CAUSE, URGENCIES, WRONG, Report
 from provenance.sealing import open_batch, opened_blob, seal_batch, sealed_blob
 
 FOLDER = "reported"
@@ -47,6 +47,21 @@ def report(archive: Archive, view: int, *, wrong: str, words: str, on: str, by: 
     )  # fmt: skip
     place = archive.append(act).start
     number = sum(at <= place for at, _ in archive.placed(["Reported"]))  # others may have come meanwhile
+    return archive.history.report(number)
+
+
+def triage(archive: Archive, number: int, *, urgency: str, to: str, on: str, by: str, under: str) -> Report:
+    """Log how soon a report has to be settled, by a code of URGENCIES, and who looks into it. What is said last holds.
+
+    Raises Missing, Malformed, or Refused where who is to look into it is who made it.
+    """
+    with archive.writing():
+        held = archive.history.report(number)
+        if urgency not in URGENCIES:
+            raise Malformed(f"urgency is not said in a code that there is: wanted one of {', '.join(URGENCIES)}")
+        if staff.is_same(to, held.act.by):
+            raise Refused(f"report {number} would be looked into by the person who made it: wanted somebody else")
+        archive.append(entries.Triaged(on=on, by=by, under=under, report=number, urgency=urgency, to=to))
     return archive.history.report(number)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from provenance import canonical, entries
+from provenance import canonical, entries, moments
 
 WRONG = {
     "wrong-person": "It is about the wrong person, or takes two people for one",
@@ -24,6 +25,11 @@ FINDINGS = {
     IN_ERROR: "what was shown was wrong",
     "not-in-error": "what was shown was right",
     "unresolved": "it could not be settled whether it was right",
+}
+URGENCIES = {  # code: days within which it is to be settled, and what it means; the days are ours, no law's
+    "today": (1, "somebody may act on it today, or it should not be shown"),
+    "week": (7, "it is to be right in the next build"),
+    "month": (31, "it does no harm meanwhile"),
 }
 NO_CAUSE = "none"
 CAUSES = {
@@ -45,10 +51,15 @@ class Report:
     number: int  # 1 for the log's first
     act: entries.Reported
     settled: tuple[entries.Settled, ...] = ()
+    triaged: tuple[entries.Triaged, ...] = ()
 
     def after(self, act: entries.Settled) -> Report:
         """This report once a finding is logged."""
         return replace(self, settled=(*self.settled, act))
+
+    def taken_up(self, act: entries.Triaged) -> Report:
+        """This report once it is logged who looks into it."""
+        return replace(self, triaged=(*self.triaged, act))
 
     @property
     def finding(self) -> entries.Settled | None:
@@ -80,3 +91,11 @@ def subject(asked: str, nominals: str) -> tuple[str, ...] | None:
     if "network" in said:
         return "network", said["network"]
     return "theme", said["theme"], said["view"]
+
+
+def due(held: Report) -> str:
+    """The day in London by which a report that was taken up is to be settled; "" where it was not, or is settled."""
+    if not held.triaged or held.settled:
+        return ""
+    days, _ = URGENCIES.get(held.triaged[-1].urgency, (0, ""))
+    return moments.london_day(moments.utc(moments.instant(held.act.on) + timedelta(days=days)))

@@ -51,8 +51,12 @@ def tell(count: int, earlier: Iterable[Told], since: Callable[[Told], Since], le
     for told in earlier:
         if _stays(told, count, since(told), least):
             return told
-    value = (2 * count + least) // (2 * least) * least if count >= least else 0
-    return Told(value, now.build, now.disposals, now.people, now.hidden)
+    return Told(nearest(count, least), now.build, now.disposals, now.people, now.hidden)
+
+
+def nearest(count: int, least: int) -> int:
+    """The nearest multiple of `least`, and 0 for every count below it: what is told of a count for the first time."""
+    return (2 * count + least) // (2 * least) * least if count >= least else 0
 
 
 def _stays(told: Told, count: int, gone: Since, least: int) -> bool:

@@ -22,11 +22,12 @@ from provenance.records import THEMES
 from provenance.suppression import Told
 from provenance.themes import KEY, MEASURES
 
-UNITS = ("people", "records", "links", "networks")
+UNITS = ("people", "records", "records behind links", "links", "networks")
 # The tables of the archive by whose rows a count of a unit can fall when something is disposed of.
 _TABLES = {
     "people": ("person", "nominal", "involvement"),
     "records": ("record",),
+    "records behind links": ("record", "involvement"),  # a record is behind none once it has one person left
     "links": ("link",),
     "networks": ("network",),
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import comparing, lookups, standings, vault
+from provenance import comparing, lookups, params, standings, suppression, vault
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 
@@ -19,6 +19,8 @@ ROWS = 20  # of a list on one page
 KEY = 10  # people by each measure
 WITHHELD = "withheld"  # in place of a figure that would tell of what is gone or out of view
 MEASURES = ("strength", "links", "harm", "records")
+LEAST = 5  # of a count that is told to whoever may know no one, of builds whose settings say nothing else
+_SUMS = ("strength", "harm")  # of points, and of days
 
 
 def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, Any]:
@@ -29,7 +31,50 @@ def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, A
         "key-nominals": lambda: _key_nominals(snapshot, ask),
         "places": lambda: _places(snapshot, ask),
     }
-    return {"theme": ask.theme, **views[ask.view]()}
+    said = {"theme": ask.theme, **views[ask.view]()}
+    return said if ask.names else said | _coarse(said, _least(snapshot))
+
+
+def _least(snapshot: Snapshot) -> int:
+    """By the build's own settings, so that the page can be worked out again whatever they are today."""
+    held = params.stated(snapshot.statement.params.decode()).suppression
+    return held.least_count if held else LEAST
+
+
+def _coarse(said: Mapping[str, Any], least: int) -> dict[str, Any]:
+    """What is said otherwise to whoever may know no one (R48): counts as a first report tells them (`suppression`), no
+    row of fewer than `least` people or records, and no sum of points or days, which may rest on one record."""
+
+    def near(counts: Any) -> Any:
+        if isinstance(counts, Mapping):
+            return {name: near(value) for name, value in counts.items()}
+        return [near(value) for value in counts] if isinstance(counts, list) else suppression.nearest(counts, least)
+
+    def rows(name: str, kept: Sequence[str], *counted: str) -> list[dict[str, Any]]:
+        """Rows of which each count is 0 or may be told, and one may be."""
+        found = []
+        for row in said[name]:
+            values = [row[column] for column in counted]
+            if all(isinstance(n, int) and (not n or n >= least) for n in values) and any(values):
+                told_ = {column: row[column] for column in kept} | {c: near(row[c]) for c in counted}
+                found.append(dict.fromkeys(row, WITHHELD) | told_)
+        return found
+
+    coarse: dict[str, Any] = {"least_count": least}
+    counts = ("totals", "series", "links", "people", "withheld", "victims_only", "spread")
+    coarse |= {name: near(said[name]) for name in counts if name in said}
+    for name in ("totals", "series"):
+        for total in _SUMS:
+            coarse.get(name, {}).pop(total, None)
+    if "strength" in said:
+        coarse["strength"] = dict.fromkeys(said["strength"], WITHHELD)
+    if "places" in said:
+        coarse["places"] = rows("places", ("place", "harm_edition", "severity_edition"), "records", "people")
+    if "totals" in said:
+        coarse["networks"] = rows("networks", ("network",), "members", "links")
+    elif "networks" in said:
+        coarse["networks"] = rows("networks", ("network",), "members_before", "members_after")
+    return coarse
 
 
 def told(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from provenance import asking, entries, moments, openings, vault
+from provenance import affected, asking, entries, ledger, moments, openings, vault
+from provenance.affected import Affected, Changed
 from provenance.archive import Archive
 from provenance.errors import Malformed, Missing, ProvenanceError
 
@@ -78,8 +79,7 @@ def trace(archive: Archive, question: Question, *, purpose: str, on: str, by: st
 
     Raises Malformed for a purpose that the law does not name, Missing for a nominal that the archive does not have.
     """
-    if purpose not in PURPOSES:
-        raise Malformed(f"purpose is none that DPA 2018 s.62(4) allows: wanted one of {', '.join(PURPOSES)}")
+    _check(purpose)
     archive.refresh()
     tokens = _tokens(archive, question)
     found = _answer(archive, question, tokens)
@@ -92,6 +92,59 @@ def trace(archive: Archive, question: Question, *, purpose: str, on: str, by: st
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What something wrong has reached, and who has it."""
+
+    affected: Affected
+    changed: Changed | None  # of a record
+    sent: tuple[ledger.Entry, ...]  # items of the recipients ledger that left while it was wrong
+    names: Mapping[int, str]  # ids of the ends of its links, of those that may be shown
+
+
+def of_record(archive: Archive, system: str, record_id: str, *, purpose: str, on: str, by: str, under: str) -> Reach:
+    """Everything that rested on a record before its source corrected or withdrew it (R15); logged as a question, whose
+    tokens are the record's. Raises as `trace`."""
+    _check(purpose)
+    archive.refresh()
+    record = affected.token(archive, system, record_id)
+    how, found = affected.changed(archive, record), affected.of_record(archive, record)
+    until = max((at for at, act in archive.placed(["Received"]) if act.on <= how.on), default=archive.log.size)
+    sent = [each for each in ledger.to_whom(archive, [record]) if not how.extract or each.place < until]
+    _ask(archive, [record], found, purpose=purpose, on=on, by=by, under=under)
+    return Reach(found, how, tuple(sent), _ends(archive, found))
+
+
+def of_report(archive: Archive, number: int, *, purpose: str, on: str, by: str, under: str) -> Reach:
+    """Everything that spoke of what a report was found to be in error by; logged as a question. Raises as `trace`."""
+    _check(purpose)
+    archive.refresh()
+    held = archive.history.report(number)
+    found = affected.of_report(archive, held)
+    sent = [each.entry for each in ledger.notices(archive) if each.entry and each.is_of_report(number)]
+    _ask(archive, entries.unpacked(held.act.nominals), found, purpose=purpose, on=on, by=by, under=under)
+    return Reach(found, None, tuple(sent), _ends(archive, found))
+
+
+def _check(purpose: str) -> None:
+    if purpose not in PURPOSES:
+        raise Malformed(f"purpose is none that DPA 2018 s.62(4) allows: wanted one of {', '.join(PURPOSES)}")
+
+
+def _ask(
+    archive: Archive, tokens: Sequence[int], found: Affected, *, purpose: str, on: str, by: str, under: str
+) -> None:
+    act = entries.Traced(
+        on=on, by=by, under=under, purpose=purpose, nominals=entries.packed(tokens), user="", label="", case="",
+        first_day="", last_day="", lines=len(found.shown),
+    )  # fmt: skip
+    archive.append(act)
+
+
+def _ends(archive: Archive, found: Affected) -> Mapping[int, str]:
+    return _named(archive, {token for link in found.links for token in link.ends})
+
+
 def mine(archive: Archive, user: str) -> list[Line]:
     """What one person was shown, for themselves: no purpose is asked of who looks at their own."""
     archive.refresh()
@@ -100,7 +153,11 @@ def mine(archive: Archive, user: str) -> list[Line]:
 
 def names(archive: Archive, lines: Sequence[Line]) -> Mapping[int, str]:
     """Ids behind the tokens of these lines: none for whom the archive has no more, or who is restricted."""
-    tokens = np.array(sorted({token for line in lines for token in line.subjects}), np.int64)
+    return _named(archive, {token for line in lines for token in line.subjects})
+
+
+def _named(archive: Archive, found: set[int]) -> Mapping[int, str]:
+    tokens = np.array(sorted(found), np.int64)
     tokens = tokens[archive.vault.retained(tokens)]
     tokens = np.setdiff1d(tokens, archive.withheld())
     return dict(zip(tokens.tolist(), vault.nominal_ids(archive.vault.keys(tokens)).to_pylist(), strict=True))

@@ -22,8 +22,8 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.receive cli.build cli.backfill cli.asof cli.explain cli.diff cli.networks cli.places cli.verify
                 cli.hold cli.review cli.dispose cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor
                 cli.database cli.key cli.schedule cli.ledger cli.check_list cli.subject_access cli.report cli.access
-                cli.health cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.reproduce cli.lineage
-                cli.backup cli.restore cli.weekly cli cli.__main__""",
+                cli.health cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.affected cli.reproduce
+                cli.lineage cli.backup cli.restore cli.weekly cli cli.__main__""",
     "disclosure": "saving watching disclosing",
     "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects viewing forms
                 sheets exporting feeding trail tallies issuing ethics declaring health""",
@@ -31,11 +31,11 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 reproducing experiments derivation verify materials listing subjectaccess""",
     "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
-                disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
+                disposal backups rekeying escrow witnessing publicising stamping affected ledger sending,""",
     "keeping": """durable keys database migrations migrations.env migrations.catalogue
                 migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
                 migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew spark rows index log heads
-                catalogue archive trees trees,""",
+                catalogue archive trees trees,,""",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices

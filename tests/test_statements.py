@@ -179,6 +179,7 @@ ACTS = [
         wrong="wrong-person",
         files=(),
     ),
+    entries.Triaged(**WHO, report=1, urgency="week", to="d. officer"),
     entries.Settled(**WHO, report=1, finding="in-error", cause="identity", corrected=1, first="2026-W40", carried=""),
     entries.Issued(**WHO, report="ethics", period="2026-Q4", number=1, label="2026-W47", files=()),
     entries.Scheduled(

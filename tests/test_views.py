@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -424,10 +425,32 @@ def test_pages_of_counts_name_nobody(whole):
     assert len(counts) == 2 * len(THEME_VIEWS) * 2
     for (number, ask), shown in counts.items():
         assert names_on(shown) == set(), ask
-        with_names = whole[number, Ask(view=ask.view, theme=ask.theme, by=ask.by)]
-        for total in ("totals", "people", "spread", "series", "places"):
-            if total in shown.said["said"] and ask.view != "change":
-                assert shown.said["said"][total] == with_names.said["said"][total]
+        said, named = (of.said["said"] for of in (shown, whole[number, Ask(view=ask.view, theme=ask.theme, by=ask.by)]))
+        assert said["least_count"] == 5
+        assert all(value % 5 == 0 for value in numbers(said)), ask  # none tells how many fewer than five there are
+        for total in ("people", "victims_only"):
+            if ask.view == "key-nominals":
+                assert said[total] == (0 if named[total] < 5 else 5 * math.floor(named[total] / 5 + 0.5))
+        for listed in ("networks", "places"):
+            assert len(said.get(listed, [])) == sum(is_told(row) for row in named.get(listed, [])), ask
+
+
+def numbers(said: Any) -> Iterator[int]:
+    """Every whole number in what a page says."""
+    if isinstance(said, dict):
+        said = list(said.values())
+    if isinstance(said, list):
+        for value in said:
+            yield from numbers(value)
+    elif isinstance(said, int):
+        yield said
+
+
+def is_told(row: dict[str, Any]) -> bool:
+    """Whether a row of networks or places has no count between 0 and 5 of people, links or records."""
+    counted = ("members", "links", "records", "people", "members_before", "members_after")
+    values = [row[name] for name in counted if name in row]
+    return any(values) and all(isinstance(value, int) and (value == 0 or value >= 5) for value in values)
 
 
 @drawn

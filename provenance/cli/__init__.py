@@ -50,6 +50,7 @@ COMMANDS = {  # in the order in which a newcomer meets them
     "cite": "What a permanent reference stands for.",
     "trail": "Who was shown what, and when.",
     "errors": "Reports that a page is wrong, and what was found.",
+    "affected": "What a wrong record or page has reached, and who has it.",
     "feed": "Plain tables of the live build, for other programs.",
     "reproduce": "Make a past build again, and see that it is the same.",
     "lineage": "What a build was made of, in forms that others read.",

@@ -35,6 +35,10 @@ class _Reporting(_WithCodes):
     codes: ClassVar = {"What is wrong": rules.WRONG}
 
 
+class _Triaging(_WithCodes):
+    codes: ClassVar = {"Urgencies": {code: words for code, (_, words) in rules.URGENCIES.items()}}
+
+
 class _Settling(_WithCodes):
     codes: ClassVar = {"Findings": rules.FINDINGS, "Causes": rules.CAUSES}
 
@@ -88,7 +92,7 @@ def list_(door: Door, only_open: bool, as_json: bool) -> None:
         act = each.act
         cells = (
             str(each.number), moments.london(moments.instant(act.on)), act.by, f"{act.label} {_view(each)}", act.wrong,
-            each.finding.finding if each.finding else "OPEN",
+            each.finding.finding if each.finding else f"OPEN, due {rules.due(each)}" if each.triaged else "OPEN",
         )  # fmt: skip
         shown.add_row(*map(Text, cells))
     console().print(shown)
@@ -122,6 +126,10 @@ def show(door: Door, number: int, as_json: bool) -> None:
         "What is wrong": f"{act.wrong}: {rules.WRONG.get(act.wrong, 'a code of another version')}",
         "In words": "gone with one of those whom the page was about" if words is None else words or "none",
     }
+    for each in held.triaged:
+        lines[f"Taken up {london(each.on)}"] = f"{each.urgency}: {each.to} looks into it ({each.by}, {each.under})"
+    if held.triaged and not held.settled:
+        lines["To be settled by"] = rules.due(held)
     for found in held.settled:
         lines[f"Settled {london(found.on)}"] = _found(found)
     if not held.settled:
@@ -130,6 +138,26 @@ def show(door: Door, number: int, as_json: bool) -> None:
     for left, right in lines.items():
         shown.add_row(Text(left), Text(right))
     console().print(shown)
+
+
+@errors.command(cls=_Triaging)
+@click.argument("number", type=int)
+@click.option("--urgency", required=True, type=click.Choice(list(rules.URGENCIES)), metavar="CODE", help="See below.")
+@click.option("--to", required=True, metavar="WHO", help="Who looks into it: not who reported it.")
+@click.option("--by", required=True, metavar="WHO", help="Who says so.")
+@click.option("--under", required=True, metavar="AUTHORITY", help="Under what authority.")
+@as_json
+@click.pass_obj
+def triage(door: Door, number: int, urgency: str, to: str, by: str, under: str, as_json: bool) -> None:
+    """Say how soon report NUMBER has to be settled, and who looks into it. Said again, the last holds."""
+    from provenance import reporting
+
+    with door.archive() as archive:
+        held = reporting.triage(archive, number, urgency=urgency, to=to, on=now(), by=by, under=under)
+    if as_json:
+        emit_json(_described(held))
+        return
+    click.echo(f"Report {number} is looked into by {to}, and is to be settled by {rules.due(held)}.")
 
 
 @errors.command(cls=_Settling)
@@ -161,7 +189,7 @@ def settle(
     Pages about the same, of the builds that were in error, say from then on that they were later found to be in error;
     what they showed is not changed. Until a build carries the correction, that is every build since the first.
     """
-    from provenance import reporting
+    from provenance import ledger, reporting
 
     with door.archive() as archive:
         held = reporting.settle(
@@ -170,12 +198,15 @@ def settle(
         )  # fmt: skip
         numbers = {built.label: built.number for built in archive.history.builds}
         wrong = [label for label in numbers if held.is_in_error(label, numbers)]
+        waiting = sum(each.told is None and each.is_of_report(number) for each in ledger.notices(archive))
     if as_json:
-        emit_json({**_described(held), "builds": wrong})
+        emit_json({**_described(held), "builds": wrong, "to_notify": waiting})
         return
     click.echo(f"Report {number} is settled: {rules.FINDINGS[finding]}.")
     if wrong:
         click.echo(f"Pages about the same say so in {several(len(wrong), 'build')}, {wrong[0]} to {wrong[-1]}.")
+    if waiting:
+        click.echo(f"{several(waiting, 'notice')} to be sent: `provenance ledger notices`")
 
 
 def _view(held: Report) -> str:
@@ -200,5 +231,6 @@ def _described(held: Report) -> dict[str, Any]:
     return {
         "number": held.number, "on": act.on, "by": act.by, "under": act.under, "entry": act.view, "build": act.label,
         "view": _view(held), "case": act.case, "digest": act.shown, "wrong": act.wrong, "has_words": bool(act.files),
+        "triaged": [entries.as_json(each) for each in held.triaged], "due_on": rules.due(held),
         "settled": [entries.as_json(found) for found in held.settled],
     }  # fmt: skip

@@ -146,7 +146,7 @@ def notices(door: Door, every: bool, out: str, apart: bool, as_json: bool) -> No
     if out:
         Path(out).mkdir(parents=True, mode=0o700)
         for name, text in texts.items():
-            durable.write(Path(out) / f"{name.replace('/', '-')}.txt", text.encode(), mode=0o600)
+            durable.write(Path(out) / f"{name.replace('/', '-').replace(':', '-')}.txt", text.encode(), mode=0o600)
     if as_json:
         emit_json(
             {
@@ -161,7 +161,7 @@ def notices(door: Door, every: bool, out: str, apart: bool, as_json: bool) -> No
     click.echo(f"{several(len(found), 'notice')}.")
     for each in found:
         told = f"sent {moments.london_day(each.told.on)}" if each.told else "to be sent"
-        click.echo(f"  {each.name}  {each.entry.act.recipient}: {told}")
+        click.echo(f"  {each.name}  {each.recipient}: {told}")
     for request in waiting:
         click.echo(f"Subject access request {request.act.request} is to be answered by {request.act.due_on}.")
 
@@ -184,7 +184,7 @@ def notified(door: Door, notice: str, means: str, apart: bool, by: str, under: s
     if as_json:
         emit_json(_noticed(told, text))
     else:
-        click.echo(f"Notice {told.name} was sent to {told.entry.act.recipient}.")
+        click.echo(f"Notice {told.name} was sent to {told.recipient}.")
 
 
 def _described(each: Entry) -> dict[str, Any]:
@@ -208,8 +208,8 @@ def _described(each: Entry) -> dict[str, Any]:
 def _noticed(each: Notice, text: str) -> dict[str, Any]:
     return {
         "name": each.name,
-        "number": each.entry.number,
-        "recipient": each.entry.act.recipient,
+        "number": each.number,
+        "recipient": each.recipient,
         "cause": each.cause,
         "reference": each.reference,
         "happened_on": each.happened_on,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, several, waiting
+from provenance.cli.doors import Door, as_json, case, console, consulted, emit_json, now, user, waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from provenance.geography import Boundaries
 
 _COUNTS_OF_ROWS = ("disposed", "left_out")  # of a heading: small numbers, too
+_UNDER = "areas for whoever may know no one"
 _ROWS = 20  # on the terminal; --json and --geojson have them all
 
 
@@ -24,7 +25,7 @@ _ROWS = 20  # on the terminal; --json and --geojson have them all
 @click.option("--network", metavar="ID", help="Of the links between one network's members.")
 @click.option("--theme", metavar="T", help="Of one theme: SOC, CSE or CL.")
 @click.option("--geojson", metavar="FILE", help="Write the areas with their boundaries to a new FILE, for a map.")
-@click.option("--suppress", is_flag=True, help="Areas for whoever may know no one: no small counts, no harm.")
+@click.option("--suppress", is_flag=True, help="Areas for whoever may know no one: told as in a report, and logged.")
 @case
 @as_json
 @click.pass_obj
@@ -42,16 +43,18 @@ def places(
     """Where the records behind the links of WHEN happened, by area.
 
     Areas only, never a point. The boundaries are those that params.yaml names under geography; without them areas have
-    a code and no name. FILE is personal data where the question named a person or a network.
+    a code and no name. FILE is personal data where the question named a person or a network. With --suppress the answer
+    is kept and logged, and held against every such answer before it: no two tell who was disposed of in between.
     """
-    from provenance import asof, durable, geography
+    from provenance import asof, durable, ethics, geography, issuing, params
     from provenance.cli.asof import heading, insist
     from provenance.errors import Conflict, Malformed
 
     asked = {"nominal": nominal, "network": network, "theme": theme}
     if suppress and (case or any(asked.values())):
         raise click.UsageError("--suppress goes with all links, and not with --nominal, --network, --theme or --case")
-    least = _least(door) if suppress else 0
+    # Of today's params, as the boundaries are: what may be told is judged when it is told.
+    today = params.read(door.path / "params.yaml") if suppress else None
     bounds = boundaries(door)
     if geojson and not bounds:
         raise Malformed("params.yaml names no boundaries under geography: wanted them for --geojson")
@@ -68,8 +71,13 @@ def places(
         with waiting("Reading the links and the records behind them"):
             snapshot, areas, groups, head = asof.whole(ask)
         consulted(archive, snapshot)
-        if suppress:
-            areas = geography.suppressed(areas, least)
+        told: dict[str, Any] = {}
+        if today is not None:
+            insist(head)
+            with issuing.alone(archive):
+                told = ethics.of_areas(snapshot, areas, today, on=now())
+                issuing.issue(archive, told, {}, on=now(), by=user(), under=_UNDER)
+            areas = geography.as_told(ethics.told_of_areas(told))
             head = {name: value for name, value in head.items() if name not in _COUNTS_OF_ROWS}
         said = {name: value for name, value in asked.items() if value}
         unknown = bounds.unknown(areas) if bounds else []
@@ -85,15 +93,15 @@ def places(
                 {
                     **head, "asked": said, "areas": rows, "networks": groups.to_pylist(), "unknown_areas": unknown,
                     "attribution": bounds.attribution if bounds else "",
-                    **({"total": geography.total(areas), "least_count": least} if suppress else {}),
+                    **({"least_count": told["least_count"], "rule": told["rule"]} if told else {}),
                 }
             )  # fmt: skip
         else:
             out = console()
             heading(out, head, title="Where the records behind links happened")
             _show(out, areas.to_pylist())
-            if suppress:
-                _suppressed(out, geography.total(areas), least)
+            if told:
+                out.print(f"{told['rule']}\n")
             if unknown:
                 listed = ", ".join(code or "(none recorded)" for code in unknown)
                 out.print(f"No boundary for {len(unknown)}: {listed}\n", markup=False)
@@ -102,25 +110,6 @@ def places(
             if bounds:
                 out.print(bounds.attribution, markup=False)
         insist(head)
-
-
-def _least(door: Door) -> int:
-    """Of today's params, as the boundaries are: what may be told is judged when it is told."""
-    from provenance import params
-    from provenance.errors import Malformed
-
-    said = params.read(door.path / "params.yaml").suppression
-    if said is None:
-        raise Malformed("params.yaml names no least count under suppression: wanted it for --suppress")
-    return said.least_count
-
-
-def _suppressed(out: Console, total: dict[str, int], least: int) -> None:
-    shown, hidden = (several(total[name], "area") for name in ("areas", "suppressed"))
-    out.print(
-        f"{several(total['records'], 'record')} in {shown} with counts; {hidden} with fewer than {least} records or "
-        "people: no count and no total tells of them.\n"
-    )
 
 
 def boundaries(door: Door) -> Boundaries | None:
@@ -141,7 +130,7 @@ def _show(out: Console, areas: list[dict[str, Any]]) -> None:
 
     best = sorted(areas, key=lambda area: (-(area["records"] or 0), area["place"]))[:_ROWS]
     columns = {"area": [area["place"] or "(none recorded)" for area in best]}
-    is_counted = not any("suppressed" in area for area in best)
+    is_counted = not any(area["harm"] is None for area in best)
     if any(area.get("name") for area in best):
         columns["name"] = [area["name"] or "-" for area in best]
     columns |= {word: [area[word] for area in best] for word in ("records", "people")}

@@ -58,19 +58,13 @@ def trail(
         access.insist(grants, by, on, access.TRAIL)
         if nominal:
             access.insist(grants, by, on, access.NAMES)
-        found = trails.trace(archive, question, purpose=purpose, on=on, by=by, under=_role(grants, by, on))
+        found = trails.trace(archive, question, purpose=purpose, on=on, by=by, under=access.titles(grants, by, on))
         seen = access.NAMES in access.may(grants, by, on)
         ids = trails.names(archive, found.lines) if seen else {}
     if as_json:
         emit_json({"purpose": purpose, "untold": found.untold, "acts": [_described(x, ids) for x in found.lines]})
         return
     _print(question, found, ids)
-
-
-def _role(grants: Any, by: str, on: str) -> str:
-    from provenance import access
-
-    return " and ".join(sorted({access.ROLES[grant.role].title for grant in access.standing(grants, by, on)}))
 
 
 def _described(line: Line, ids: Mapping[int, str]) -> dict[str, Any]:

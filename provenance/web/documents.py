@@ -43,7 +43,7 @@ _ACTS = {
     "Exported": "Files taken out", "Recalled": "Files for other programs ended",
     "Traced": "Questions about who looked at what", "Sent": "Things sent to somebody outside",
     "Notified": "Recipients told of a correction", "Asked": "People who asked what is held about them",
-    "Answered": "Answers to such people", "Reported": "Errors reported",
+    "Answered": "Answers to such people", "Reported": "Errors reported", "Triaged": "Errors taken up",
     "Settled": "Errors settled", "Reproduced": "Networks made again to check them",
     "Issued": "Reports like this one", "Granted": "Rights to look, granted", "Revoked": "Rights to look, ended",
     "Restored": "Restored from a backup", "Rekeyed": "Signing key changed",
@@ -56,7 +56,19 @@ _SHARES = {
     "with harm": "With a harm figure above 0, of those who are linked",
 }
 _IN_DRAWINGS = {"SOC": "Organised crime", "CSE": "Child exploitation"}  # where a longer name is cut
-_SEX = {"M": "Male", "F": "Female", "X": "Another or not stated (X)"}
+_GRADES = {  # by scheme, as the record has it
+    "3x5x2": "In 3x5x2, the scheme in use, the figure is the source (1 reliable, 2 untested, 3 not reliable) and the "
+             "letter the information (A known directly to the source, B known indirectly and borne out, C known "
+             "indirectly, D not known, E suspected to be false).",
+    "5x5x5": "In 5x5x5, the scheme before it, the letter is the source (A always reliable, B mostly, C sometimes, "
+             "D unreliable, E untested) and the figure the information (1 known to be true, 2 known personally to the "
+             "source, 3 not so but borne out, 4 cannot be judged, 5 suspected to be false).",
+}  # fmt: skip
+_HANDLING = {
+    "3x5x2": "P: it may be shared lawfully; C: only under conditions.",
+    "5x5x5": "1 to 5, of the earlier scheme: 1 with other law enforcement, 2 with others in the United Kingdom, "
+             "3 with law enforcement abroad, 4 within the force alone, 5 only as its author says.",
+}  # fmt: skip
 
 
 def html(document: Mapping[str, Any]) -> bytes:
@@ -172,10 +184,18 @@ def ethics(said: Mapping[str, Any]) -> dict[str, Any]:
         "made_on": said["made_on"],
         "facts": [
             ["About", f"{what}: {_plural(len(said['builds']), 'weekly build')}"],
-            ["Counts are of", f"build {said['build']}, on the dashboard from {words.instant(said['published_from'])}"],
+            [
+                "Counts are of",
+                f"the build of week {said['build']}, on the dashboard from {words.instant(said['published_from'])}",
+            ],
             ["Records up to", words.instant(said["cut_off"])],
             ["Made", f"{words.instant(said['made_on'])}, report number {said['number']}"],
-            ["Check", "the build verifies against the signed log" if said["verified"] else "THE BUILD DOES NOT VERIFY"],
+            [
+                "Check",
+                "what is stored of that build is what was signed and logged when it was made, byte for byte"
+                if said["verified"]
+                else "THE BUILD IS NOT WHAT WAS SIGNED AND LOGGED",
+            ],
         ],
         "findings": _findings(said, themes),
         "chapters": chapters,
@@ -187,7 +207,9 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
     """What a reader should take away, worst first. `look`: somebody should act or explain; `know`: context."""
     found = []
     if not said["verified"]:
-        found.append(("look", "The build does not verify against the signed log. Stop, and preserve what is there."))
+        found.append(
+            ("look", "What is stored of the build is not what was signed and logged. Stop, and preserve what is there.")
+        )
     bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
     if bad:
         listed = "; ".join(f"{paper['title']} ({paper['state']})" for paper in bad)
@@ -203,7 +225,8 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
                               "now and have not been."))  # fmt: skip
     for table, noun in (("people-due", "people"), ("records-due", "records")):
         for row, cells in said["tables"].get(table, {}).get("counts", {}).items():
-            found.append(("look", f"About {cells['now']:,} {noun} are {row} under the force's retention rules."))
+            found.append(("look", f"About {cells['now']:,} {noun} are {_DUE[row]} by the force's retention rules, on "
+                                  "the day of this report."))  # fmt: skip
     if said["errors"]["open"]:
         found.append(("look", f"{_plural(said['errors']['open'], 'report')} of an error "
                               f"{'was' if said['errors']['open'] == 1 else 'were'} still open."))  # fmt: skip
@@ -230,8 +253,9 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
     return [{"kind": kind, "text": text} for kind, text in found]
 
 
+_DUE = {"due for review": "due to be looked at again", "due for disposal": "due to be destroyed"}
 _BARE = "rest on one piece of intelligence, which nothing else bears out"
-_SHORT = {"linked": "linked", "key nominal": "on a key list", "with harm": "with a harm figure"}
+_SHORT = {"linked": "linked", "key nominal": "on a list of key people", "with harm": "with a harm figure"}
 
 
 def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
@@ -239,7 +263,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
     return {
         "id": "reading", "title": "How to read this report", "question": "",
         "blocks": [
-            _p("Each week a program reads police records and works out who appears in records with whom. The result is "
+            _p("Each week a program reads police records and works out who appears in records with whom. One week's "
+               "result is called a build, and named by its year and week: 2026-W46 is week 46 of 2026. It is "
                f"shown to trained staff on a dashboard, for {len(themes)} themes: {listed}. This report says what "
                "went in, what came out, who used it, and whether anything in it should worry you. It names no person, "
                "record or case."),
@@ -247,9 +272,16 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
                "linked to the suspect. A link is not an accusation. A network is a group of people joined by links "
                f"that rest on at least {said['rules']['least_records']} records"
                f"{' or on somebody both people are linked with' if said['rules']['shared_associate'] else ''}. "
-               "Strength and harm are sums of points and of days by fixed tables. Neither is a probability, and "
-               "neither predicts what anybody will do."),
+               "The strength of a link is a sum of points for the records behind it. Harm is a sum of days: a fixed "
+               "table gives each offence in a person's records the days in prison from which a court would start. "
+               "Neither is a probability, and neither predicts what anybody will do."),
+            _p("Key people are the first ten of each theme by strength, by links, by harm and by records, as the "
+               "dashboard lists them. To dispose of something is to destroy it lawfully, in every build that had it; a "
+               "legal hold keeps what a court or an inquiry needs from that. Intelligence is information that somebody "
+               "passed on and an officer graded; the other records are of things that were reported or done."),
             _p(said["rule"]),
+            _p("Acts (pages looked at, holds, disposals, errors) are counted exactly. A dash stands for none, or for "
+               "what the force has not said."),
         ],
     }  # fmt: skip
 
@@ -314,24 +346,33 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     ]  # fmt: skip
     grades = {"may count towards a link": "May count towards a link", "may not": "May not"}
     blocks = [
-        _table("Records, by where they come from", ["Source and kind", "Records"], sources),
-        _table("How fresh each source was when the build was made", ["Source", "Complete up to", "Days before"],
-               [[f["system"], words.instant(f["watermark"]), f["days_before"]] for f in said["feeds"]]),
+        _table("Records, by where they come from", ["Source and kind", "Records"], sources,
+               "Before the colon stands the force's name for the system that a record comes from."),
+        _table("How fresh each source was when the build was made", ["Source", "Complete up to", "Days behind"],
+               [[f["system"], words.instant(f["watermark"]), f["days_before"]] for f in said["feeds"]],
+               "Days behind: between the moment up to which the source was complete and that up to which the build "
+               "takes records."),
         _counted(said, "records-by-theme", "Records, by theme", "Theme", {"records": "Records"}, named,
                  "A record may belong to several themes."),
         _counted(said, "records-by-grade", "Records, by grade", "Grade as recorded", grades,
-                 note="Intelligence carries a grade: how reliable its source is, and how well the information is "
-                      "known. 3x5x2 is the scheme in use, 5x5x5 the one before it. Which grades count is the force's "
-                      "decision."),
+                 note=" ".join(["Intelligence carries a grade: how reliable its source is, and how well the "
+                                "information is known.", *_of_schemes(said, "records-by-grade", _GRADES),
+                                "Which grades count is the force's decision."])),
         _counted(said, "records-by-handling", "Records, by handling code", "Code as recorded", {"records": "Records"},
-                 note="A handling code says with whom the information may be shared. P: it may be shared lawfully; "
-                      "C: only under conditions. Codes 1 to 5 are of the earlier scheme."),
+                 note=" ".join(["A handling code says with whom the information may be shared.",
+                                *_of_schemes(said, "records-by-handling", _HANDLING)])),
         _table("Records that count for nothing or link nobody, and why", ["Source, kind and reason", "Records"], left),
     ]  # fmt: skip
     return {
         "id": "granular", "title": "3. Granularity",
         "question": "Is the data detailed and reliable enough for what is said with it?", "blocks": blocks,
     }  # fmt: skip
+
+
+def _of_schemes(said: Mapping[str, Any], table: str, words_of: Mapping[str, str]) -> list[str]:
+    """What the codes of a table mean, of the schemes that it has."""
+    rows = said["tables"][table]["counts"]
+    return [text for scheme, text in words_of.items() if any(row.startswith(f"{scheme}: ") for row in rows)]
 
 
 def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -346,9 +387,11 @@ def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
            f"the archive is an entry in a log that cannot be changed unseen: it had {heads['size']:,} entries when "
            "this report was made."),
         {"kind": "code", "text": f"head of the log  {heads['root']}"},
-        _p("A witness outside the force who signs the head of the log makes it impossible to replace the log later."
-           if rows else "No head of the log has been shown to a witness outside the force yet, so that nobody but the "
-                        "force could tell if the whole log were replaced."),
+        _p("The head is one number that stands for every entry of the log: whoever has noted it down can tell later if "
+           "any was changed or taken out. "
+           + ("Witnesses outside the force who signed a head make it impossible to replace what came before it."
+              if rows else "It has been shown to no witness outside the force yet, so that nobody else could tell if "
+                           "the whole log were replaced.")),
     ]  # fmt: skip
     if rows:
         blocks.append(_table("Heads shown outside", ["Head", "Signed by", "Time-stamped by", "Enough witnesses"], rows))
@@ -400,8 +443,8 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     blocks = [
         _h("What links rest on"),
         _counted(said, "links-that-hang", "Links that hang by a thread", "Links that", themes, hang,
-                 "If the one record behind a link is wrong, the link is wrong. Such links are shown, and marked, but "
-                 "they do not join networks unless the rule above says so."),
+                 "If the one record behind a link is wrong, the link is wrong. Such links are shown, and marked; "
+                 f"whether they join people into a network, the rule says: {_joining(said)}."),
         _counted(said, "links-by-records", "Links, by the number of records behind them", "Records", themes,
                  _in_order(said, "links-by-records")),
         _counted(said, "links-by-sources", "Links, by the number of different source systems behind them",
@@ -409,11 +452,12 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         _h("Who is in them"),
         _counted(said, "people-by-part", "People, by the part they have in records", "Part", themes,
                  {part: part for part in parts},
-                 "A victim or a witness is in the analysis because a record names them beside a suspect. A person "
-                 "counts as a victim only where every record has them so. Figures are withheld where they would tell "
-                 "of somebody who has been disposed of."),
+                 "A victim or a witness is in the analysis because a record names them beside somebody else. Each "
+                 "person is in one row. Figures are withheld where they would tell of somebody who has been disposed "
+                 "of."),
         _counted(said, "children-by-part", "Children under 18, by the part they have", "Part", themes,
-                 {part: part for part in children}),
+                 {part: part for part in children},
+                 "The two lower rows are some of the first; the other children are witnesses, or have another part."),
         _h("How large networks are, and whether they stay"),
         _counted(said, "networks-by-size", "Networks, by the number of people in them", "People", themes,
                  _in_order(said, "networks-by-size")),
@@ -428,6 +472,12 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         "id": "accurate", "title": "6. Accuracy",
         "question": "How much can what is shown be relied on, and is that checked?", "blocks": blocks,
     }  # fmt: skip
+
+
+def _joining(said: Mapping[str, Any]) -> str:
+    least = said["rules"]["least_records"]
+    shared = ", or on fewer where the two share somebody else" if said["rules"]["shared_associate"] else ""
+    return f"a link does that rests on {least} records or more{shared}" if least > 1 else "every link does"
 
 
 def _in_order(said: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -468,10 +518,12 @@ def _monday(label: str) -> date:
 
 def _group(characteristic: str, group: str) -> str:
     if characteristic == "sex":
-        return _SEX.get(group, group)
+        return words.SEXES.get(group, group)
     if characteristic == "age band" and group != fairness.NOT_RECORDED:
         return f"aged {group}"
-    return f"ethnicity {group}" if characteristic == "ethnicity" and group != fairness.NOT_RECORDED else group
+    if characteristic == "ethnicity" and group != fairness.NOT_RECORDED:
+        return words.known("ethnicity", group) if group in words.ETHNICITIES else f"code {group}"
+    return group
 
 
 def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -500,8 +552,9 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
         left = len(groups)
         if characteristic == "area":
             groups = [group for group in groups if "among" in shares["linked"][group]][:_AREAS_SHOWN]
-            blocks.append(_p(f"The {len(groups)} areas with the most people, of {left} that can be shown at all. A "
-                             "person belongs to the area of most of their records."))  # fmt: skip
+            blocks.append(_p(f"The {len(groups)} areas with the most people, of {left} that can be shown at all, by "
+                             "the codes that the force has for them. A person belongs to the area of most of their "
+                             "records."))  # fmt: skip
         for place, (share, text) in enumerate(_SHARES.items()):
             told = [group for group in groups if "per_mille" in shares[share][group]]
             if not told:
@@ -518,11 +571,11 @@ def _responsible(said: Mapping[str, Any]) -> dict[str, Any]:
         few = f"fewer than {said['least_count']}"
         counts = said["tables"][f"groups-by-{characteristic.replace(' ', '-')}"]["counts"]
         names = {
-            "recorded": "In records",
-            "offending": "As suspect",
+            "recorded": "In the records",
+            "offending": "Suspected",
             "linked": "Linked",
-            "key": "Key",
-            "harmed": "Harm",
+            "key": "Key people",
+            "harmed": "With harm",
         }
         body = [
             [_group(characteristic, group), *(counts[group].get(name) or few for name in names)]
@@ -558,13 +611,13 @@ def _explainable(said: Mapping[str, Any]) -> dict[str, Any]:
     blocks = [
         _p("Every link names the records behind it, and every figure can be worked out again by hand from a page that "
            "lists what counted and what did not. Harm is counted by "
-           f"{', '.join(edition['name'] for edition in said['harm_editions'])}."),
+           f"{' and '.join('the table “' + edition['name'] + '”' for edition in said['harm_editions'])}."),
         _h("How the method changed"),
         _table("Settings, tables and program, from build to build", ["Build", "What", "Before", "After"], rows,
                f"And {rest} more, in the report's data file." if rest else "" if rows else
                "Nothing changed in this period."),
-        _p("code and environment are the program and what it runs on: a change there does not by itself change a "
-           "result."),
+        *([_p("Code and environment are the program and what it runs on: a change there does not by itself change a "
+              "result.")] if {"code", "environment"} & {c["what"] for c in changes} else []),
     ]  # fmt: skip
     return {
         "id": "explainable", "title": "8. Explainable",

@@ -16,10 +16,12 @@ from starlette.responses import RedirectResponse, Response
 
 from provenance import access
 from provenance.asking import read_view
+from provenance.entries import Viewed
 from provenance.errors import Malformed, Missing, Refused
+from provenance.ledger import KINDS
 from provenance.reporting import WORDS_AT_MOST
-from provenance.reports import CAUSES, FINDINGS, WRONG, Report
-from provenance.trail import ABOUT, PURPOSES, Line, Question
+from provenance.reports import CAUSES, FINDINGS, URGENCIES, WRONG, Report, due
+from provenance.trail import ABOUT, PURPOSES, Line, Question, Reach
 from provenance.web import words
 from provenance.web.presenting import TITLES
 from provenance.web.reader import Reader
@@ -101,9 +103,14 @@ class Oversight:
         is_own = held.act.by == person.name
         if not is_own:
             person.insist(access.TRAIL)
+        reach = self.reader.reach(held.number) if held.finding else None
         context = {
             "title": f"Report {held.number}",
             "held": held,
+            "taken_up": held.triaged[-1] if held.triaged else None,
+            "due": words.day(due(held)) if due(held) else "",
+            "urgency": URGENCIES,
+            "reach": reach,
             "is_own": is_own,
             "facts": _facts(held),
             "findings": [_finding(found) for found in reversed(held.settled)],
@@ -118,8 +125,35 @@ class Oversight:
         """What this person was shown themselves."""
         person: Person = request.state.person
         lines = self.reader.mine(person.name)
-        context = {"title": "What I saw", "count": len(lines), "lines": self.told(person, lines[-_LISTED:])}
+        context = {
+            "title": "What I saw",
+            "count": len(lines),
+            "lines": self.told(person, lines[-_LISTED:]),
+            "token": person.csrf,
+            "notices": [
+                {
+                    "name": each.name,
+                    "report": each.reference,
+                    "on": words.instant(each.happened_on),
+                    "pages": each.pages,
+                    "read_on": words.instant(each.told.on) if each.told else "",
+                    "found": self.reader.archive.history.report(int(each.reference)).settled[-1],
+                    "causes": CAUSES,
+                }
+                for each in self.reader.notices(person.name)
+            ],
+        }
         return self.draw(request, "mine.html", context)
+
+    async def acknowledge(self, request: Request) -> Response:
+        """That this person has read what was found of pages that they were shown."""
+        said = await self._said(request)
+        return await run_in_threadpool(self._acknowledge, request, said)
+
+    def _acknowledge(self, request: Request, said: Mapping[str, str]) -> Response:
+        person: Person = request.state.person
+        self.reader.acknowledge(said.get("notice", ""), on=now(), by=person.name, under=person.role)
+        return RedirectResponse("/seen", 303)
 
     def trail(self, request: Request) -> Response:
         """The questions that may be asked of the trail."""
@@ -172,6 +206,66 @@ class Oversight:
         }
         return self.draw(request, "trail.html", context, 400 if error else 200)
 
+    # -- what something wrong has reached ------------------------------------------------------------------------------
+
+    def affected(self, request: Request) -> Response:
+        """The form: of which record."""
+        self._insist(request)
+        return self._reach(request, dict(request.query_params))
+
+    async def reached(self, request: Request) -> Response:
+        """Everything that rested on it."""
+        said = await self._said(request)
+        return await run_in_threadpool(self._reached, request, said)
+
+    def _reached(self, request: Request, said: Mapping[str, str]) -> Response:
+        person = self._insist(request)
+        if said.get("purpose", "") not in PURPOSES:
+            return self._reach(request, said, "Select what you read the trail for", "purpose")
+        system, record = (said.get(name, "").strip() for name in ("system", "record"))
+        try:
+            found = self.reader.of_record(
+                system, record, purpose=said["purpose"], on=now(), by=person.name, under=person.role
+            )
+        except Missing as error:
+            return self._reach(request, said, str(error)[0].upper() + str(error)[1:], "record")
+        return self._reach(request, said, answer=_reach(found, self._shown(found)))
+
+    def _insist(self, request: Request) -> Person:
+        person: Person = request.state.person
+        person.insist(access.TRAIL)
+        person.insist(access.NAMES)
+        return person
+
+    def _reach(
+        self, request: Request, said: Mapping[str, str], error: str = "", field: str = "", answer: Any = None
+    ) -> Response:
+        person: Person = request.state.person
+        context = {
+            "title": "What rested on a record",
+            "token": person.csrf,
+            "purposes": [{"value": code, "text": text[0].upper() + text[1:]} for code, text in PURPOSES.items()],
+            "said": {name: said.get(name, "") for name in ("system", "record", "purpose")},
+            "error": {field: error} if error else {},
+            "errors": [{"text": error, "href": f"#{field}"}] if error else [],
+            "answer": answer,
+        }
+        return self.draw(request, "affected.html", context, 400 if error else 200)
+
+    def _shown(self, found: Reach) -> list[list[str]]:
+        return [
+            [
+                act.by,
+                act.under,
+                "was shown it" if isinstance(act, Viewed) else "took it away",
+                TITLES[read_view(act.asked)],
+                act.label,
+                words.instant(act.on),
+                f"{place}",
+            ]
+            for place, act in reversed(found.affected.shown[-_LISTED:])
+        ]
+
     def told(self, person: Person, lines: Sequence[Line], ids: Mapping[int, str] | None = None) -> list[dict[str, Any]]:
         """Lines of the log as pages list them, the latest first; ids only to who may see names."""
         if access.NAMES not in person.may:
@@ -203,6 +297,34 @@ class Oversight:
         said = {name: value for name, value in form.items() if isinstance(value, str)}
         self.desk.check_form(request, said.get("csrf", ""))
         return said
+
+
+def _reach(found: Reach, shown: list[list[str]]) -> dict[str, Any]:
+    """What the page lists of an answer."""
+    reach, how = found.affected, found.changed
+    assert how is not None  # of a record
+    return {
+        "fate": how.fate,
+        "on": words.instant(how.on) if how.on else "",
+        "columns": [name.replace("_", " ") for name in how.columns],
+        "builds": reach.builds,
+        "links": [
+            [" and ".join(found.names.get(token, "somebody not named") for token in each.ends), each.theme, each.first,
+             each.last]
+            for each in reach.links
+        ],
+        "networks": [[each.name, each.theme, each.first, each.last] for each in reach.networks],
+        "people": reach.people,
+        "shown": shown,
+        "count": len(reach.shown),
+        "totals": reach.totals,
+        "untold": reach.untold,
+        "feeds": [[act.folder, act.label, words.instant(act.on)] for act in reach.feeds],
+        "sent": [
+            [each.act.recipient, KINDS[each.act.what], each.act.title, str(each.number), words.instant(each.act.on)]
+            for each in found.sent
+        ],
+    }  # fmt: skip
 
 
 def _facts(held: Report) -> list[dict[str, Any]]:

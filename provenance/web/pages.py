@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from provenance import access, asof, exporting, moments
+from provenance import access, asof, exporting, governing, moments, params
 from provenance.asking import THEME_VIEWS, Ask, read_view
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed
@@ -267,7 +267,7 @@ class Pages:
         if isinstance(opened, Response):
             return opened
         ask = Ask(view="associations", theme="SOC", names=access.NAMES in request.state.person.may)
-        rules = opened.snapshot.archive.stated(opened.snapshot.built)
+        built, statement = opened.snapshot.built, opened.snapshot.statement
         return self.draw(
             request,
             "front.html",
@@ -280,11 +280,14 @@ class Pages:
                     for theme in words.THEMES
                 ],
                 "papers": [
-                    [paper.name.replace("_", " "), paper.version or "not supplied", paper.digest or "not supplied"]
-                    for paper in rules.documents
+                    [paper["title"], paper["state"], paper["version"] or "-", paper["sha256"] or "-"]
+                    for paper in governing.standing(
+                        statement, params.stated(statement.params.decode()), moments.london_day(built.cut_off)
+                    )
                 ],
                 "moment": opened.moment,
                 "may": request.state.person.may,
+                "notices": sum(each.told is None for each in self.reader.notices(request.state.person.name)),
             },
         )
 

@@ -135,8 +135,18 @@ def _change(said: Mapping[str, Any], frame: Frame) -> dict[str, Any]:
         "drawings": [
             _chart(frame, "Nominals and links in each build", counts, "counts", "number"),
             _chart(frame, "Networks in each build", {"networks": series["networks"]}, "networks", "number"),
-            _chart(
-                frame, "Strength of all links in each build", {"strength": series["strength"]}, "strength", "points"
+            *(
+                [
+                    _chart(
+                        frame,
+                        "Strength of all links in each build",
+                        {"strength": series["strength"]},
+                        "strength",
+                        "points",
+                    )
+                ]
+                if "strength" in series
+                else []
             ),
         ],
         "since_options": frame.earlier,
@@ -279,7 +289,7 @@ def _nominal(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
     known: list[dict[str, Any]] = [{"key": "Nominal", "value": said["nominal"], "href": None, "action": ""}]
     rows = [("Name", "name"), ("Date of birth", "born"), ("Sex", "sex"), ("Ethnicity", "ethnicity")]
     known += [
-        {"key": text, "value": person[name] or "not recorded", "href": None, "action": ""}
+        {"key": text, "value": words.known(name, person[name]), "href": None, "action": ""}
         for text, name in rows
         if name in person
     ]

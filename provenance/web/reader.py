@@ -12,18 +12,33 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from provenance import asof, consulting, exporting, health, lookups, reporting, standings, subjects, trail, viewing
+from provenance import (
+    affected,
+    asof,
+    consulting,
+    exporting,
+    health,
+    ledger,
+    lookups,
+    reporting,
+    standings,
+    subjects,
+    trail,
+    viewing,
+)
+from provenance.affected import Affected
 from provenance.archive import Archive
 from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed, packed
-from provenance.errors import Conflict, Missing
+from provenance.errors import Conflict, Missing, Refused
 from provenance.exporting import Carried
 from provenance.health import Health
+from provenance.ledger import Notice
 from provenance.records import THEMES
 from provenance.reports import Report
 from provenance.tables import TABLES
-from provenance.trail import Answer, Line, Question
+from provenance.trail import Answer, Line, Question, Reach
 from provenance.viewing import Page, Replay
 from provenance.web.verdicts import Verdicts
 
@@ -40,6 +55,8 @@ class Reader:
         self._turn = threading.RLock()  # an Archive is one reader's; its log alone takes several at once
         self._builds: OrderedDict[Hashable, Snapshot] = OrderedDict()
         self._pages: OrderedDict[Hashable, Page] = OrderedDict()
+        # What `notices` found pages to have opened, for as long as nothing is settled, disposed of or restricted.
+        self._reached: tuple[tuple[int, int], dict[int, dict[str, bool | None]]] = (-1, -1), {}
         self._verdicts = Verdicts(archive.root, archive.keys)
         self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
@@ -184,6 +201,34 @@ class Reader:
         with self.turn() as archive:
             held = archive.history.report(number)
             return held, reporting.words(archive, held)
+
+    def notices(self, user: str) -> list[Notice]:
+        """See `ledger.shown_to`."""
+        with self.turn() as archive:
+            history = archive.history
+            if not any(each.finding for each in history.reports):
+                return []
+            key = history.shifts, sum(len(each.settled) for each in history.reports)
+            if self._reached[0] != key:
+                self._reached = key, {}
+            return ledger.shown_to(archive, user, self._reached[1])
+
+    def acknowledge(self, name: str, *, on: str, by: str, under: str) -> Notice:
+        """Log that somebody has read a notice of theirs. Raises Refused for another's, Conflict where it is told."""
+        with self.turn() as archive:
+            if name not in {each.name for each in ledger.shown_to(archive, by, {})}:
+                raise Refused("notice is not one of yours: wanted one that is on your page of what you saw")
+            return ledger.notify(archive, name, means="read on the dashboard", on=on, by=by, under=under)
+
+    def reach(self, number: int) -> Affected:
+        """See `affected.of_report`."""
+        with self.turn() as archive:
+            return affected.of_report(archive, archive.history.report(number))
+
+    def of_record(self, system: str, record_id: str, **said: str) -> Reach:
+        """See `trail.of_record`."""
+        with self.turn() as archive:
+            return trail.of_record(archive, system, record_id, **said)
 
     def mine(self, user: str) -> list[Line]:
         """See `trail.mine`."""

@@ -22,8 +22,24 @@ KINDS = {
     "prison_release": "Prison release",
     "missing": "Missing person",
 }
+SEXES = {"M": "Male", "F": "Female", "X": "Another or not stated"}
+ETHNICITIES = {  # the 16+1 codes of the 2001 census, as police record systems have them (unverified, 2026-11)
+    "W1": "White British", "W2": "White Irish", "W9": "Any other White", "M1": "White and Black Caribbean",
+    "M2": "White and Black African", "M3": "White and Asian", "M9": "Any other mixed", "A1": "Indian",
+    "A2": "Pakistani", "A3": "Bangladeshi", "A9": "Any other Asian", "B1": "Caribbean", "B2": "African",
+    "B9": "Any other Black", "O1": "Chinese", "O9": "Any other", "NS": "Not stated",
+}  # fmt: skip
 SCHEMES = {"3x5x2": "3x5x2", "5x5x5": "5x5x5 (before 2016)"}
 _PARTS = ("day", "month", "year", "time")
+
+
+def known(name: str, value: str) -> str:
+    """What a source said of a person, with its code beside the words; a date of birth in words."""
+    if name == "born" and moments.is_date(value):
+        when = moments.day(value)[0].astimezone(moments.LONDON)
+        return f"{when.day} {when:%B %Y}"
+    text = {"sex": SEXES, "ethnicity": ETHNICITIES}.get(name, {}).get(value)
+    return f"{text} ({value})" if text else value or "not recorded"
 
 
 def instant(text: str) -> str:
