@@ -404,17 +404,17 @@ def carried_out(archive: Archive, plan: disposal.Plan) -> dict[str, float]:
 @contextlib.contextmanager
 def _replaced(tell: Callable[[], None]) -> Iterator[None]:
     """Call `tell` when a master key has taken the place of another."""
-    replace = keys.MasterKey.replace
+    replace = custody.Custody.replace
 
     def told(*arguments: Any) -> None:
         replace(*arguments)
         tell()
 
-    keys.MasterKey.replace = told
+    custody.Custody.replace = told
     try:
         yield
     finally:
-        keys.MasterKey.replace = replace
+        custody.Custody.replace = replace
 
 
 @dataclass

@@ -379,7 +379,7 @@ def settle(archive: Archive, params: Params) -> None:
     for path in _derived(archive):
         durable.remove(path)
     archive.vault.drop(
-        tokens, archive.master_key(), disposals=len(archive.history.disposals), until=moments.utc(last)[:7]
+        tokens, archive.custody, disposals=len(archive.history.disposals), until=moments.utc(last)[:7]
     )
     archive.forget()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from provenance import entries, statements
 from provenance.archive import Archive
 from provenance.errors import Malformed
-from provenance.keys import NEXT, REASONS, SigningKey
+from provenance.keys import REASONS
 
 
 def rotate(archive: Archive, *, on: str, by: str, under: str, reason: str) -> entries.Rekeyed:
@@ -28,7 +28,7 @@ def rotate(archive: Archive, *, on: str, by: str, under: str, reason: str) -> en
     with archive.writing():
         old = archive.signing_key()
         archive.log.insist_on(old)
-        new = SigningKey.create(archive.keys / NEXT, name=archive.name)
+        new = archive.custody.draw_following(archive.name)
         vkey = str(new.verifier)
         archive.announce(new.verifier)
         said = archive.log.hand_over(
