@@ -40,13 +40,13 @@ from provenance import (
     asof,
     canonical,
     comparing,
+    custody,
     disposal,
     draft,
     durable,
     extracts,
     figures,
     harm,
-    keys,
     moments,
     params,
     propagation,
@@ -406,9 +406,10 @@ def _replaced(tell: Callable[[], None]) -> Iterator[None]:
     """Call `tell` when a master key has taken the place of another."""
     replace = custody.Custody.replace
 
-    def told(*arguments: Any) -> None:
-        replace(*arguments)
+    def told(*arguments: Any) -> Any:
+        fresh = replace(*arguments)
         tell()
+        return fresh
 
     custody.Custody.replace = told
     try:

@@ -26,10 +26,10 @@ import pyarrow as pa
 from provenance import canonical, durable, entries, harm, merkle, rows, statements
 from provenance.catalogue import Catalogue
 from provenance.crew import Crew
+from provenance.custody import IN_FILES, NOTHING, Custody, Unlock, Where
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
 from provenance.index import Index
-from provenance.custody import NOTHING, Custody, Unlock, Where
 from provenance.keys import SCHEDULED, Master, SigningKey
 from provenance.log import Log
 from provenance.notes import Verifier
@@ -43,7 +43,7 @@ _REKEYED = b'{"act":"Rekeyed",'  # how such an entry begins: "act" is the first 
 BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is not finished: neither is opened (R41)
 _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
-    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
+    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed", "Relocked",
     "Granted", "Revoked", "Exported", "Recalled", "Reported", "Settled",
 )  # fmt: skip
 _VIEWS = 256  # page views that the catalogue may be behind the log
@@ -94,7 +94,7 @@ class Archive:
         on: str,
         by: str,
         under: str,
-        where: Where = Where(),  # noqa: B008: a value
+        where: Where = IN_FILES,
         unlock: Unlock = NOTHING,
     ) -> Archive:
         """A new archive in `root`, its keys drawn `where` they are to be. Raises Conflict where one stands already."""

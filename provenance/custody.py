@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance import durable
-from provenance.errors import Conflict, Malformed, Missing, Refused
+from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused
 from provenance.hsm import Token
 from provenance.keys import LOG, MASTER, NEXT, OFFICES, KeyFiles, Master, Place, SealedFiles, SigningKey, read_own
 from provenance.notes import Verifier
@@ -86,6 +86,9 @@ class Where:
         return {FILES: "files of the key folder", ENVIRONMENT: "sealed files of the key folder"}.get(
             self.kind, f"token {self.token}"
         )
+
+
+IN_FILES = Where()
 
 
 def drawn(kind: str, *, module: str = "", token: str = "") -> Where:
@@ -247,11 +250,15 @@ class Custody:
         _say(self.folder, self.where, where)
         self._read()
         try:
-            self._there.holds(LOG)
-        except Exception:  # it does not open, so nothing is there: as it was
-            _say(self.folder, self.where)
-            self._read()
+            self._there.insist_open()
+        except ProvenanceError:
+            self._end(self.where)
             raise
+
+    def abandon(self) -> None:
+        """End a move by which nothing has come there."""
+        if self.moving and not any(self._there.holds(office) for office in OFFICES):
+            self._end(self.where)
 
     def has_moved(self, office: str) -> bool:
         """Whether the key in this office lies where keys move to."""
@@ -262,13 +269,16 @@ class Custody:
         if self.moving and self.has_moved(LOG) and self.has_moved(MASTER):
             for office in OFFICES:
                 self._here.destroy(office)
-            _say(self.folder, self.moving)
-            self._read()
+            self._end(self.moving)
 
     def refresh(self) -> None:
         """Take in a move that another process began or ended."""
         if _said(self.folder) != (self.where, self.moving):
             self._read()
+
+    def _end(self, where: Where) -> None:
+        _say(self.folder, where)
+        self._read()
 
     def _home(self, office: str) -> Place:
         return self._there if self.moving and self._there.holds(office) else self._here
@@ -303,7 +313,7 @@ def _key(said: str, asked: str) -> bytes | None:
 def _said(folder: Path) -> tuple[Where, Where | None]:
     path = folder / _CUSTODY
     if not path.exists():
-        return Where(), None
+        return IN_FILES, None
     try:
         said: dict[str, Any] = json.loads(read_own(path))
         moving = said.pop("moving", None)

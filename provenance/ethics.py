@@ -42,7 +42,7 @@ _COUNTED = (  # the acts of a period that are counted, in the order in which the
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
     "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Settled", "Reproduced", "Issued", "Granted",
-    "Revoked", "Restored", "Rekeyed",
+    "Revoked", "Restored", "Rekeyed", "Relocked",
 )  # fmt: skip
 
 

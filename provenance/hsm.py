@@ -45,6 +45,10 @@ class Token:
     def said(self, office: str) -> str:
         return f"key {office} in token {self._token}"
 
+    def insist_open(self) -> None:
+        with self._session():
+            pass
+
     def holds(self, office: str) -> bool:
         with self._session() as session:
             return self._find(session, office) is not None
@@ -67,7 +71,7 @@ class Token:
                     raise Missing(f"{self.said(office)} is not there any more: another has taken over")
                 return held.sign(message, mechanism=Mechanism.EDDSA)
 
-        return SigningKey(name, point, sign)
+        return SigningKey.elsewhere(name, point, sign)
 
     def draw_signing(self, office: str, name: str) -> SigningKey:
         from pkcs11 import Attribute, KeyType, Mechanism
@@ -179,7 +183,9 @@ class Token:
             try:
                 import pkcs11
             except ImportError:
-                raise Missing("package python-pkcs11 is not installed: wanted for keys in a token, provenance[pkcs11]")
+                raise Missing(
+                    "package python-pkcs11 is not installed: wanted for keys in a token, provenance[pkcs11]"
+                ) from None
             try:
                 yield self._opened()
             except (pkcs11.MechanismInvalid, pkcs11.FunctionNotSupported, pkcs11.AttributeValueInvalid):
@@ -199,7 +205,7 @@ class Token:
         if at in _sessions and (known := _sessions[at]) is not None:
             return known
         if at in _sessions:
-            raise Refused(f"token {self._token} refused {self._asked} before: it is not tried again, which could lock it")
+            raise Refused(f"token {self._token} has refused {self._asked}: it is not tried again, which could lock it")
         if not self._pin:
             raise Refused(f"token {self._token} wants a PIN: wanted {self._asked}")
         if not Path(self._module).is_file():

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -54,9 +54,16 @@ class SigningKey:
 
     __slots__ = ("_sign", "verifier")
 
-    def __init__(self, name: str, public: bytes, sign: Callable[[bytes], bytes]) -> None:
-        self._sign = sign
-        self.verifier = Verifier(name, public)
+    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
+        self._sign = private.sign
+        self.verifier = Verifier(name, private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    @classmethod
+    def elsewhere(cls, name: str, public: bytes, sign: Callable[[bytes], bytes]) -> SigningKey:
+        """A key that nobody here holds, and that `sign` asks."""
+        key = cls.__new__(cls)
+        key._sign, key.verifier = sign, Verifier(name, public)
+        return key
 
     @classmethod
     def create(cls, path: Path, *, name: str) -> SigningKey:
@@ -79,7 +86,7 @@ class SigningKey:
             raise Malformed(f"signing key {file}: a {type(private).__name__}, wanted Ed25519")
         if data != _pem(private):  # readers of PEM skip what they do not know, and a changed byte would go unseen
             raise Malformed(f"signing key {file}: holds more than the key, or in another form; wanted PKCS#8 PEM")
-        return cls(name, private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw), private.sign)
+        return cls(name, private)
 
     def sign(self, message: bytes) -> bytes:
         return self._sign(message)
@@ -136,6 +143,10 @@ class Place(Protocol):
         """The key and its place, for messages."""
         ...
 
+    def insist_open(self) -> None:
+        """Raises Refused, Missing or Conflict where the place does not open."""
+        ...
+
     def holds(self, office: str) -> bool: ...
 
     def signing(self, office: str, name: str) -> SigningKey:
@@ -169,13 +180,21 @@ class KeyFiles:
     A disk may keep the old bytes of a key where no file shows them: where that matters, it belongs in a token.
     """
 
-    _NAMES: dict[str, str] = {LOG: "log.pem", NEXT[LOG]: "log.next.pem", MASTER: "master", NEXT[MASTER]: "master.next"}
+    _NAMES: ClassVar[dict[str, str]] = {
+        LOG: "log.pem",
+        NEXT[LOG]: "log.next.pem",
+        MASTER: "master",
+        NEXT[MASTER]: "master.next",
+    }
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def said(self, office: str) -> str:
         return f"key file {self._path(office).name}"
+
+    def insist_open(self) -> None:
+        """A folder always does."""
 
     def holds(self, office: str) -> bool:
         return self._path(office).exists()
@@ -208,7 +227,7 @@ class KeyFiles:
         return f"{type(self).__name__}({self._folder.name})"
 
     def _path(self, office: str) -> Path:
-        return self._folder / self._NAMES[office]
+        return self._folder / self._NAMES.get(office, office)
 
     def _read(self, office: str) -> bytes:
         return read_own(self._path(office))
@@ -225,7 +244,7 @@ class KeyFiles:
 
 
 class SealedFiles(KeyFiles):
-    """Keys in files, sealed under a key of 32 bytes that no file of the machine has: a copy of the folder opens nothing.
+    """Keys in files, sealed under 32 bytes that no file of the machine has: a copy of the folder opens nothing.
 
     The vault's own key lies within, and not the one that is handed over: a disposal has to destroy what opens the
     vault, and nothing here could destroy what somebody else keeps. `mark` tells the files of one such key from those of
@@ -236,6 +255,9 @@ class SealedFiles(KeyFiles):
         """`key` is None where it was not handed over; `said` is what it is asked for by."""
         super().__init__(folder)
         self._mark, self._key, self._asked = mark, key, said
+
+    def insist_open(self) -> None:
+        self._handed_over()
 
     def _path(self, office: str) -> Path:
         return self._folder / f"{office}.{self._mark}.sealed"

@@ -260,6 +260,18 @@ class Vault:
             new = _Ring(ring.archive, draw(SECRET), disposals, tuple(shard for shard, _ in kept), forgotten)
             self._replace(new, master, [rows for _, rows in kept])
 
+    def relock(self, master: Replaceable, draw: Callable[[int], bytes] = os.urandom) -> None:
+        """Seal all of it anew under a new master key; every older copy of the vault is closed.
+
+        The shards too, so that who has an old keyring open has nothing of what lies here. Secrets stay what they are:
+        who has both an old vault and its key has them for good.
+        """
+        with durable.one_writer(self.folder):
+            if not self.is_current:
+                self._load()
+            shards = tuple(self._write_shard(rows, draw) for rows in self._parts)
+            self._replace(dataclasses.replace(self._ring, shards=shards), master, self._parts)
+
     def named(self, words: Collection[str]) -> np.ndarray:
         """Tokens of the nominals and records whose id is one of `words`, which are casefolded; in no order."""
         found, wanted = [np.zeros(0, np.int64)], pa.array(list(words), pa.string())
@@ -304,7 +316,7 @@ class Vault:
             new = _Ring(ring.archive, ring.derived, ring.disposals, ring.shards, tuple(kept))
             self._replace(new, master, self._parts)
 
-    def _replace(self, ring: _Ring, master: MasterSecret, parts: Sequence[pa.Table]) -> None:
+    def _replace(self, ring: _Ring, master: Replaceable, parts: Sequence[pa.Table]) -> None:
         """Put a new keyring under a new master key in the place of the old ones, then remove what it does not name."""
         self._master = master.replace(
             lambda fresh: durable.write(self.folder / "keyring", ring.sealed(fresh), mode=0o600)

@@ -8,6 +8,7 @@ import platform
 from datetime import UTC, datetime
 
 from provenance import moments
+from provenance.custody import UNLOCK, Unlock
 
 
 def now() -> str:
@@ -29,6 +30,11 @@ def python() -> str:
 def hash_seed() -> str:
     """What Python's hashes of text are seeded with, as far as it was said."""
     return os.environ.get("PYTHONHASHSEED") or "random"
+
+
+def unlock() -> Unlock:
+    """What the environment hands over to open the places of keys with."""
+    return Unlock(**{field: os.environ.get(name, "") for field, name in UNLOCK.items()})
 
 
 def user() -> str:

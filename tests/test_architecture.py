@@ -32,7 +32,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
                 disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
-    "keeping": "durable keys vault crew rows index log heads catalogue archive trees",
+    "keeping": "durable keys hsm custody vault crew rows index log heads catalogue archive trees",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
@@ -56,7 +56,8 @@ WORLD = {
                          "os.path.expanduser", "sys.argv"}, {"world.py", "pins.py"}),
     # Keys, secrets and tokens; ids of holds and disposals, which tell nothing of what they are about; salts; sessions.
     "chance": ({"os.urandom", "os.getrandom"},
-               {"vault.py", "keys.py", "holding.py", "disposal.py", "web/passwords.py", "web/sessions.py"}),
+               {"vault.py", "keys.py", "hsm.py", "custody.py", "holding.py", "disposal.py", "web/passwords.py",
+                "web/sessions.py"}),
 }  # fmt: skip
 APART = set(TABLE["apart"].split())  # programs of their own, which are their own doors
 CHANCY = {"random", "secrets", "uuid", "tempfile"}  # modules that draw for themselves, or write where nobody looks
