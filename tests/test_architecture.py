@@ -29,7 +29,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 sheets exporting feeding trail tallies issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 reproducing experiments derivation verify materials listing subjectaccess""",
-    "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
+    "acts": """papers apart pins buckets copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
                 disposal backups rekeying escrow witnessing publicising stamping ledger sending""",
     "keeping": "durable keys hsm custody vault crew rows index log heads catalogue archive trees",
