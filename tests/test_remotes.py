@@ -7,6 +7,7 @@ left on each is looked at from its own side: by another client of the bucket, an
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import os
 import shutil
@@ -139,9 +140,7 @@ def in_bucket(s3: S3, home: Path) -> None:
 def over_ssh(sshd: ssh_remote.Server, home: Path) -> None:
     shutil.rmtree(sshd.rows)
     sshd.rows.mkdir()
-    settings = (
-        f"    url = {sshd.url}\n    user = {os.environ.get('USER', 'root')}\n    keyfile = {sshd.home / 'user'}\n"
-    )
+    settings = f"    url = {sshd.url}\n    user = {getpass.getuser()}\n    keyfile = {sshd.home / 'user'}\n"
     configure(home, f"['remote \"far\"']\n{settings}")
 
 
