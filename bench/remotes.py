@@ -30,6 +30,8 @@ from provenance.world import user
 
 BUCKET = "force-rows"
 _CONFIG = """\
+[core]
+    remote = bucket
 ['remote "bucket"']
     url = s3://{bucket}/force
     endpointurl = {endpoint}

@@ -8,6 +8,7 @@ that it pushes there. Everything lies in FOLDER: host key, the one key that may 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psutil
 
 from provenance.errors import Conflict, Missing
 from provenance.world import user
@@ -65,9 +67,13 @@ class Server:
 
     def stop(self) -> None:
         """End it, as somebody does who pulls a plug: what is under way is cut off."""
-        subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)  # a process a connection
-        self.process.kill()
+        server = psutil.Process(self.process.pid)
+        every = [server, *server.children(recursive=True)]  # two processes a connection, each in a session of its own
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
+        psutil.wait_procs(every)
 
 
 def start(home: Path, port: int = 0) -> Server:

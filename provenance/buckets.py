@@ -24,6 +24,10 @@ _NOT_SO = (  # codes of answers that say there is no such thing: of the service,
     "MethodNotAllowed", "NoSuchReplicationConfiguration",
 )  # fmt: skip
 
+# Whether it is a version or a mark of deletion; key; id. Marks go first: what is left of a removal that is cut off is
+# an object that lists show again.
+Kept = tuple[int, str, str]
+
 
 class Bucket:
     """The part of a bucket under one path."""
@@ -36,21 +40,22 @@ class Bucket:
         self._insist_forgets()
         self._keeps = "Status" in fs.call_s3("get_bucket_versioning", Bucket=self._bucket)  # suspended ones have some
 
-    def kept(self) -> dict[str, list[tuple[str, str]]]:
-        """Versions and marks of deletion, the present ones among them: key and version by path under this one."""
-        found: dict[str, list[tuple[str, str]]] = {}
+    def kept(self) -> dict[str, list[Kept]]:
+        """Versions and marks of deletion, the present ones among them, by path under this one."""
+        found: dict[str, list[Kept]] = {}
         if self._keeps:
             for page in self._pages("list_object_versions", "KeyMarker", "VersionIdMarker"):
-                for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                    inner = each["Key"].removeprefix(self._prefix)
-                    found.setdefault(inner, []).append((each["Key"], each["VersionId"]))
+                for is_version, name in enumerate(("DeleteMarkers", "Versions")):
+                    for each in page.get(name, ()):
+                        inner = each["Key"].removeprefix(self._prefix)
+                        found.setdefault(inner, []).append((is_version, each["Key"], each["VersionId"]))
         return found
 
-    def forget(self, versions: Collection[tuple[str, str]]) -> None:
+    def forget(self, kept: Collection[Kept]) -> None:
         """Remove these for good. Raises Conflict with how many stayed."""
-        versions = sorted(versions)
+        versions = sorted(kept)
         for start in range(0, len(versions), _AT_ONCE):
-            objects = [{"Key": key, "VersionId": id} for key, id in versions[start : start + _AT_ONCE]]
+            objects = [{"Key": key, "VersionId": id} for _, key, id in versions[start : start + _AT_ONCE]]
             said = self._fs.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
             if stayed := len(said.get("Errors", ())):
                 raise Conflict(

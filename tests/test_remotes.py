@@ -6,7 +6,6 @@ left on each is looked at from its own side: by another client of the bucket, an
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import logging
 import os
@@ -30,7 +29,7 @@ from provenance import copies
 from provenance.errors import Conflict
 from tests.test_copies import LABELS, MARK, REWRITTEN, configure, made, objects, program, renew, rewrite
 
-BUCKET, PREFIX = "force-bucket", "rows/files/md5/"
+PREFIX = "rows/files/md5/"
 ROLE = "arn:aws:iam::123456789012:role/replicas"
 made = made  # the folder with three builds and its two remotes, of test_copies
 
@@ -57,25 +56,18 @@ class S3:
         self.server.start()
         host, self.port = self.server.get_host_and_port()
         self.endpoint = f"http://{host}:{self.port}"
+        self.begun = 0
         self.client = boto3.client("s3", endpoint_url=self.endpoint)
 
     def begin(self, *, locks: bool = False) -> None:
-        """One bucket, empty."""
-        with contextlib.suppress(self.client.exceptions.NoSuchBucket):
-            self.wipe()
+        """One bucket, empty, of a new name."""
+        self.begun += 1
+        self.bucket = f"force-{self.begun}"
         where = {"LocationConstraint": "eu-west-2"}
-        self.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=locks)
-
-    def wipe(self) -> None:
-        said = self.client.list_object_versions(Bucket=BUCKET)
-        for each in (*said.get("Versions", ()), *said.get("DeleteMarkers", ())):
-            self.client.delete_object(
-                Bucket=BUCKET, Key=each["Key"], VersionId=each["VersionId"], BypassGovernanceRetention=True
-            )
-        self.client.delete_bucket(Bucket=BUCKET)
+        self.client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=locks)
 
     def keep_versions(self, status: str = "Enabled") -> None:
-        self.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": status})
+        self.client.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": status})
 
     def down(self) -> None:
         self.server.stop()
@@ -88,24 +80,26 @@ class S3:
 
     def there(self) -> dict[str, bytes]:
         """Every object of today, by its name in DVC."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
         return {
-            key.removeprefix(PREFIX).replace("/", ""): self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            key.removeprefix(PREFIX).replace("/", ""): self.client.get_object(Bucket=self.bucket, Key=key)[
+                "Body"
+            ].read()
             for key in keys
         }
 
     def ever(self) -> list[bytes]:
         """What every version holds, and "" for each mark of a deletion."""
-        said = self.client.list_object_versions(Bucket=BUCKET)
+        said = self.client.list_object_versions(Bucket=self.bucket)
         held = [
-            self.client.get_object(Bucket=BUCKET, Key=each["Key"], VersionId=each["VersionId"])["Body"].read()
+            self.client.get_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])["Body"].read()
             for each in said.get("Versions", ())
         ]
         return held + [b""] * len(said.get("DeleteMarkers", ()))
 
     def uploads(self) -> int:
-        return len(self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ()))
+        return len(self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ()))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +128,7 @@ def home(made: Path, tmp_path: Path) -> Path:
 
 
 def in_bucket(s3: S3, home: Path) -> None:
-    configure(home, f"['remote \"far\"']\n    url = s3://{BUCKET}/rows\n    endpointurl = {s3.endpoint}\n")
+    configure(home, f"['remote \"far\"']\n    url = s3://{s3.bucket}/rows\n    endpointurl = {s3.endpoint}\n")
 
 
 def over_ssh(sshd: ssh_remote.Server, home: Path) -> None:
@@ -230,12 +224,12 @@ def test_a_bucket_that_keeps_versions_forgets_them(s3, home, status):
     push(home)
     gone = next(oid for oid, content in sorted(s3.there().items()) if b"2026-W02.link.parquet: as built" in content)
     for oid, content in s3.there().items():
-        s3.client.put_object(Bucket=BUCKET, Key=f"{PREFIX}{oid[:2]}/{oid[2:]}", Body=content)
-    s3.client.delete_object(Bucket=BUCKET, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
-    s3.client.put_object(Bucket=BUCKET, Key="somebody/elses", Body=MARK)
-    begun = s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
+        s3.client.put_object(Bucket=s3.bucket, Key=f"{PREFIX}{oid[:2]}/{oid[2:]}", Body=content)
+    s3.client.delete_object(Bucket=s3.bucket, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
+    s3.client.put_object(Bucket=s3.bucket, Key="somebody/elses", Body=MARK)
+    begun = s3.client.create_multipart_upload(Bucket=s3.bucket, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
     s3.client.upload_part(
-        Bucket=BUCKET, Key=begun["Key"], UploadId=begun["UploadId"], PartNumber=1, Body=b"part of it " + MARK
+        Bucket=s3.bucket, Key=begun["Key"], UploadId=begun["UploadId"], PartNumber=1, Body=b"part of it " + MARK
     )
     s3.keep_versions(status)
     assert sum(b"2026-W02.link.parquet: as built " + MARK in content for content in s3.ever()) == 2
@@ -263,12 +257,12 @@ def test_a_bucket_that_does_not_let_go_is_named(s3, home):
     push(home)
     held = next(oid for oid, content in s3.there().items() if b"2026-W03.link.parquet: as built" in content)
     key = f"{PREFIX}{held[:2]}/{held[2:]}"
-    s3.client.put_object_legal_hold(Bucket=BUCKET, Key=key, LegalHold={"Status": "ON"})
+    s3.client.put_object_legal_hold(Bucket=s3.bucket, Key=key, LegalHold={"Status": "ON"})
     said = rewrite(home / "force")
     with pytest.raises(Conflict, match=r"^DVC remote far does not let go of 1 versions of what was removed: "):
         copies.renew(home / "force", said, on="2026-03-01T09:00:00Z")
     assert any(MARK in content and b"2026-W03.link.parquet: as built" in content for content in s3.ever())
-    s3.client.put_object_legal_hold(Bucket=BUCKET, Key=key, LegalHold={"Status": "OFF"})
+    s3.client.put_object_legal_hold(Bucket=s3.bucket, Key=key, LegalHold={"Status": "OFF"})
     copies.renew(home / "force", said, on="2026-03-01T09:00:00Z")
     assert s3.there() == objects(home / "store")
     assert len(s3.ever()) == len(s3.there())
@@ -282,16 +276,16 @@ def test_a_bucket_that_locks_or_copies_what_it_holds_is_refused(s3, home):
     said = rewrite(home / "force")
     rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
     locked = {"ObjectLockEnabled": "Enabled", "Rule": rule}
-    s3.client.put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration=locked)
+    s3.client.put_object_lock_configuration(Bucket=s3.bucket, ObjectLockConfiguration=locked)
     with pytest.raises(Conflict, match=r"^DVC remote far lies in a bucket that locks objects for a time: wanted one"):
         copies.renew(home / "force", said, on="2026-03-01T09:00:00Z")
-    s3.client.put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
-    target = {"Bucket": f"arn:aws:s3:::{BUCKET}-replica"}
+    s3.client.put_object_lock_configuration(Bucket=s3.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    target = {"Bucket": f"arn:aws:s3:::{s3.bucket}-replica"}
     where = {"LocationConstraint": "eu-west-2"}
-    s3.client.create_bucket(Bucket=f"{BUCKET}-replica", CreateBucketConfiguration=where)
-    s3.client.put_bucket_versioning(Bucket=f"{BUCKET}-replica", VersioningConfiguration={"Status": "Enabled"})
+    s3.client.create_bucket(Bucket=f"{s3.bucket}-replica", CreateBucketConfiguration=where)
+    s3.client.put_bucket_versioning(Bucket=f"{s3.bucket}-replica", VersioningConfiguration={"Status": "Enabled"})
     s3.client.put_bucket_replication(
-        Bucket=BUCKET,
+        Bucket=s3.bucket,
         ReplicationConfiguration={"Role": ROLE, "Rules": [{"Status": "Enabled", "Prefix": "", "Destination": target}]},
     )
     with pytest.raises(Conflict, match=r"^DVC remote far lies in a bucket that copies its objects to another one"):
