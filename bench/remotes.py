@@ -4,7 +4,7 @@
 
 ARCHIVE, such as `demo/force` of `make demo`, is copied into FOLDER, which is new, with its keys. All tags are pushed to
 both remotes; a nominal is disposed of; then a clone of each remote alone is pulled, the last build and the first, and
-its log, roots and rows are verified. Both servers run on this machine, so that the figures are of the product and the
+log, roots and rows are verified there. Both servers run on this machine, so that the figures are of the product and the
 protocol, not of a line. There is no figure unless the roots are those of before and nothing that went is left.
 """
 
@@ -25,7 +25,7 @@ import click
 from pipeline import ssh_remote
 from provenance import disposal, verify
 from provenance.archive import Archive
-from provenance.cli.doors import Door, now
+from provenance.cli.doors import Door, keep, now
 from provenance.world import user
 
 BUCKET = "force-rows"
@@ -64,6 +64,9 @@ def main(archive: str, folder: str) -> None:
             _timed(f"push of all tags to {name}", lambda name=name: _dvc(root, "push", "-r", name, "--all-tags"))
         before = _objects(client, server)
         roots = _disposed(root)
+        keep(Door(str(root), None))  # as the command line does: log and certificate into git
+        for name in ("bucket", "ssh"):
+            _timed(f"push of what is new to {name}", lambda name=name: _dvc(root, "push", "-r", name, "--all-tags"))
         after = _objects(client, server)
         gone = [set(was) - set(now) for was, now in zip(before, after, strict=True)]
         kept = _versions(client)

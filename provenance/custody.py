@@ -269,6 +269,8 @@ class Custody:
         if self.moving and self.has_moved(LOG) and self.has_moved(MASTER):
             for office in OFFICES:
                 self._here.destroy(office)
+            unlock = self._unlock
+            self._unlock = Unlock(pin=unlock.next_pin or unlock.pin, key=unlock.next_key or unlock.key)
             self._end(self.moving)
 
     def refresh(self) -> None:

@@ -211,8 +211,11 @@ class Token:
         if not Path(self._module).is_file():
             raise Missing(f"PKCS#11 module {Path(self._module).name} is not there: wanted the library of the device")
         try:
-            library = pkcs11.lib(self._module)
-            _sessions[at] = library.get_token(token_label=self._token).open(rw=True, user_pin=self._pin)
+            token = pkcs11.lib(self._module).get_token(token_label=self._token)
+            try:
+                _sessions[at] = token.open(rw=True, user_pin=self._pin)
+            except pkcs11.UserAlreadyLoggedIn:  # by a session that failed, or by something else in this process
+                _sessions[at] = token.open(rw=True)
         except (pkcs11.NoSuchToken, pkcs11.MultipleTokensReturned):
             raise Missing(f"token {self._token} is not there, or is there twice: wanted one of that label") from None
         except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange):
