@@ -40,13 +40,13 @@ from provenance import (
     asof,
     canonical,
     comparing,
+    custody,
     disposal,
     draft,
     durable,
     extracts,
     figures,
     harm,
-    keys,
     moments,
     params,
     propagation,
@@ -404,17 +404,18 @@ def carried_out(archive: Archive, plan: disposal.Plan) -> dict[str, float]:
 @contextlib.contextmanager
 def _replaced(tell: Callable[[], None]) -> Iterator[None]:
     """Call `tell` when a master key has taken the place of another."""
-    replace = keys.MasterKey.replace
+    replace = custody.Custody.replace
 
-    def told(*arguments: Any) -> None:
-        replace(*arguments)
+    def told(*arguments: Any) -> Any:
+        fresh = replace(*arguments)
         tell()
+        return fresh
 
-    keys.MasterKey.replace = told
+    custody.Custody.replace = told
     try:
         yield
     finally:
-        keys.MasterKey.replace = replace
+        custody.Custody.replace = replace
 
 
 @dataclass

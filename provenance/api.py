@@ -35,7 +35,7 @@ from provenance.history import Publication
 from provenance.params import Params
 from provenance.series import series as over_builds
 from provenance.whatif import Without
-from provenance.world import now, user
+from provenance.world import now, unlock, user
 
 
 class Snapshot(asof.Snapshot):
@@ -91,7 +91,7 @@ class Archive:
     def open(cls, path: str | os.PathLike[str], keys: str | os.PathLike[str] | None) -> Archive:
         """As `provenance.open`."""
         root = Path(path)
-        inner = archive.Archive(root, Path(keys) if keys else archive.keys_beside(root))
+        inner = archive.Archive(root, Path(keys) if keys else archive.keys_beside(root), unlock=unlock())
         if disposal.is_unsettled(inner) and not durable.is_being_written(root / "store"):
             inner.close()
             raise Refused(

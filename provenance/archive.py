@@ -27,11 +27,12 @@ import pyarrow as pa
 from provenance import canonical, durable, entries, harm, merkle, rows, statements
 from provenance.catalogue import Catalogue, kind
 from provenance.crew import Crew
+from provenance.custody import IN_FILES, NOTHING, Custody, Unlock, Where
 from provenance.database import Server, Unreached
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.history import History
 from provenance.index import Index
-from provenance.keys import NEXT, SCHEDULED, SIGNING, MasterKey, SigningKey, log_signers, succeed
+from provenance.keys import SCHEDULED, Master, SigningKey
 from provenance.log import Log
 from provenance.notes import Verifier
 from provenance.policies import Policy
@@ -44,8 +45,8 @@ _REKEYED = b'{"act":"Rekeyed",'  # how such an entry begins: "act" is the first 
 BACKUP = "backup.json"  # lies in each backup, and in a folder whose restore is not finished: neither is opened (R41)
 _DECISIVE = (  # the acts that History reads
     "Founded", "Rekeyed", "Received", "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Held", "Progressed",
-    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed",
-    "Granted", "Revoked", "Exported", "Recalled", "Reported", "Triaged", "Settled",
+    "Released", "Reviewed", "Restricted", "Disposed", "Expunged", "Certified", "Escrowed", "Relocked", "Granted",
+    "Revoked", "Exported", "Recalled", "Reported", "Triaged", "Settled",
 )  # fmt: skip
 _VIEWS = 256  # page views that the catalogue may be behind the log
 STAGES = {"link": "links", "nominal": "networks", "network": "networks"}
@@ -68,14 +69,18 @@ _T = TypeVar("_T")
 class Archive:
     """An open archive, with all that its acts need; `provenance.open` gives readers a smaller one."""
 
-    def __init__(self, root: Path, keys: Path, *, restoring: bool = False) -> None:
-        """Open. Raises Missing, Malformed or Tampered naming the file; Refused for a backup, unless `restoring` it."""
+    def __init__(self, root: Path, keys: Path, *, restoring: bool = False, unlock: Unlock = NOTHING) -> None:
+        """Open. Raises Missing, Malformed or Tampered naming the file; Refused for a backup, unless `restoring` it.
+
+        `keys` is the folder of its keys, and `unlock` what it takes to use those that lie in no plain file.
+        """
         if not restoring:
             _refuse_backup(root)
         self.root, self.keys = root, keys
+        self.custody = Custody(keys, unlock)
         self.name, self._named = _described(root)
         # A log later than the backup may be signed by a key later than archive.json, which comes from the backup.
-        self._also = log_signers(keys, name=self.name) if restoring else ()
+        self._also = self.custody.signers(self.name) if restoring else ()
         self.log = Log.open(root / "log", vkey=self._named[0], also=[*self._named[1:], *self._also])
         self.vault = self._opened_vault()
         self.crew = Crew()
@@ -88,22 +93,31 @@ class Archive:
         self.refresh()
 
     @classmethod
-    def found(cls, root: Path, keys: Path, *, name: str, on: str, by: str, under: str) -> Archive:
-        """A new archive in `root`. Raises Conflict where one stands already."""
+    def found(
+        cls,
+        root: Path,
+        keys: Path,
+        *,
+        name: str,
+        on: str,
+        by: str,
+        under: str,
+        where: Where = IN_FILES,
+        unlock: Unlock = NOTHING,
+    ) -> Archive:
+        """A new archive in `root`, its keys drawn `where` they are to be. Raises Conflict where one stands already."""
         _refuse_backup(root)
         if (root / "archive.json").exists():
             raise Conflict(f"folder {root.name} holds an archive already: wanted an empty folder")
-        keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (keys / "master").exists():
-            MasterKey.create(keys / "master")
-        signing = SigningKey.create(keys / SIGNING, name=name)
-        Vault.create(root / "vault", MasterKey.open(keys / "master").bytes)
+        custody = Custody.found(keys, where, name=name, unlock=unlock)
+        signing = custody.signing(name)
+        Vault.create(root / "vault", custody.master(lambda _: True))
         log = Log.create(root / "log", origin=name, key=signing)
         vkey = str(signing.verifier)
         durable.write(root / "log" / "policy", _policy(b"", [signing.verifier]))
         log.append([entries.Founded(on=on, by=by, under=under, archive=name, format=FORMAT, vkey=vkey)], key=signing)
         durable.write(root / "archive.json", _description(name, signing.verifier))
-        return cls(root, keys)
+        return cls(root, keys, unlock=unlock)
 
     def __repr__(self) -> str:
         return f"Archive({self.name}, {len(self.history.builds)} builds)"
@@ -133,7 +147,8 @@ class Archive:
         one of them; only who is `settling` that may write.
         """
         with durable.one_writer(self.root / "store", wait=False):
-            MasterKey.recover(self.keys / "master", lambda secret: Vault.opens(self.root / "vault", secret))
+            self.custody.refresh()
+            self.custody.recover(self._opens)
             self.refresh()
             self.settle_keys()
             if self.vault.disposals < len(self.history.disposals) and not settling:
@@ -155,10 +170,6 @@ class Archive:
         self.refresh()
         return placed
 
-    def master_key(self) -> MasterKey:
-        """What opens the vault."""
-        return MasterKey.open(self.keys / "master")
-
     def is_logged(self, act: entries.Built) -> bool:
         """Whether the log itself, hashed up to its signed head, has this act where the catalogue says."""
         place = self.place(type(act).__name__, act.label)
@@ -166,12 +177,8 @@ class Archive:
 
     def signing_key(self) -> SigningKey:
         """The key that signs the log's heads and the build statements: while one takes over, that of this head."""
-        for file in (SIGNING, NEXT):
-            with contextlib.suppress(Missing):
-                key = SigningKey.open(self.keys / file, name=self.name)
-                if key.verifier == self.vkey:
-                    return key
-        return SigningKey.open(self.keys / SIGNING, name=self.name)
+        self.custody.refresh()
+        return self.custody.signing_as(self.vkey)
 
     @property
     def vkey(self) -> Verifier:
@@ -201,7 +208,7 @@ class Archive:
 
     def is_rotating(self) -> bool:
         """Whether a key is taking over at this moment, or began to and was cut off."""
-        return (self.keys / NEXT).exists()
+        return self.custody.is_rotating()
 
     def announce(self, following: Verifier) -> None:
         """Say in archive.json that this key takes over, before it does, so that readers take a head by either."""
@@ -214,19 +221,18 @@ class Archive:
         The log decides, so that it is no matter where the rotation was cut off, or which of the files here came from a
         backup. Where all agrees, nothing is written. Raises Missing when the key that the log names last is not here.
         """
-        last, path = self.signers()[-1], self.keys / NEXT
-        following = SigningKey.open(path, name=self.name) if path.exists() else None
+        last, following = self.signers()[-1], self.custody.following(self.name)
         if following is None and (self.root / "archive.json").read_bytes() == _description(self.name, last):
             return
         if following is not None and following.verifier == last:
             self.log.trust(self.vkey, last)
             self.log.sign_again(following)
         elif following is not None:
-            durable.remove(path)  # nothing was ever signed with it
+            self.custody.drop_following()  # nothing was ever signed with it
         if self.vkey != last:
             raise Missing(
-                f"key file {NEXT} is not there: wanted that of key {last.key_id.hex()}, which signs since log entry "
-                f"{self.history.signers[-1][0]}"
+                f"{self.custody.said_of_following()} is not there: wanted that of key {last.key_id.hex()}, which signs "
+                f"since log entry {self.history.signers[-1][0]}"
             )
         policy = self.root / "log" / "policy"
         held = policy.read_bytes() if policy.exists() else b""
@@ -234,8 +240,8 @@ class Archive:
             durable.write(policy, wanted)
         durable.write(self.root / "archive.json", _description(self.name, last))
         self._read_named()
-        if path.exists():
-            succeed(self.keys, name=self.name)
+        if self.custody.is_rotating():
+            self.custody.succeed(self.name)
 
     def check_signers(self) -> Iterator[str]:
         """Who signed from when to when, by the log itself: "" for each thing that agrees with it, a sentence for each
@@ -252,7 +258,7 @@ class Archive:
                 yield _succession_fault(act, index, chain)
                 chain.append(Verifier.parse(act.vkey))
         named, turns = {_description(first.archive, chain[-1])}, {chain[-1]}
-        held = log_signers(self.keys, name=self.name)
+        held = self.custody.signers(self.name)
         if self.is_rotating():
             present, following = held[-2:]
             named |= {_description(first.archive, present), _description(first.archive, present, following)}
@@ -262,8 +268,8 @@ class Archive:
         yield (
             "" if self.vkey in turns else "the log's head is signed by another key than the one that the log names last"
         )
-        key = SigningKey.open(self.keys / SIGNING, name=self.name)
-        yield "" if key.verifier in turns else f"key file {SIGNING} is not the one that the log names last"
+        key, said = self.custody.signing(self.name), self.custody.said_of_signing()
+        yield "" if key.verifier in turns else f"{said} is not the one that the log names last"
         lost = len(set(chain[:-1]) - set(held))
         yield f"key file log.retired lacks {lost} of the keys that signed before" if lost else ""
         before = [vkey for vkey in chain if vkey == self._named[0] or vkey != chain[-1]]
@@ -513,14 +519,23 @@ class Archive:
         )
 
     def _opened_vault(self) -> Vault:
-        folder, opens = self.root / "vault", lambda secret: Vault.opens(self.root / "vault", secret)
+        folder = self.root / "vault"
         while True:
-            key = MasterKey.in_use(self.keys / "master", opens)
+            before = self._keyring()
+            self.custody.refresh()
             try:
-                return Vault(folder, key.bytes)
+                return Vault(folder, self.custody.master(self._opens))
             except (Missing, Tampered):  # perhaps a disposal has put another keyring in the place of the one just read
-                if MasterKey.in_use(self.keys / "master", opens).bytes == key.bytes:
+                if self._keyring() == before:
                     raise
+
+    def _keyring(self) -> bytes:
+        with contextlib.suppress(FileNotFoundError):
+            return (self.root / "vault" / "keyring").read_bytes()
+        return b""
+
+    def _opens(self, master: Master) -> bool:
+        return Vault.opens(self.root / "vault", master)
 
     def is_overtaken(self) -> bool:
         """Whether a disposal was logged since this archive took in the log: rows in its memory may be nowhere else."""

@@ -35,12 +35,13 @@ from typing import Annotated, Any
 
 from provenance import canonical, copies, disposal, durable, entries, expunging, merkle, pins, rows, statements
 from provenance.archive import BACKUP, Archive
+from provenance.custody import NOTHING, Custody, Unlock
 from provenance.disposal import Outcome
 from provenance.entries import Count, Digest, Form, Instant, Text, Value, as_json, from_json
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
 from provenance.harm import HarmTable
 from provenance.history import History
-from provenance.keys import MasterKey, log_signers, retired
+from provenance.keys import Master
 from provenance.log import Log
 from provenance.notes import Verifier, decode_base64
 from provenance.params import Params
@@ -205,7 +206,7 @@ def _within(root: Path, path: Path) -> list[str]:
 # -- and back ----------------------------------------------------------------------------------------------------------
 
 
-def opened(folder: Path, keys: Path) -> Manifest:
+def opened(folder: Path, keys: Custody) -> Manifest:
     """The manifest of a backup, once the archive's own signature on it has verified.
 
     Raises Missing where there is none, as in a backup that was cut off, and Tampered. The files are not looked at.
@@ -215,7 +216,7 @@ def opened(folder: Path, keys: Path) -> Manifest:
         data = (folder / BACKUP).read_bytes()
     except FileNotFoundError:
         raise Missing(f"folder {folder.name} is no backup, or one that was cut off: it has no {BACKUP}") from None
-    signers = log_signers(keys, name="unnamed")
+    signers = keys.signers("unnamed")
     try:
         # The name under which the key signs is read before it is believed, and believed once the signature verifies.
         name = canonical.loads(decode_base64("DSSE payload", canonical.loads(data)["payload"]))["archive"]
@@ -257,6 +258,7 @@ def put_back(
     log: Path | None,
     vault: Path | None = None,
     files: Path | None = None,
+    unlock: Unlock = NOTHING,
     report: Report = lambda *_: None,
 ) -> Manifest:
     """Fill the folder `into`, new or empty, from a backup; it is no archive until `replay` is through.
@@ -269,23 +271,24 @@ def put_back(
     The rest of a restore from the same backup that was cut off is cleared away first; or, if the replay had begun, left
     to it: by then the keys may open no other copy of the vault. Raises as the module says, and leaves nothing.
     """
-    manifest = opened(backup, keys)
+    custody = Custody(keys, unlock)
+    manifest = opened(backup, custody)
     marker = (backup / BACKUP).read_bytes()
     source = vault or backup / "vault"
     if into.resolve().is_relative_to(backup.resolve()):
         raise Refused(f"folder {into.name} lies in the backup: wanted one apart")
     if (into / BACKUP).exists() and (into / BACKUP).read_bytes() == marker:
         with durable.one_writer(into, wait=False):
-            if _key_of(source, keys) is None and _key_of(into / "vault", keys) is not None:
+            if _key_of(source, custody) is None and _key_of(into / "vault", custody) is not None:
                 return manifest
             _emptied(into)
     with _filling(into):
         durable.write(into / BACKUP, marker)
         _check_present(backup, [f for f in manifest.files if not (vault and f.path.startswith("vault/"))])
-        later = _later_log(backup, manifest, keys, log)
+        later = _later_log(backup, manifest, custody, log)
         history = History()
         history.extend(later.acts())
-        key = _checked_key(source, keys, backup, manifest, history)
+        key = _checked_key(source, custody, backup, manifest, history)
         brought = Vault(source, key)
         if brought.disposals > len(history.disposals):
             raise Refused(
@@ -297,7 +300,7 @@ def put_back(
             report("Copying", done, len(plan))
             _copied(path, into / name, name, wanted=wanted, mode=0o600 if name.startswith("vault/") else 0o644)
         report("Copying", len(plan), len(plan))
-        with Archive(into, keys, restoring=True) as archive:
+        with Archive(into, keys, restoring=True, unlock=unlock) as archive:
             if (archive.log.size, archive.log.root) != (later.size, later.root):
                 raise Conflict(f"log grew while it was copied: {later.size} entries, then {archive.log.size}")
             if lost := sum(archive.lost(name) for name in TABLES):
@@ -319,6 +322,7 @@ def replay(
     on: str,
     by: str,
     under: str,
+    unlock: Unlock = NOTHING,
     report: Report = lambda *_: None,
 ) -> Restoration:
     """Do again upon a folder that `put_back` filled whatever the log disposed of; from then on it is an archive.
@@ -326,8 +330,8 @@ def replay(
     Where git and DVC held the archive, a new history begins. Cut off, or stopped by a DVC remote that does not answer
     (Conflict), it is completed by the same call.
     """
-    with durable.one_writer(into, wait=False), Archive(into, keys, restoring=True) as archive:
-        manifest, digest = opened(into, keys), rows.digest(into / BACKUP)
+    with durable.one_writer(into, wait=False), Archive(into, keys, restoring=True, unlock=unlock) as archive:
+        manifest, digest = opened(into, archive.custody), rows.digest(into / BACKUP)
         since = archive.history.disposals[manifest.disposals :]
         is_pinned = (into / ".dvc").is_dir()
         if is_pinned:
@@ -404,9 +408,9 @@ def _changed(name: str, found: str, wanted: Collection[str]) -> Tampered:
     return Tampered(f"file {name} was changed: its SHA-256 is {found}, wanted {' or '.join(wanted)}")
 
 
-def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None) -> Log:
+def _later_log(backup: Path, manifest: Manifest, keys: Custody, folder: Path | None) -> Log:
     """The log to go on with, all of it verified, and to continue the backup's."""
-    vkey, *others = log_signers(keys, name=manifest.archive)
+    vkey, *others = keys.signers(manifest.archive)
     before = Log.open(backup / "log", vkey=vkey, also=others)
     if (before.size, before.root.hex()) != (manifest.log_size, manifest.log_root):
         raise Tampered(f"log of the backup has {before.size} entries with another root than its manifest says")
@@ -429,26 +433,26 @@ def _later_log(backup: Path, manifest: Manifest, keys: Path, folder: Path | None
     return later
 
 
-def _check_signer(log: Log, keys: Path) -> None:
+def _check_signer(log: Log, keys: Custody) -> None:
     """Raises Refused for a log that ends before the key that signs today took over: nobody could go on with it."""
-    if log.vkey in retired(keys):
+    if log.vkey in keys.retired():
         raise Refused(
             f"log is older than the signing key: it ends with {log.size} entries under key {log.vkey.key_id.hex()}, "
             "from which another has taken over; wanted the log of the day: --log FOLDER"
         )
 
 
-def _key_of(vault: Path, keys: Path) -> bytes | None:
-    """The master key under which this copy of the vault lies, if it is the one in `keys`."""
+def _key_of(vault: Path, keys: Custody) -> Master | None:
+    """The master key under which this copy of the vault lies, if it is the one of `keys`."""
 
-    def opens(secret: bytes) -> bool:
-        return (vault / "keyring").exists() and Vault.opens(vault, secret)
+    def opens(master: Master) -> bool:
+        return (vault / "keyring").exists() and Vault.opens(vault, master)
 
-    key = MasterKey.in_use(keys / "master", opens)
-    return key.bytes if opens(key.bytes) else None
+    key = keys.master(opens)
+    return key if opens(key) else None
 
 
-def _checked_key(source: Path, keys: Path, backup: Path, manifest: Manifest, history: History) -> bytes:
+def _checked_key(source: Path, keys: Custody, backup: Path, manifest: Manifest, history: History) -> Master:
     if not (source / "keyring").exists():
         raise Missing(f"the vault's keyring is not there: wanted {source.name}/keyring")
     if (key := _key_of(source, keys)) is not None:

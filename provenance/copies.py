@@ -9,15 +9,20 @@ New objects, then dvc.lock, then the names in git, then the removal, and a last 
 can be found done or undone, so that after a crash the same call again completes the work; only the counts are then
 those of the second call.
 
-Refused: a remote that does not answer, that keeps versions, or that DVC has no means to reach; a tag whose folders no
-store has; a file without the bytes that it must have now. Then nothing is removed that a build still needs, and the
-caller certifies nothing.
+What is looked at last is looked at from the remote's side: it is listed anew, each removed object is asked for by its
+name, a bucket for versions and uploads too (`buckets.py`), and each new object is read there and hashed. Over SSH, that
+is the machine whose host key this one knows, though DVC itself would ask any that answers.
+
+Refused: a remote that does not answer, that DVC is told to keep versions in, that locks or replicates what it holds, or
+that DVC has no means to reach; a host whose key is not known here; a tag whose folders no store has; a file without the
+bytes that it must have now. Then nothing is removed that a build still needs, and the caller certifies nothing.
 
 What stays, and why it may: older commits still name the MD5s of sealed files that exist nowhere any more, so that
 such a commit, unlike each tag, is no longer pulled. DVC's own notes (`.dvc/tmp`, its site cache) hold paths and MD5s of
-sealed files, git's objects, reflogs and stashes dvc.lock: never a sealed byte. What is beyond reach: a bucket that
-keeps versions by itself, snapshots of a disk, a remote that no setting here names, and in a cache that lies outside the
-archive what was never committed. There a dead box may lie on, and what keeps it shut is the vault.
+sealed files, git's objects, reflogs and stashes dvc.lock: never a sealed byte. What is beyond reach: versions that a
+store other than S3 and its like keeps by itself, snapshots of a disk, a remote that no setting here names, and in a
+cache that lies outside the archive what was never committed. There a dead box may lie on, and what keeps it shut is the
+vault.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provenance import durable, pins, rows
+from provenance.buckets import Bucket, Kept
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Tampered
 
 if TYPE_CHECKING:
@@ -53,6 +59,7 @@ _NAMED = re.compile(r"^ +md5: [0-9a-f]{32}\.dir$", re.M)
 _LEFT_OVER = re.compile(r"[0-9a-f]{2}\.[\w-]+\.tmp")  # a transfer of DVC's that was killed: all or part of some object
 _MOVED = "A disposal moved this tag at {on}: dvc.lock names its files as they were rewritten.\n"
 _COMMITTED = "disposal: dvc.lock names the files as they were rewritten\n"
+_CHUNK = 1 << 20  # bytes
 _SCRATCH = "refs/provenance/renewed"  # git writes commits upon a name only; gone before the stream ends
 
 
@@ -90,7 +97,7 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
         earlier = trees.earlier(_folders_ever(root, pinned), orphans=cache)
 
         step("store")
-        _store(root, cache, remotes, fresh, trees, earlier)
+        put = _store(root, cache, remotes, fresh, trees, earlier)
         step("name")
         tags = _name(root, pinned, trees, on=on)
         if any(pin.ref for pin in pinned):
@@ -105,11 +112,14 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
         files = {md5 for found in earlier.files.values() for md5 in found} - named
         folders = earlier.folders - named
         removed = {store.name: store.remove(files | store.left_over) for store in (cache, *remotes)}
+        for store in remotes:
+            removed[store.name] += store.abort()
         for store in (cache, *remotes):  # what names the files goes last: after a crash they can still be found
             removed[store.name] += store.remove(folders)
         step("look")
         for store in (cache, *remotes):
             store.check_gone(files | folders)
+            store.check_whole(put[store.name])
     report("Copies in DVC and git", len(steps), len(steps))
     return Copies(True, tags, removed.pop(cache.name), removed)
 
@@ -178,10 +188,22 @@ class _Store:
 
     def __init__(self, said: str, name: str, odb: HashFileDB, *, own: bool) -> None:
         self.said, self.name, self.odb, self.own = said, name, odb, own
+        self._bucket: Bucket | None = None
         with _reached(self.said):
-            odb.fs.fs.invalidate_cache()  # listings that an earlier look left in memory
-            self.held = set(odb.all())
-        self.left_over = {oid for oid in self.held if _LEFT_OVER.fullmatch(oid)}
+            if odb.fs.protocol == "s3":
+                self._bucket = Bucket(self.said, odb.fs.fs, odb.path)
+            self.held = self._listed()
+            self._kept = self._versions()
+        self.left_over = {oid for oid in self.held | set(self._kept) if _LEFT_OVER.fullmatch(oid)}
+
+    def _listed(self) -> set[str]:
+        self.odb.fs.fs.invalidate_cache()  # listings that an earlier look left in memory
+        return set(self.odb.all())
+
+    def _versions(self) -> dict[str, list[Kept]]:
+        """Of each object, whatever a bucket keeps of it, present or not; of other stores, nothing."""
+        kept = self._bucket.kept() if self._bucket else {}
+        return {path.replace("/", "", 1): versions for path, versions in kept.items()}
 
     @classmethod
     def cache(cls, repo, root: Path) -> _Store:
@@ -197,6 +219,9 @@ class _Store:
         said = f"DVC remote {name}"
         with _reached(said):
             remote = repo.cloud.get_remote(name)
+            if remote.fs.protocol == "ssh":
+                # Without this, sshfs takes any machine that answers for the remote: it could say that all is gone.
+                remote.fs.fs_args["known_hosts"] = ()  # asyncssh: as the user's settings for SSH say
             if remote.worktree or remote.fs.version_aware:
                 raise Conflict(f"{said} keeps every version of a file: wanted a remote that forgets")
             try:
@@ -244,10 +269,13 @@ class _Store:
             raise Conflict(f"{self.said} does not hold what was put there: wanted {len(lacking)} objects, whole")
 
     def remove(self, oids: Collection[str]) -> int:
-        """How many of them were there."""
-        present = sorted(self.held & set(oids))
+        """How many of them were there; of a bucket, with whatever it keeps of them."""
+        present = sorted((self.held | set(self._kept)) & set(oids))
         paths = [self.odb.oid_to_path(oid) for oid in present]
-        if present:
+        if present and self._kept:
+            with _reached(self.said):
+                self._bucket.forget({version for oid in present for version in self._kept.get(oid, ())})
+        elif present:
             with _reached(self.said):
                 self.odb.fs.remove(paths)
                 if self.odb.fs.protocol == "local":
@@ -255,12 +283,37 @@ class _Store:
                         durable.sync_folder(folder)
         return len(present)
 
-    def check_gone(self, oids: Collection[str]) -> None:
-        """Ask for each by its name: a listing may be out of date."""
+    def abort(self) -> int:
+        """Have a bucket let go of uploads that were cut off: part of what they were is there. How many there were."""
         with _reached(self.said):
-            self.odb.fs.fs.invalidate_cache()
-        if found := self.sizes(oids):
+            uploads = self._bucket.cut_off() if self._bucket else []
+            if uploads:
+                self._bucket.abort(uploads)
+        return len(uploads)
+
+    def check_gone(self, oids: Collection[str]) -> None:
+        """List anew, and ask for each by its name too: a listing may be out of date."""
+        with _reached(self.said):
+            found = (self._listed() | set(self._versions())) & set(oids)
+            uploads = self._bucket.cut_off() if self._bucket else []
+        if found := found | set(self.sizes(oids)):
             raise Conflict(f"{self.said} still holds {len(found)} earlier objects of {len(oids)}: try again")
+        if uploads:
+            raise Conflict(f"{self.said} still holds {len(uploads)} uploads that were cut off: try again")
+
+    def check_whole(self, oids: Collection[str]) -> None:
+        """Read each where it lies. Of a folder on this machine the sizes were compared, and what was copied hashed."""
+        if self.odb.fs.protocol == "local":
+            return
+        for oid in sorted(oids):
+            total = hashlib.md5(usedforsecurity=False)
+            with _reached(self.said), self.odb.fs.open(self.odb.oid_to_path(oid), "rb") as handle:
+                while part := handle.read(_CHUNK):  # not `file_digest`, which wants more of a file than some are
+                    total.update(part)
+            if total.hexdigest() != oid.removesuffix(".dir"):
+                with _reached(self.said):
+                    self.odb.delete(oid)  # so that the next try puts it there again
+                raise Conflict(f"{self.said} has other bytes than those that were put there: try again")
 
 
 @contextmanager
@@ -436,12 +489,14 @@ def _store(
     fresh: Mapping[str, _Fresh],
     trees: _Trees,
     earlier: _Earlier,
-) -> None:
-    """Put new objects: into the cache all of them, into a remote the new form of what it has.
+) -> dict[str, set[str]]:
+    """Put new objects: into the cache all of them, into a remote the new form of what it has. Their names, by store.
 
-    Nothing is read back: DVC would hash it once more; sizes are compared, and the log has the SHA-256 of each file.
+    Sizes are compared, so that what is there whole is not sent again; what was sent is read in the end.
     """
     from dvc.fs import localfs
+
+    put: dict[str, set[str]] = {}
 
     def files(store: _Store) -> None:
         carried = {path for path, md5s in earlier.files.items() if (md5s if store is cache else md5s & store.held)}
@@ -452,6 +507,7 @@ def _store(
             store.odb.add(paths, localfs, oids, hardlink=False, check_exists=False, verify=False)
 
         store.add({fresh[path].md5: fresh[path].size for path in carried}, copied)
+        put[store.name] = set(sources)
 
     with ThreadPoolExecutor() as pool:  # a thread a store: copying keeps a core busy, or waits for a network
         list(pool.map(files, [cache, *remotes]))
@@ -470,7 +526,10 @@ def _store(
             paths = [cache.odb.oid_to_path(oid) for oid in oids]
             remote.odb.add(paths, localfs, oids, hardlink=False, check_exists=False, verify=False)
 
-        remote.add({tree.oid: len(tree.data) for (_, oid), tree in trees.renewed.items() if oid in remote.held}, sent)
+        named = {tree.oid: len(tree.data) for (_, oid), tree in trees.renewed.items() if oid in remote.held}
+        remote.add(named, sent)
+        put[remote.name] |= named.keys()
+    return put
 
 
 def _name(root: Path, pinned: list[_Pin], trees: _Trees, *, on: str) -> tuple[str, ...]:

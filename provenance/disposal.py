@@ -378,9 +378,7 @@ def settle(archive: Archive, params: Params) -> None:
     last = moments.instant(max(logged)) + timedelta(days=params.retention.returns_days)
     for path in _derived(archive):
         durable.remove(path)
-    archive.vault.drop(
-        tokens, archive.master_key(), disposals=len(archive.history.disposals), until=moments.utc(last)[:7]
-    )
+    archive.vault.drop(tokens, archive.custody, disposals=len(archive.history.disposals), until=moments.utc(last)[:7])
     archive.forget()
 
 
@@ -696,6 +694,7 @@ _WORDED = {
     "Disposed": ("by", "under", "approved_by"),
     "Confirmed": ("by", "under", "reason"),
     "Escrowed": ("by", "under"),
+    "Relocked": ("by", "under"),
     "Granted": ("by", "under", "user", "department", "director"),
     "Revoked": ("by", "under", "user"),
 }

@@ -222,6 +222,14 @@ class Rekeyed(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relocked(Act):
+    """The vault was sealed under another master key, and the one before is destroyed; no disposal asked for it."""
+
+    reason: Code
+    custody: Code  # of custody.KINDS: what kind of place the keys lie in from here on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Received(Act):
     """An extract came in and its good rows were kept."""
 
@@ -706,9 +714,10 @@ class Unknown:
 ACTS: dict[str, type[Act]] = {
     act.__name__: act
     for act in (
-        Founded, Rekeyed, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed, Released,
-        Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed, Exported,
-        Recalled, Traced, Reported, Triaged, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified, Asked,
+        Founded, Rekeyed, Relocked, Received, Confirmed, Built, Published, Withdrawn, Failed, Held, Progressed,
+        Released, Reviewed, Restricted, Disposed, Expunged, Certified, Escrowed, Consulted, Reproduced, Viewed,
+        Exported, Recalled, Traced, Reported, Triaged, Settled, Issued, Granted, Revoked, Scheduled, Sent, Notified,
+        Asked,
         Answered, Quarantined, Restored, Requested, Rechecked, Disclosed,
     )
 }  # fmt: skip

@@ -45,7 +45,7 @@ _COUNTED = (  # the acts of a period that are counted, in the order in which the
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
     "Recalled", "Sent", "Notified", "Asked", "Answered", "Reported", "Triaged", "Settled", "Reproduced", "Issued",
-    "Granted", "Revoked", "Restored", "Rekeyed",
+    "Granted", "Revoked", "Restored", "Rekeyed", "Relocked",
 )  # fmt: skip
 
 

@@ -87,6 +87,7 @@ class History:
     known: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the same: extracts and reviews there were then
     gone: set[int] = field(default_factory=set)  # tokens that were disposed of; the vault may hold them a moment longer
     escrowed: list[entries.Escrowed] = field(default_factory=list)
+    is_escrow_stale: bool = False  # a copy that is held was of a master key which has been replaced since, by itself
     shifts: int = 0  # acts that change what may be shown of builds there are: holds, restrictions, disposals
     removals: int = 0  # of these, those after which less is shown to who asks for no case
     grants: list[Grant] = field(default_factory=list)  # who may look, in the order in which it was said
@@ -141,6 +142,9 @@ class History:
                     disposal.expunged = replace(act, files=before + act.files)
                 case entries.Escrowed():
                     self.escrowed.append(act)
+                    self.is_escrow_stale = False
+                case entries.Relocked():
+                    self.is_escrow_stale = bool(self.escrowed and self.escrowed[-1].copies)
                 case entries.Exported():
                     if act.folder:
                         self.feeds[act.folder] = StandingFeed(act, self.removals)

@@ -64,7 +64,7 @@ def receive(
     """
     with archive.writing():
         # By the clock and by the extract's own time: a clock that is ahead would make the archive forget for good.
-        archive.vault.lapse(min(on, extract.cut_off)[:7], archive.master_key())
+        archive.vault.lapse(min(on, extract.cut_off)[:7], archive.custody)
         mark, back = _mark(archive, extract), _erased_keys(archive, extract, on)
         for earlier in archive.history.extracts:
             if hmac.compare_digest(earlier.keyed_digest, mark) and not len(back):
@@ -80,7 +80,7 @@ def receive(
         folder = archive.root / "store" / "received" / f"{number:04d}"
         shutil.rmtree(folder, ignore_errors=True)  # what a crash left: the log does not know it
         if len(back):
-            archive.vault.welcome(back, archive.master_key())
+            archive.vault.welcome(back, archive.custody)
         fresh, replaced = _compare(archive, extract, report)
         files, leaves = {}, []
         for done, (table, content) in enumerate(fresh.items()):

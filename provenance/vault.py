@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from provenance import canonical, durable
 from provenance.errors import Conflict, Malformed, Missing, Tampered
-from provenance.keys import MasterSecret
+from provenance.keys import Master, Replaceable
 from provenance.sealing import SECRET, keyed_digests, opened_blob, sealed_blob
 from provenance.tokens import Sorted
 
@@ -88,7 +88,7 @@ class _Ring:
     def files(self) -> set[str]:
         return {f"{s.name}.shard" for s in self.shards} | {f"{f.name}.forgotten" for f in self.forgotten}
 
-    def sealed(self, master: bytes) -> bytes:
+    def sealed(self, master: Master) -> bytes:
         content = {
             "archive": self.archive.hex(),
             "derived": self.derived.hex(),
@@ -96,11 +96,11 @@ class _Ring:
             "forgotten": [{"key": f.key.hex(), "name": f.name, "until": f.until} for f in self.forgotten],
             "shards": [{"key": s.key.hex(), "name": s.name, "rows": s.rows} for s in self.shards],
         }
-        return sealed_blob(master, "vault keyring", canonical.dumps(content))
+        return master.seal("vault keyring", canonical.dumps(content))
 
     @classmethod
-    def opened(cls, master: bytes, sealed: bytes) -> _Ring:
-        content = canonical.loads(opened_blob(master, "vault keyring", sealed))
+    def opened(cls, master: Master, sealed: bytes) -> _Ring:
+        content = canonical.loads(master.open("vault keyring", sealed))
         try:
             return cls(
                 bytes.fromhex(content["archive"]),
@@ -163,14 +163,14 @@ def _halved(keys: pa.StringArray, name: str) -> int:
 class Vault:
     """All secrets of one archive, in memory while it is open."""
 
-    def __init__(self, folder: Path, master: bytes) -> None:
+    def __init__(self, folder: Path, master: Master) -> None:
         """Open. Raises Missing or Tampered naming the file: the keyring, or the shard."""
         self.folder = folder
         self._master = master
         self._load()
 
     @classmethod
-    def create(cls, folder: Path, master: bytes, draw: Callable[[int], bytes] = os.urandom) -> Vault:
+    def create(cls, folder: Path, master: Master, draw: Callable[[int], bytes] = os.urandom) -> Vault:
         """An empty vault with an archive secret. Raises Conflict where one stands already."""
         with durable.one_writer(folder):
             if (folder / "keyring").exists():
@@ -180,7 +180,7 @@ class Vault:
         return cls(folder, master)
 
     @classmethod
-    def opens(cls, folder: Path, master: bytes) -> bool:
+    def opens(cls, folder: Path, master: Master) -> bool:
         """Whether this is the master key under which the keyring lies now."""
         try:
             _Ring.opened(master, _read(folder / "keyring", "the vault's keyring"))
@@ -233,7 +233,7 @@ class Vault:
     def drop(
         self,
         tokens: np.ndarray,
-        master: MasterSecret,
+        master: Replaceable,
         *,
         disposals: int,
         until: str,
@@ -243,7 +243,7 @@ class Vault:
 
         A new master key closes every older copy. What the names were is recognised until the month `until` (YYYY-MM).
         Tokens that are not held, because an earlier try got as far, are passed over. When this is interrupted, the
-        vault is as it was or as it is to be; `MasterKey.recover` tells which of the two keys is in use.
+        vault is as it was or as it is to be; `Custody.recover` tells which of the two keys is in use.
         """
         with durable.one_writer(self.folder):
             if not self.is_current:
@@ -259,6 +259,18 @@ class Vault:
             kept = [(shard, rows) for shard, rows in left if shard.rows]
             new = _Ring(ring.archive, draw(SECRET), disposals, tuple(shard for shard, _ in kept), forgotten)
             self._replace(new, master, [rows for _, rows in kept])
+
+    def relock(self, master: Replaceable, draw: Callable[[int], bytes] = os.urandom) -> None:
+        """Seal all of it anew under a new master key; every older copy of the vault is closed.
+
+        The shards too, so that who has an old keyring open has nothing of what lies here. Secrets stay what they are:
+        who has both an old vault and its key has them for good.
+        """
+        with durable.one_writer(self.folder):
+            if not self.is_current:
+                self._load()
+            shards = tuple(self._write_shard(rows, draw) for rows in self._parts)
+            self._replace(dataclasses.replace(self._ring, shards=shards), master, self._parts)
 
     def named(self, words: Collection[str]) -> np.ndarray:
         """Tokens of the nominals and records whose id is one of `words`, which are casefolded; in no order."""
@@ -279,7 +291,7 @@ class Vault:
             found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
         return found
 
-    def lapse(self, month: str, master: MasterSecret) -> bool:
+    def lapse(self, month: str, master: Replaceable) -> bool:
         """Let what was to be recognised until before `month` (YYYY-MM) go for good; True if there was any."""
         if all(held.until >= month for held in self._ring.forgotten):
             return False
@@ -291,7 +303,7 @@ class Vault:
             self._replace(new, master, self._parts)
         return True
 
-    def welcome(self, keys: pa.Array, master: MasterSecret, draw: Callable[[int], bytes] = os.urandom) -> None:
+    def welcome(self, keys: pa.Array, master: Replaceable, draw: Callable[[int], bytes] = os.urandom) -> None:
         """Recognise these names no longer: a person has decided that they may come back."""
         with durable.one_writer(self.folder):
             self._load()
@@ -304,10 +316,11 @@ class Vault:
             new = _Ring(ring.archive, ring.derived, ring.disposals, ring.shards, tuple(kept))
             self._replace(new, master, self._parts)
 
-    def _replace(self, ring: _Ring, master: MasterSecret, parts: Sequence[pa.Table]) -> None:
+    def _replace(self, ring: _Ring, master: Replaceable, parts: Sequence[pa.Table]) -> None:
         """Put a new keyring under a new master key in the place of the old ones, then remove what it does not name."""
-        master.replace(lambda secret: durable.write(self.folder / "keyring", ring.sealed(secret), mode=0o600))
-        self._master = master.bytes
+        self._master = master.replace(
+            lambda fresh: durable.write(self.folder / "keyring", ring.sealed(fresh), mode=0o600)
+        )
         self._tidy(ring)
         self._hold(ring, _read(self.folder / "keyring", "the vault's keyring"), parts)
 

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 
 from provenance import moments
+from provenance.custody import UNLOCK, Unlock
 
 
 def now() -> str:
@@ -40,6 +41,11 @@ def hash_seed() -> str:
 def experiment() -> str:
     """The name of the DVC experiment that runs this, "" outside of one."""
     return os.environ.get("DVC_EXP_NAME", "")
+
+
+def unlock() -> Unlock:
+    """What the environment hands over to open the places of keys with."""
+    return Unlock(**{field: os.environ.get(name, "") for field, name in UNLOCK.items()})
 
 
 def user() -> str:

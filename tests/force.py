@@ -28,6 +28,7 @@ from provenance import (
 )
 from provenance.archive import Archive
 from provenance.asof import Snapshot
+from provenance.custody import IN_FILES, NOTHING, Unlock, Where
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = params.read(ROOT / "params.yaml")
@@ -109,12 +110,15 @@ def write_extract(
 class Force:
     """An archive of its own and the extracts it received; clocks are what the story says."""
 
-    def __init__(self, folder: Path, name: str = "force") -> None:
-        self.folder, self.root = folder, folder / name
+    unlock = NOTHING
+
+    def __init__(self, folder: Path, name: str = "force", *, where: Where = IN_FILES, unlock: Unlock = NOTHING) -> None:
+        self.folder, self.root, self.unlock = folder, folder / name, unlock
         self.keys = folder / f"{name}.keys"
         self.archive = Archive.found(
-            self.root, self.keys, name=name, on="2026-01-01T00:00:00Z", by="tests", under="a story"
-        )
+            self.root, self.keys, name=name, on="2026-01-01T00:00:00Z", by="tests", under="a story", where=where,
+            unlock=unlock,
+        )  # fmt: skip
         self._extracts = 0
 
     @classmethod
@@ -191,7 +195,7 @@ class Force:
     def reopened(self) -> Force:
         """The same force after a restart: nothing is in memory."""
         self.archive.close()
-        self.archive = Archive(self.root, self.keys)
+        self.archive = Archive(self.root, self.keys, unlock=self.unlock)
         return self
 
     def pairs(self, when: str, theme: str = "SOC") -> dict[tuple[str, str], list[str]]:

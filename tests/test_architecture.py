@@ -29,13 +29,13 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 sheets exporting feeding trail tallies issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 reproducing experiments derivation verify materials listing subjectaccess""",
-    "acts": """papers apart pins copies draft selection lookups figures openings receiving propagation linking
+    "acts": """papers apart pins buckets copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
-                disposal backups rekeying escrow witnessing publicising stamping affected ledger sending,""",
-    "keeping": """durable keys database migrations migrations.env migrations.catalogue
+                disposal backups rekeying escrow witnessing publicising stamping affected ledger sending, sending,,""",
+    "keeping": """durable keys hsm custody database migrations migrations.env migrations.catalogue
                 migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
                 migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew spark rows index log heads
-                catalogue archive trees trees,,""",
+                catalogue archive trees trees,,,""",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
@@ -59,7 +59,8 @@ WORLD = {
                          "os.path.expanduser", "sys.argv"}, {"world.py", "pins.py"}),
     # Keys, secrets and tokens; ids of holds and disposals, which tell nothing of what they are about; salts; sessions.
     "chance": ({"os.urandom", "os.getrandom"},
-               {"vault.py", "keys.py", "holding.py", "disposal.py", "web/passwords.py", "web/sessions.py"}),
+               {"vault.py", "keys.py", "hsm.py", "custody.py", "holding.py", "disposal.py", "web/passwords.py",
+                "web/sessions.py"}),
 }  # fmt: skip
 APART = set(TABLE["apart"].split())  # programs of their own, which are their own doors
 CHANCY = {"random", "secrets", "uuid", "tempfile"}  # modules that draw for themselves, or write where nobody looks

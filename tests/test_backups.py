@@ -31,6 +31,7 @@ from provenance.archive import BACKUP, Archive
 from provenance.backups import Restoration
 from provenance.cli import main
 from provenance.cli.doors import Door
+from provenance.custody import Custody
 from provenance.errors import Conflict, Missing, ProvenanceError, Refused, Tampered
 from provenance.keys import SigningKey
 from provenance.params import Params
@@ -161,13 +162,13 @@ def test_a_backup_holds_what_cannot_be_made_again_and_no_key(story):
 
 
 def test_the_manifest_has_every_file_and_the_head_of_the_log(story):
-    manifest = backups.opened(story.backup["now"], story.force.keys)
+    manifest = backups.opened(story.backup["now"], Custody(story.force.keys))
     held = tree(story.backup["now"])
     assert {file.path: file.size for file in manifest.files} == {n: len(d) for n, d in held.items() if n != BACKUP}
     assert all(rows.digest(story.backup["now"] / file.path) == file.sha256 for file in manifest.files)
     assert (manifest.archive, manifest.made_on, manifest.by, manifest.disposals) == ("force", NOW, "tests", 1)
     assert held["log/checkpoint"].split(b"\n")[1] == str(manifest.log_size).encode()
-    assert backups.opened(story.backup["then"], story.force.keys).disposals == 0
+    assert backups.opened(story.backup["then"], Custody(story.force.keys)).disposals == 0
 
 
 def test_the_same_archive_gives_the_same_backup(story, tmp_path):
@@ -539,7 +540,7 @@ def test_a_log_that_does_not_continue_the_backups_is_another_history(story, tmp_
         with pytest.raises(Tampered, match="later log does not continue the backup's: it is another history"):
             backups.put_back(story.backup["now"], tmp_path / "r", story.force.keys, log=force.root / "log")
         force.archive.append(entries.Consulted(on=NOW, by="t", under="t", case="1", label="2026-W02", rows=0))
-    assert force.archive.log.size > backups.opened(story.backup["now"], story.force.keys).log_size
+    assert force.archive.log.size > backups.opened(story.backup["now"], Custody(story.force.keys)).log_size
     flip(force.root / "log/checkpoint", 8)
     with pytest.raises(Tampered, match="log/checkpoint"):
         backups.put_back(story.backup["now"], tmp_path / "r", story.force.keys, log=force.root / "log")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from provenance import asof, disposal, extracts, holding, receiving, reviewing, rows, staff, vault
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Refused, Tampered
+from provenance.keys import MasterKey
 
 PLANNED, LATER = "2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"
 DECIDED = next(code for code, basis in PARAMS.holds.bases.items() if basis.ends_by == "decision")
@@ -235,7 +236,7 @@ def test_an_id_is_found_among_the_words_of_a_text_where_it_is_one_of_them(text, 
 
 
 def test_the_vault_finds_names_by_words_however_they_are_written(tmp_path):
-    held = vault.Vault.create(tmp_path / "vault", bytes(32))
+    held = vault.Vault.create(tmp_path / "vault", MasterKey(bytes(32)))
     nominals = vault.nominal_keys(pa.array(["N-1", "Straße 7", "n-2"]))
     tokens = held.admit(pa.concat_arrays([nominals, vault.record_keys(pa.array(["N-1"]), pa.array(["R/ 1"]))]))
     for words, wanted in (({"n-1"}, [0]), ({"strasse 7", "n-2"}, [1, 2]), ({"r/ 1"}, [3]), ({"n"}, []), (set(), [])):

@@ -238,7 +238,7 @@ def opened(house: House) -> Iterator[tuple[str, bytes]]:
         yield (
             "opened keyring",
             sealing.opened_blob(
-                MasterKey.open(house.keys / "master").bytes,
+                (house.keys / "master").read_bytes(),
                 "vault keyring",
                 (house.root / "vault/keyring").read_bytes(),
             ),
@@ -415,8 +415,8 @@ class Keys:
     """All that is secret today, and what of it could stand for a secret that is gone."""
 
     def __init__(self, house: House) -> None:
-        self.master = MasterKey.open(house.keys / "master").bytes
-        self.vault = Vault(house.root / "vault", self.master)
+        self.master = (house.keys / "master").read_bytes()
+        self.vault = Vault(house.root / "vault", MasterKey(self.master))
         ring = canonical.loads(
             sealing.opened_blob(self.master, "vault keyring", (house.root / "vault" / "keyring").read_bytes())
         )
@@ -461,8 +461,8 @@ def test_the_copies_from_before_open_with_the_keys_from_before(house):
 
 def test_an_old_vault_and_todays_master_key(house, today):
     with pytest.raises(Tampered, match="the vault's keyring does not open: the master key is another one"):
-        Vault(house.aside / "archive" / "vault", today.master)
-    old = MasterKey.open(house.aside / "archive.keys" / "master").bytes
+        Vault(house.aside / "archive" / "vault", MasterKey(today.master))
+    old = MasterKey((house.aside / "archive.keys" / "master").read_bytes())
     with pytest.raises(Tampered, match="the vault's keyring does not open: the master key is another one"):
         Vault(house.root / "vault", old)
 

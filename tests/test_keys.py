@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from provenance import backups, canonical, disposal, durable, entries, keys, rekeying, statements, verify
 from provenance.archive import Archive
 from provenance.cli import main
+from provenance.custody import Custody
 from provenance.errors import Malformed, Missing, Refused, Tampered
 from provenance.keys import SigningKey
 from provenance.log import Log
@@ -116,7 +117,7 @@ def test_each_thing_is_judged_by_the_key_of_its_time(told, tmp_path):
         "force.keys/log.pem", "force.keys/log.retired", "force.keys/master",
     ]  # fmt: skip
     assert not [name for name, data in told.end.items() if told.old.splitlines()[1] in data]  # the private key is gone
-    assert keys.log_signers(force.keys, name="force") == (told.first, second)
+    assert Custody(force.keys).signers("force") == (told.first, second)
     sound(archive)
     force.archive.close()
 
@@ -420,7 +421,7 @@ def test_a_list_of_retired_keys_in_another_form(told, tmp_path):
     force = standing(told.end, tmp_path / "desk")
     durable.write(force.keys / "log.retired", b"force+00000000+AAAA\n", mode=0o600)
     with pytest.raises(Malformed, match=r"^key file log\.retired is not a list of public keys, a vkey on each line: "):
-        keys.log_signers(force.keys, name="force")
+        Custody(force.keys).signers("force")
     force.archive.close()
 
 

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provenance import merkle, notes
+from provenance.custody import Custody
 from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
-from provenance.keys import MasterKey, SigningKey
+from provenance.keys import MASTER, KeyFiles, Master, SigningKey
 from provenance.notes import COSIGNATURE, Checkpoint, Note, Verifier, opened_checkpoint
 
 KEY = SigningKey("force.example/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -241,58 +242,77 @@ def test_a_file_without_an_ed25519_key_is_malformed(tmp_path, content):
 
 
 def test_a_master_key_never_shows_itself(tmp_path):
-    path = tmp_path / "master"
-    key = MasterKey.create(path)
-    assert len(key.bytes) == 32
-    assert key.bytes == MasterKey.open(path).bytes == path.read_bytes()
-    assert repr(key) == "MasterKey(master)"
+    path, files = tmp_path / "master", KeyFiles(tmp_path)
+    key = files.draw_master(MASTER)
+    assert len(path.read_bytes()) == 32
+    assert files.master(MASTER).open("a label", key.seal("a label", b"content")) == b"content"
+    assert repr(key) == "MasterKey()"
     with pytest.raises(Conflict, match=r"^key file master is there already"):
-        MasterKey.create(path)
+        files.draw_master(MASTER)
     path.write_bytes(bytes(31))
     with pytest.raises(Malformed, match=r"^master key master: 31 bytes, wanted 32$"):
-        MasterKey.open(path)
+        files.master(MASTER)
     path.chmod(0o604)
     with pytest.raises(Refused, match=r"mode 0604, wanted 0600$"):
-        MasterKey.open(path)
+        files.master(MASTER)
     path.unlink()
     with pytest.raises(Missing, match=r"^key file master is not there"):
-        MasterKey.open(path)
+        files.master(MASTER)
+
+
+class Sealed:
+    """A word under a master key, as a vault is."""
+
+    def __init__(self, key: Master) -> None:
+        self.under(key)
+
+    def under(self, key: Master) -> None:
+        self.held = key.seal("a vault", b"a word")
+
+    def opens(self, key: Master) -> bool:
+        try:
+            return key.open("a vault", self.held) == b"a word"
+        except Tampered:
+            return False
 
 
 def test_replacing_the_master_key_leaves_one_that_opens_the_vault_at_each_moment(tmp_path):
-    path = tmp_path / "master"
-    key = MasterKey.create(path)
-    vault = [key.bytes]
+    custody = Custody(tmp_path)
+    old = KeyFiles(tmp_path).draw_master(MASTER)
+    vault = Sealed(old)
 
-    def reseal(fresh: bytes) -> None:
-        assert fresh != vault[0]
-        assert fresh in {file.read_bytes() for file in tmp_path.iterdir()}
-        vault[0] = fresh
+    def reseal(fresh: Master) -> None:
+        assert not vault.opens(fresh)
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["master", "master.next"]
+        assert vault.opens(custody.master(vault.opens))
+        vault.under(fresh)
+        assert vault.opens(custody.master(vault.opens))
 
-    old = key.bytes
-    key.replace(reseal)
-    assert vault[0] == key.bytes == MasterKey.open(path).bytes != old
+    fresh = custody.replace(reseal)
+    assert vault.opens(fresh)
+    assert vault.opens(custody.master(vault.opens))
+    assert not vault.opens(old)
     assert [file.name for file in tmp_path.iterdir()] == ["master"]
 
 
 @pytest.mark.parametrize("resealed", [False, True])
 def test_a_replacement_cut_short_is_finished_or_dropped(tmp_path, resealed):
-    path = tmp_path / "master"
-    key = MasterKey.create(path)
-    vault = [key.bytes]
+    custody = Custody(tmp_path)
+    old = KeyFiles(tmp_path).draw_master(MASTER)
+    vault = Sealed(old)
 
-    def reseal(fresh: bytes) -> None:
+    def reseal(fresh: Master) -> None:
         if resealed:
-            vault[0] = fresh
+            vault.under(fresh)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        key.replace(reseal)
-    with pytest.raises(Conflict, match=r"^master key master: its replacement was interrupted"):
-        MasterKey.open(path)
-    with pytest.raises(Refused, match=r"^master key master: neither it nor its successor opens the vault"):
-        MasterKey.recover(path, lambda secret: False)
-    recovered = MasterKey.recover(path, lambda secret: secret == vault[0])
-    assert recovered.bytes == vault[0] == MasterKey.open(path).bytes
-    assert (recovered.bytes == key.bytes) is not resealed
+        custody.replace(reseal)
+    with pytest.raises(Conflict, match=r"^master key: its replacement was interrupted"):
+        custody.replace(reseal)
+    with pytest.raises(Refused, match=r"^master key, key file master: neither it nor its successor opens the vault"):
+        custody.recover(lambda key: False)
+    custody.recover(vault.opens)
+    assert vault.opens(custody.master(vault.opens))
+    assert vault.opens(old) is not resealed
     assert [file.name for file in tmp_path.iterdir()] == ["master"]

@@ -15,6 +15,7 @@ from provenance import rows, vault
 from provenance.crew import Crew
 from provenance.errors import Missing, Tampered
 from provenance.index import Index
+from provenance.keys import MasterKey
 from provenance.records import THEMES
 from provenance.rows import CHANGES, FILED, SEGMENT, Sealer
 from provenance.tables import TABLES
@@ -31,7 +32,7 @@ SUPPORT |= {"system": "CONNECT", "sources_a": [], "sources_b": []}
 
 @pytest.fixture(scope="module")
 def sealer(tmp_path_factory):
-    opened = Vault.create(tmp_path_factory.mktemp("rows") / "vault", bytes(32))
+    opened = Vault.create(tmp_path_factory.mktemp("rows") / "vault", MasterKey(bytes(32)))
     opened.admit(vault.nominal_keys(pa.array(IDS)))
     opened.admit(vault.record_keys(pa.array(["CONNECT"] * len(RECORDS)), pa.array(RECORDS)))
     return Sealer(opened, Crew(1))

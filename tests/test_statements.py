@@ -111,6 +111,7 @@ ACTS = [
     entries.Expunged(**WHO, number=1, files=(StoredFile(path="store/links/2026-W02.link.parquet", sha256=DIGEST),)),
     entries.Certified(**WHO, number=1, certificate=DIGEST),
     entries.Escrowed(**WHO, copies=1, disposals=1),
+    entries.Relocked(**WHO, reason="changed-hands", custody="token"),
     entries.Consulted(**WHO, case="26/0113", label="2026-W47", rows=12),
     entries.Granted(
         **WHO,

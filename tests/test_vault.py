@@ -16,9 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from provenance import durable, vault
 from provenance.errors import Conflict, Missing, Tampered
+from provenance.keys import MasterKey
 from provenance.vault import Vault, nominal_keys, record_keys
 
-MASTER = bytes(range(32))
+SECRET = bytes(range(32))
+MASTER = MasterKey(SECRET)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -158,8 +160,9 @@ ADMITTING = """
 import json, sys
 from pathlib import Path
 import pyarrow as pa
+from provenance.keys import MasterKey
 from provenance.vault import Vault, nominal_keys
-opened = Vault(Path(sys.argv[1]), bytes(range(32)))
+opened = Vault(Path(sys.argv[1]), MasterKey(bytes(range(32))))
 print("ready", flush=True)
 sys.stdin.readline()
 said = {}
@@ -309,7 +312,7 @@ def test_no_file_and_no_repr_shows_a_secret_a_token_or_a_name(tmp_path):
     opened.admit(record_keys(pa.array(["CONNECT"] * 3), pa.array(["CR-1234", "CR-1235", "CR-1236"])))
     tokens, secrets = opened.secrets()
     hidden = [text.encode() for text in [*ids, "NOMINAL", "CONNECT", "CR-123"]]
-    hidden += [MASTER, opened.archive_secret, *(row.tobytes() for row in secrets)]
+    hidden += [SECRET, opened.archive_secret, *(row.tobytes() for row in secrets)]
     hidden += [int(token).to_bytes(8, order) for token in tokens[1:] for order in ("little", "big")]
     hidden += [shard.key for shard in opened._ring.shards]
     hidden += [text.encode("utf-16-le") for text in ids]
@@ -349,9 +352,9 @@ def filled(tmp_path):
 
 
 def test_another_master_key_is_refused(filled):
-    for master in (bytes(32), MASTER[:31] + b"\0", MASTER[:31], MASTER + b"\0", b""):
+    for secret in (bytes(32), SECRET[:31] + b"\0", SECRET[:31], SECRET + b"\0", b""):
         with pytest.raises(Tampered) as caught:
-            Vault(filled.folder, master)
+            Vault(filled.folder, MasterKey(secret))
         assert str(caught.value) == (
             "the vault's keyring does not open: the master key is another one, or a byte of vault/keyring was changed"
         )

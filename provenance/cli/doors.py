@@ -20,7 +20,7 @@ import click
 
 from provenance import __version__
 from provenance.errors import Malformed, Refused
-from provenance.world import hash_seed, now, python, system, user, workers_python
+from provenance.world import hash_seed, now, python, system, unlock, user, workers_python
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ class Door:
         from provenance import disposal, durable
         from provenance.archive import Archive
 
-        archive = Archive(self.path, self.keys_path)
+        archive = Archive(self.path, self.keys_path, unlock=unlock())
         try:
             undone = disposal.is_unsettled(archive) or disposal.is_waiting(archive)
             if undone and not durable.is_being_written(self.path / "store"):

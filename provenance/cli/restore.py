@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from provenance.cli.doors import Door, as_json, emit_json, now, progress, user
+from provenance.cli.doors import Door, as_json, emit_json, now, progress, unlock, user
 from provenance.errors import Refused
 
 _UNDER = {False: "restoring from a backup, with a later log", True: "restoring from a backup; nobody has a later log"}
@@ -61,10 +61,11 @@ def restore(
             log=Path(log) if log else None,
             vault=Path(vault) if vault else None,
             files=Path(files) if files else None,
+            unlock=unlock(),
             report=report,
         )
         said = {"on": now(), "by": user(), "under": _UNDER[no_later_log]}
-        done = backups.replay(there.path, keys, *there.params(), **said, report=report)
+        done = backups.replay(there.path, keys, *there.params(), **said, unlock=unlock(), report=report)
     if as_json:
         emit_json(
             {

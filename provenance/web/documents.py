@@ -47,6 +47,7 @@ _ACTS = {
     "Settled": "Errors settled", "Reproduced": "Networks made again to check them",
     "Issued": "Reports like this one", "Granted": "Rights to look, granted", "Revoked": "Rights to look, ended",
     "Restored": "Restored from a backup", "Rekeyed": "Signing key changed",
+    "Relocked": "Key of the vault changed",
 }  # fmt: skip
 _GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age band": "age", "area": "area"}
 _SHARES = {
