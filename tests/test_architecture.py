@@ -31,11 +31,11 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 reproducing experiments derivation verify materials listing subjectaccess""",
     "acts": """papers apart pins buckets copies draft selection lookups figures openings receiving propagation linking
                 grouping remaking publishing builds holding granting scheduling reporting reviewing feeds expunging
-                disposal backups rekeying escrow witnessing publicising stamping affected ledger sending, sending,,""",
+                disposal backups rekeying escrow witnessing publicising stamping affected ledger sending""",
     "keeping": """durable keys hsm custody database migrations migrations.env migrations.catalogue
                 migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
                 migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew spark rows index log heads
-                catalogue archive trees trees,,,""",
+                catalogue archive trees""",
     "rules": """merkle tokens notes policies proofs sealing params suppression fairness harm geography tables
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
