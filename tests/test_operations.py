@@ -79,7 +79,8 @@ def installed(wheel: Path) -> Path:
 THERE = """
 import json, os, sys
 from click.testing import CliRunner
-from provenance.cli import main
+from provenance.cli import doors, main
+assert "the lock file is not as it was committed" not in doors.unlocked()
 os.fsync = lambda _: None  # nothing pulls the plug
 for arguments in json.loads(sys.argv[1]):
     done = CliRunner().invoke(main, ["--archive", "force", *arguments], catch_exceptions=False)
