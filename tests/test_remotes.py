@@ -21,6 +21,7 @@ import boto3
 import dvc_ssh.spec
 import pytest
 import s3fs
+from botocore.config import Config
 from dvc.repo import Repo
 from moto.server import ThreadedMotoServer
 
@@ -57,7 +58,9 @@ class S3:
         host, self.port = self.server.get_host_and_port()
         self.endpoint = f"http://{host}:{self.port}"
         self.begun = 0
-        self.client = boto3.client("s3", endpoint_url=self.endpoint)
+        # Now and then moto's server takes a request on an old connection and does not answer: it is asked again.
+        patient = Config(read_timeout=5, retries={"max_attempts": 4})
+        self.client = boto3.client("s3", endpoint_url=self.endpoint, config=patient)
 
     def begin(self, *, locks: bool = False) -> None:
         """One bucket, empty, of a new name."""
