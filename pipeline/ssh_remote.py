@@ -67,6 +67,8 @@ class Server:
 
     def stop(self) -> None:
         """End it, as somebody does who pulls a plug: what is under way is cut off."""
+        if self.process.poll() is not None:
+            return
         server = psutil.Process(self.process.pid)
         every = [server, *server.children(recursive=True)]  # two processes a connection, each in a session of its own
         for process in every:

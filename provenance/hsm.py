@@ -40,7 +40,9 @@ class Token:
 
     def __init__(self, module: str, token: str, mark: str, pin: str, said: str) -> None:
         """`said` is what the PIN is asked for by. The device is asked nothing yet."""
-        self._module, self._token, self._mark, self._pin, self._asked = module, token, mark, pin, said
+        # By one name each: a library that is loaded by two would be told twice to begin.
+        self._module = os.path.realpath(module)
+        self._token, self._mark, self._pin, self._asked = token, mark, pin, said
 
     def said(self, office: str) -> str:
         return f"key {office} in token {self._token}"

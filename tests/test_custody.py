@@ -502,7 +502,7 @@ def test_the_command_line_says_that_the_copy_in_escrow_is_of_an_older_key(tmp_pa
 
     who = ("--by", "keeper", "--under", "key policy 2")
     why = ("--reason", "scheduled", "--under", "key policy 2")
-    stale = "The copy in escrow is of the old key: replace it, and say so (provenance key escrow held).\n"
+    stale = "The copy in escrow is of the old key: replace it, destroy it, and say so (provenance key escrow held).\n"
     assert stale not in told("key", "relock", *why)
     told("key", "escrow", "held", *who)
     assert told("key", "relock", *why).endswith(stale)

@@ -35,7 +35,7 @@ def init(door: Door, name: str, keys_in: str, module: str, token: str) -> None:
         on=on,
         by=user(),
         under="founding of the archive",
-        where=custody.drawn(keys_in, module=str(Path(module).resolve()) if module else "", token=token),
+        where=custody.drawn(keys_in, module=str(Path(module).absolute()) if module else "", token=token),
         unlock=unlock(),
     ).close()
     pins.commit(door.path, f"archive {name}: founded", on=on)

@@ -147,7 +147,7 @@ def move(door: Door, kind: str, module: str, token: str, reason: str, under: str
     """
     from provenance import custody, entries, pins, rekeying
 
-    on, where = now(), custody.drawn(kind, module=str(Path(module).resolve()) if module else "", token=token)
+    on, where = now(), custody.drawn(kind, module=str(Path(module).absolute()) if module else "", token=token)
     with door.archive() as archive:
         rekeyed, relocked = rekeying.move(archive, where, on=on, by=user(), under=under, reason=reason)
         name, said, vkey, is_stale = (
