@@ -6,6 +6,7 @@ left on each is looked at from its own side: by another client of the bucket, an
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import logging
 import os
