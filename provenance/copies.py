@@ -9,8 +9,9 @@ New objects, then dvc.lock, then the names in git, then the removal, and a last 
 can be found done or undone, so that after a crash the same call again completes the work; only the counts are then
 those of the second call.
 
-What is looked at last is looked at from the remote's side: it is listed anew, each removed object is asked for by its
-name, a bucket for versions and uploads too (`buckets.py`), and each new object is read there and hashed. Over SSH, that
+What is looked at is looked at from the remote's side. Each new object is read there and hashed, before anything goes; in
+the end the remote is listed anew, and each removed object asked for by its name, a bucket for versions and uploads too
+(`buckets.py`). Over SSH, that
 is the machine whose host key this one knows, though DVC itself would ask any that answers.
 
 Refused: a remote that does not answer, that DVC is told to keep versions in, that locks or replicates what it holds, or
@@ -98,6 +99,8 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
 
         step("store")
         put = _store(root, cache, remotes, fresh, trees, earlier)
+        for store in (cache, *remotes):  # before anything goes that a next try would have to be told of
+            store.check_whole(put[store.name])
         step("name")
         tags = _name(root, pinned, trees, on=on)
         if any(pin.ref for pin in pinned):
@@ -119,7 +122,6 @@ def renew(root: Path, rewritten: Mapping[str, str], *, on: str, report: Report =
         step("look")
         for store in (cache, *remotes):
             store.check_gone(files | folders)
-            store.check_whole(put[store.name])
     report("Copies in DVC and git", len(steps), len(steps))
     return Copies(True, tags, removed.pop(cache.name), removed)
 
@@ -305,15 +307,19 @@ class _Store:
         """Read each where it lies. Of a folder on this machine the sizes were compared, and what was copied hashed."""
         if self.odb.fs.protocol == "local":
             return
+        other = []
         for oid in sorted(oids):
             total = hashlib.md5(usedforsecurity=False)
             with _reached(self.said), self.odb.fs.open(self.odb.oid_to_path(oid), "rb") as handle:
                 while part := handle.read(_CHUNK):  # not `file_digest`, which wants more of a file than some are
                     total.update(part)
             if total.hexdigest() != oid.removesuffix(".dir"):
-                with _reached(self.said):
-                    self.odb.delete(oid)  # so that the next try puts it there again
-                raise Conflict(f"{self.said} has other bytes than those that were put there: try again")
+                other.append(oid)
+        with _reached(self.said):
+            for oid in other:  # so that the next try puts them there again
+                self.odb.delete(oid)
+        if other:
+            raise Conflict(f"{self.said} has other bytes than those that were put there: try again")
 
 
 @contextmanager
