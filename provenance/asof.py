@@ -278,6 +278,8 @@ class Snapshot:
         pairs = named.group_by(["system", "record_id"]).aggregate([])
         tokens = self.archive.vault.tokens(vault.record_keys(pairs["system"], pairs["record_id"]))
         tokens = np.sort(tokens[tokens != 0])
+        if len(tokens) <= _FEW:
+            return self.content("record", self.standing_of("record", tokens.tolist()))
         at = self.standing("record")
         return self.content("record", at[rows.among(self.archive.index("record").a[at], tokens)])
 

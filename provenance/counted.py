@@ -66,9 +66,8 @@ def _parts(snapshot: Snapshot, at: np.ndarray, merged: Mapping[str, str] | None)
         return []
     if merged is None:
         merged = snapshot.stands_for([row["nominal_id"] for row in found])
-    standing = snapshot.standing("record")
     wanted = np.unique(snapshot.archive.index("involvement").a[at])
-    standing = standing[rows.among(index.a[standing], wanted)]
+    standing = snapshot.standing_of("record", wanted.tolist())
     standing = standing[snapshot.archive.shown("record", standing, case=snapshot.case)]
     leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in standing}
     content = snapshot.content("record", standing)

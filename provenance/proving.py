@@ -26,7 +26,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, disposal, durable, expunging, heads, merkle, notices, packs, propagation, rows, vault
+from provenance import (
+    canonical,
+    disposal,
+    durable,
+    expunging,
+    heads,
+    lookups,
+    merkle,
+    notices,
+    packs,
+    propagation,
+    rows,
+    vault,
+)
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.entries import Act, Built, Certified, Founded, Published, Rekeyed, Withdrawn
@@ -236,9 +249,8 @@ class _Chosen:
         self.incomplete.append({"theme": theme, "why": why})
 
     def _at(self, table: str, keys: pa.Array, themes: pa.ChunkedArray | None) -> np.ndarray:
-        index, at = self.archive.index(table), self.snapshot.positions(table)
-        tokens = self.archive.vault.tokens(keys)
-        found = at[rows.among(index.a[at], tokens) & (index.died[at] == 0)]
+        index, tokens = self.archive.index(table), self.archive.vault.tokens(keys)
+        found = self.snapshot.standing_of(table, tokens[tokens != 0].tolist())
         if themes is None:
             return found
         wanted = set(zip(tokens.tolist(), (THEMES.index(t) + 1 for t in themes.to_pylist()), strict=True))
@@ -249,8 +261,9 @@ class _Chosen:
         index, at = self.archive.index("network"), self.snapshot.positions("network")
         if whole:
             return at if not theme else at[index.theme[at] == THEMES.index(theme) + 1]
-        ids = self.archive.sealer.open("network", index.rows(at))["network"]
-        return at[pc.is_in(ids, value_set=pc.unique(named)).to_numpy(zero_copy_only=False)]
+        held = lookups.of(self.archive, "network", at)
+        codes = [held.code(id) for id in pc.unique(named).to_pylist() if id]  # "": people whom no network holds
+        return at[np.isin(held["network"][at], codes)]
 
     def records(self, contents: Iterable[bytes]) -> np.ndarray:
         """Positions of the records that these links (rows as text) name."""

@@ -331,12 +331,11 @@ def test_the_weekly_build_is_no_experiment(analyst):
     assert (analyst / "log" / "checkpoint").read_bytes() == log
 
 
-def test_a_build_of_some_commits_ago_reproduces_from_the_clone_the_remote_and_the_vault(pinned):
+def test_an_earlier_build_reproduces_from_the_clone_the_remote_and_the_vault_alone(pinned):
     clone = cloned(pinned, "fresh")
     run(clone, "dvc", "pull", "-q")
     shutil.copytree(pinned / "vault", clone / "vault")
     shutil.copytree(pinned.with_name("force.keys"), clone.with_name("fresh.keys"))
-    assert len(run(clone, "git", "log", "--format=%h", "build/2026-W02..").split()) >= 2
     assert json.loads(cli(clone, "reproduce", "2026-W02", "--json"))["verdict"] == "same"
     with provenance.open(clone) as here, provenance.open(pinned) as there:
         assert here.build("2026-W02").root == there.build("2026-W02").root
