@@ -224,10 +224,10 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[s
     if said["holds"]["overdue"]:
         found.append(("look", f"{_plural(said['holds']['overdue'], 'legal hold')} should have been looked at again by "
                               "now and have not been."))  # fmt: skip
-    for table, noun in (("people-due", "people"), ("records-due", "records")):
+    for table, what in (("people-due", "What is held about some {} people is"), ("records-due", "Some {} records are")):
         for row, cells in said["tables"].get(table, {}).get("counts", {}).items():
-            found.append(("look", f"About {cells['now']:,} {noun} are {_DUE[row]} by the force's retention rules, on "
-                                  "the day of this report."))  # fmt: skip
+            sentence = f"{what.format(format(cells['now'], ','))} {_DUE[row]} by the force's retention rules"
+            found.append(("look", f"{sentence}, on the day of this report."))
     if said["errors"]["open"]:
         found.append(("look", f"{_plural(said['errors']['open'], 'report')} of an error "
                               f"{'was' if said['errors']['open'] == 1 else 'were'} still open."))  # fmt: skip
@@ -265,7 +265,7 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
         "id": "reading", "title": "How to read this report", "question": "",
         "blocks": [
             _p("Each week a program reads police records and works out who appears in records with whom. One week's "
-               "result is called a build, and named by its year and week: 2026-W46 is week 46 of 2026. It is "
+               f"result is called a build, and named by its year and week: {said['build']} is this report's. It is "
                f"shown to trained staff on a dashboard, for {len(themes)} themes: {listed}. This report says what "
                "went in, what came out, who used it, and whether anything in it should worry you. It names no person, "
                "record or case."),
@@ -274,8 +274,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
                f"that rest on at least {said['rules']['least_records']} records"
                f"{' or on somebody both people are linked with' if said['rules']['shared_associate'] else ''}. "
                "The strength of a link is a sum of points for the records behind it. Harm is a sum of days: a fixed "
-               "table gives each offence in a person's records the days in prison from which a court would start. "
-               "Neither is a probability, and neither predicts what anybody will do."),
+               "table gives each offence in a person's records its days, as a rule those in prison from which a court "
+               "would start. Neither is a probability, and neither predicts what anybody will do."),
             _p("Key people are the first ten of each theme by strength, by links, by harm and by records, as the "
                "dashboard lists them. To dispose of something is to destroy it lawfully, in every build that had it; a "
                "legal hold keeps what a court or an inquiry needs from that. Intelligence is information that somebody "
