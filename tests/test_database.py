@@ -721,7 +721,7 @@ def ask(address: str, jar: dict[str, str] | None = None) -> httpx2.Response:
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait for something of other processes."""
-    for _ in range(600):
+    for _ in range(1_500):
         with contextlib.suppress(httpx2.TransportError, psutil.Error):
             if holds():
                 return
