@@ -9,10 +9,9 @@ New objects, then dvc.lock, then the names in git, then the removal, and a last 
 can be found done or undone, so that after a crash the same call again completes the work; only the counts are then
 those of the second call.
 
-What is looked at is looked at from the remote's side. Each new object is read there and hashed, before anything goes; in
-the end the remote is listed anew, and each removed object asked for by its name, a bucket for versions and uploads too
-(`buckets.py`). Over SSH, that
-is the machine whose host key this one knows, though DVC itself would ask any that answers.
+What is looked at is looked at from the remote's side. Each new object is read there and hashed, before anything goes;
+in the end the remote is listed anew, and each removed object asked for by its name, a bucket for versions and uploads
+too (`buckets.py`). Over SSH, that is the machine whose host key this one knows, though DVC itself would ask any.
 
 Refused: a remote that does not answer, that DVC is told to keep versions in, that locks or replicates what it holds, or
 that DVC has no means to reach; a host whose key is not known here; a tag whose folders no store has; a file without the
