@@ -25,6 +25,7 @@ import s3fs
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from dvc.repo import Repo
+from fsspec.asyn import sync_wrapper
 from moto.server import ThreadedMotoServer
 
 from pipeline import ssh_remote
@@ -341,6 +342,7 @@ def test_a_bucket_that_goes_away_in_the_middle(s3, home, monkeypatch, method, nu
 
     with monkeypatch.context() as patch:
         cutting(patch, s3fs.S3FileSystem, "_call_s3", picked, gone)
+        patch.setattr(s3fs.S3FileSystem, "call_s3", sync_wrapper(s3fs.S3FileSystem._call_s3))  # made of the one before
         with pytest.raises(Conflict, match=r"^DVC remote far does not do what is asked \(\w+\): wanted to renew every"):
             copies.renew(home / "force", said, on="2026-03-01T09:00:00Z")
     assert away
