@@ -251,7 +251,9 @@ class Crew:
 
     def _begin(self, batch: pa.Table, first: int = 0, weight: int = 1) -> Round:
         if self._is_small(batch.num_rows * weight):
-            return self._at_once(batch, first, _tried(batch))
+            alone = Round(self, [batch], first)
+            alone.done(0, _tried(batch))
+            return alone
         # A small round too is one in which everybody takes part more than once, as some are slower than others.
         size = max(1, min(_PART // weight, -(-batch.num_rows // (2 * self.size))))
         round_ = Round(self, [batch.slice(at, size) for at in range(0, batch.num_rows, size)], first)
@@ -262,11 +264,6 @@ class Crew:
             self._collect(0)
             self._hand_out()
         return round_
-
-    def _at_once(self, batch: pa.Table, first: int, found: pa.Table | Exception) -> Round:
-        whole = Round(self, [batch], first)
-        whole.done(0, found)
-        return whole
 
     def _hand_out(self) -> None:
         for depth in range(_SLOTS):
@@ -325,7 +322,7 @@ def _shared(name: str) -> int:
 
 def _tried(batch: pa.Table) -> pa.Table | Exception:
     try:
-        return work(batch)
+        return _work(batch)
     except (sealing.Unopened, Malformed) as error:
         return error
 
@@ -345,8 +342,7 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
     return [value for chunk in column.chunks for value in canonical.slices(chunk)]
 
 
-def work(batch: pa.Table) -> pa.Table:
-    """What a batch asks for in its metadata (`job`, `table`, `columns`), done here. Errors as of `Crew`."""
+def _work(batch: pa.Table) -> pa.Table:
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
     if job == "root":
@@ -426,7 +422,7 @@ def serve_batches(job: str, table: str, wanted: str, batches: Iterator[pa.Record
         if not fault:
             given = pa.Table.from_batches([batch]).drop_columns(["n"]).replace_schema_metadata(what)
             try:
-                answer = work(given)
+                answer = _work(given)
             except sealing.Unopened as error:
                 fault, at = UNOPENED, error.position
         if fault:

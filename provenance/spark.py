@@ -51,6 +51,7 @@ _ALWAYS = {  # whatever a cluster's own settings say
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
+    "spark.executor.syncLogLevel.enabled": "true",
     "spark.sql.catalogImplementation": "in-memory",
     # A sum beyond 64 bits is an error here as it is in DuckDB, and no instant depends on where a machine stands.
     "spark.sql.ansi.enabled": "true",
@@ -219,28 +220,27 @@ class Crew(crew.Crew):
         """Have every worker that is there seal a row. Raises as its work does."""
         few = self._cluster.cores * 4
         rows = pa.table({"z": [bytes(sealing.SECRET)] * few, "row": [b"{}"] * few})
-        self._afar("leaf", "record", rows)
+        self._answered("leaf", "record", self._batch("leaf", "record", rows))
 
     def _is_small(self, rows: int) -> bool:
         return rows < _ALONE
 
     def _begin(self, batch: pa.Table, first: int = 0, weight: int = 1) -> crew.Round:
         job, table = (batch.schema.metadata[key].decode() for key in (b"job", b"table"))
-        if job not in crew.AFAR or self._is_small(batch.num_rows):
+        if job not in crew.AFAR or self._is_small(batch.num_rows * weight):
             return super()._begin(batch, first, weight)
-        try:
-            return self._at_once(batch, first, self._afar(job, table, batch))
-        except sealing.Unopened as error:
-            return self._at_once(batch, first, error)
+        afar = crew.Round(self, [batch], first)
+        afar.done(0, self._answered(job, table, batch))
+        return afar
 
-    def _afar(self, job: str, table: str, batch: pa.Table) -> pa.Table:
+    def _answered(self, job: str, table: str, batch: pa.Table) -> pa.Table | sealing.Unopened:
         content = pa.table({name: batch[name].cast(pa.binary()) for name in batch.column_names})
         content = content.append_column("n", pa.array(np.arange(batch.num_rows)))
         answer = ", ".join(["n long", "fault string", *(f"{name} binary" for name in crew.AFAR[job])])
         done = self._cluster.mapped(partial(crew.serve_batches, job, table, crew.code()), content, answer)
         faults = done.filter(pc.is_valid(done["fault"])).sort_by("n").slice(0, 1).to_pylist()
         if faults and faults[0]["fault"] == crew.UNOPENED:
-            raise sealing.Unopened(table, faults[0]["n"])
+            return sealing.Unopened(table, faults[0]["n"])
         if faults:
             raise Refused(
                 f"a worker of Spark runs other code: found sealing of {faults[0]['fault']}, wanted {crew.code()}; "
