@@ -229,7 +229,7 @@ def opened(folder: Path, keys: Custody) -> Manifest:
     return manifest
 
 
-def kept(folder: Path, keys: Path) -> list[tuple[Path, Manifest]]:
+def kept(folder: Path, keys: Custody) -> list[tuple[Path, Manifest]]:
     """The whole backups in the folders within `folder` that these keys signed for, newest first."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -238,7 +238,7 @@ def kept(folder: Path, keys: Path) -> list[tuple[Path, Manifest]]:
     return sorted(found, key=lambda one: (one[1].log_size, one[1].made_on, one[0].name), reverse=True)
 
 
-def prune(folder: Path, keys: Path, most: int) -> list[str]:
+def prune(folder: Path, keys: Custody, most: int) -> list[str]:
     """Remove all backups in the folders within `folder` but the newest `most`; the names of those removed.
 
     A folder that is no whole backup of this archive is left where it is.

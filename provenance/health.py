@@ -128,7 +128,7 @@ def health(archive: Archive, *, on: str, verified: bool | None, kept: Path | Non
 
 
 def _newest(archive: Archive, kept: Path, on: str) -> Backup:
-    found = backups.kept(kept, archive.keys)
+    found = backups.kept(kept, archive.custody)
     if not found:
         return Backup(UNKNOWN, 0)
     _, newest = found[0]

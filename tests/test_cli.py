@@ -304,12 +304,12 @@ def test_diff_by_cause_adds_up_and_names_the_records(force):
 
 def test_verify_numbers_its_steps_and_says_so(force):
     shown = done(force, "verify")
-    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 14)]
+    assert re.findall(r"^ *(\d+)  ", shown, re.M) == [str(n) for n in range(1, 15)]
     assert "The archive verifies" in shown
     assert "Build 2026-W03 verifies" in done(force, "verify", "--build", "2026-W03")
     checked = answer(force, "verify")
     assert checked["verified"] is True
-    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 13
+    assert [set(step) for step in checked["steps"]] == [{"step", "name", "checked", "faults"}] * 14
     assert checked["relied_on"][1:] == [
         "no witness outside the force: none has signed a head", "no published head: none has been published",
         "no time stamp: all times are by the force's own clock",

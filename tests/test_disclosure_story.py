@@ -58,7 +58,7 @@ def test_an_officer_answers_a_defence_request(tmp_path):
         "2026-01-20",
     )
     query = office.answers("disclose", "save", *asked, "--nominal", "N-1", *WHO)["query"]
-    made = office.answers("disclose", "make", query[:8], "--out", str(tmp_path / "pack"), *WHO)
+    made = office.answers("disclose", "make", query[:8], "--for", "prosecutor", "--out", str(tmp_path / "pack"), *WHO)
     assert (made["builds"], made["pages"], made["complete"]) == (1, 2, 1)
     checked = office.answers("verify", str(tmp_path / "pack"))
     assert checked["verified"]
@@ -71,7 +71,7 @@ def test_an_officer_answers_a_defence_request(tmp_path):
     status = office.answers("disclose", "status")["queries"][0]
     assert status["changed"]
     assert {"since then: corrected", "new build or view in the period"} <= status["changes"].keys()
-    office.says("disclose", "make", query, "--out", str(tmp_path / "second"), *WHO)
+    office.says("disclose", "make", query, "--for", "prosecutor", "--out", str(tmp_path / "second"), *WHO)
     assert not office.answers("disclose", "status")["queries"][0]["changed"]
 
     # Somebody behind a link is disposed of: told again, and noted with a reason this time.

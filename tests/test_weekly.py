@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from provenance import backups, durable, pins
 from provenance.archive import BACKUP
 from provenance.cli import main
+from provenance.custody import Custody
 from tests.force import record, write_extract
 from tests.test_docs import contains
 
@@ -81,7 +82,7 @@ def test_a_week_is_received_built_published_backed_up_and_the_inbox_is_emptied(h
     )
     assert not list((home.root / "inbox").iterdir())
     assert (home.root / "audit_reports" / "heads.txt").read_text().startswith("2026-W02 ")
-    newest, manifest = backups.kept(home.kept, home.root.with_name("force.keys"))[0]
+    newest, manifest = backups.kept(home.kept, Custody(home.root.with_name("force.keys")))[0]
     assert newest.name == f"2026-01-12-{manifest.log_size}"
     assert home.runs("verify").exit_code == 0
 

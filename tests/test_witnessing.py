@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -684,7 +685,7 @@ def test_an_answer_above_the_quoted_request(archive, folder):
 
 def test_what_is_strictly_a_request_is_taken_as_it_is(tmp_path):
     """A log may be called `>quoted`, and have an extension with blanks at its end: only a failed reading is mended."""
-    quoted = SigningKey(">quoted", KEY._private)
+    quoted = SigningKey(">quoted", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     folder = founded(tmp_path / "w", quoted)
     head = Checkpoint(">quoted", 1, TREE.root(1), ("> an extension  ",))
     note = bytes(Note.signed(head.text, quoted))

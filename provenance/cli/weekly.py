@@ -93,8 +93,8 @@ def _back_up(ctx: click.Context, door: Door, folder: Path, keep: int | None) -> 
     from provenance.archive import BACKUP
 
     with door.archive() as archive:
-        there = backups.kept(folder, archive.keys)
-        size, keys = archive.log.size, archive.keys
+        there = backups.kept(folder, archive.custody)
+        size, keys = archive.log.size, archive.custody
     if there and there[0][1].log_size == size:
         click.echo(f"Backed up already: {there[0][0].name} has all {size:,} entries.")
     else:
