@@ -33,7 +33,7 @@ from provenance.harm import HarmTable
 from provenance.params import Params
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _ALWAYS = {  # whatever a cluster's own settings say
     "spark.app.name": "provenance",
@@ -51,16 +51,18 @@ _ALWAYS = {  # whatever a cluster's own settings say
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
-    "spark.executor.syncLogLevel.enabled": "true",
     "spark.sql.catalogImplementation": "in-memory",
     # A sum beyond 64 bits is an error here as it is in DuckDB, and no instant depends on where a machine stands.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.maxResultSize": "0",  # what is asked for is what this process will hold
+    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "100000",  # as many links as one part of a shuffle has
 }
 _KINDS = {"leaf": sealing.LEAF, "box": pa.large_binary(), "row": pa.large_binary()}
 _ALONE = 20_000  # rows below which a round trip costs more than it saves
-_ROUND = 400_000  # rows handed over at a time: memory here and in Spark's driver follows it
+_ROUND = 200_000  # rows for each processor that are handed over at a time: memory here and in Spark's driver follows it
+_TASKS = 4  # for each processor, of what is handed over, so that none waits long for another
+_LEAST = 5_000  # rows of a task
 _SHUFFLED = 100_000  # rows for each part of a shuffle
 _PATIENCE = 300  # seconds in which a worker must have answered at first; a cold one on a busy machine takes long
 
@@ -74,7 +76,8 @@ class Cluster:
     @property
     def cores(self) -> int:
         """Processors of the workers that take part."""
-        return int(self._session.sparkContext.defaultParallelism)
+        with self._asking():
+            return int(self._session.sparkContext.defaultParallelism)
 
     def __str__(self) -> str:
         return f"Apache Spark {self._session.version}"
@@ -83,7 +86,7 @@ class Cluster:
         """The answer to a question about `tables`, which it calls by these names; rows in no order."""
         with self._asking():
             for name, content in tables.items():
-                self._session.createDataFrame(content).createOrReplaceTempView(name)
+                self._frame(content).createOrReplaceTempView(name)
             most = max(content.num_rows for content in tables.values())
             parts = max(self.cores, most // _SHUFFLED)
             self._session.conf.set("spark.sql.shuffle.partitions", str(parts))
@@ -100,7 +103,13 @@ class Cluster:
     ) -> pa.Table:
         """What `work` makes of the rows of `content`; `answer` has its columns, as Spark writes them."""
         with self._asking():
-            return self._session.createDataFrame(content).mapInArrow(work, answer).toArrow()
+            return self._frame(content).mapInArrow(work, answer).toArrow()
+
+    def _frame(self, content: pa.Table) -> DataFrame:
+        """The table in Spark, in so many parts that all processors have some."""
+        rows = max(_LEAST, -(-content.num_rows // (self.cores * _TASKS)))
+        self._session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(rows))
+        return self._session.createDataFrame(content)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -214,7 +223,7 @@ class Crew(crew.Crew):
     @property
     def round(self) -> int:
         """Rows that all together are given at a time."""
-        return _ROUND
+        return _ROUND * self._cluster.cores
 
     def try_out(self) -> None:
         """Have every worker that is there seal a row. Raises as its work does."""

@@ -360,6 +360,7 @@ def test_nothing_of_it_lies_on_any_disk_in_the_clear(afar, started, around):
     assert [name for name in seen if any(mark in seen[name] for mark in MARKS)] == []
     assert [name for name in seen if secret in seen[name] and name != str(told)] == []
     assert not any((around / "events").iterdir())
+    assert sum(name.endswith("/stderr") and b"Running task" in seen[name] for name in seen) == 2  # what workers log
     lines = []
     for member in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has just ended
