@@ -54,6 +54,7 @@ from provenance import (
     receiving,
     records,
     rows,
+    sets,
     vault,
 )
 from provenance import verify as verification
@@ -112,13 +113,13 @@ class OurStore:
         with archive.writing():
             archive.sweep()
             coming = draft.next_draft(archive, at)
-            named = np.union1d(_numbers(build.edges_upsert["edge_id"]), _numbers(build.edges_delete))
+            named = sets.union(_numbers(build.edges_upsert["edge_id"]), _numbers(build.edges_delete))
             ended = self._standing(coming.number - 1, named, build.edges_upsert)
             found = list(archive.sealer.read("link", [archive.index("link").rows(ended)], _COLUMNS))
             old = pa.concat_tables([chosen("link", _COLUMNS).empty_table(), *found])
             edges, support = edges_of(old)
             used = _keyed(old)
-            mine = np.isin(_numbers(edges["edge_id"]), named)
+            mine = sets.among(_numbers(edges["edge_id"]), named)
             ended = ended[mine]
             kept = support.filter(pc.is_in(support["edge_id"], value_set=_flat(build.edges_upsert["edge_id"])))
             theme = self._edges.take(build.edges_upsert, build.edges_delete, coming.number, set(used[~mine].tolist()))
@@ -271,15 +272,15 @@ class OurStore:
         people, place = np.unique(np.concatenate([known, fresh]), return_inverse=True)
         tokens = self._tokens(people)[place].reshape(-1, 2)
         at = index.standing(build)
-        at = at[rows.among(index.a[at], tokens[:, 0]) & rows.among(index.b[at], tokens[:, 1])]
-        return at[np.isin(_as_one(np.stack([index.a[at], index.b[at]], axis=1)), _as_one(tokens))]
+        at = at[sets.among(index.a[at], tokens[:, 0]) & sets.among(index.b[at], tokens[:, 1])]
+        return at[sets.among(_as_one(np.stack([index.a[at], index.b[at]], axis=1)), _as_one(tokens))]
 
     def _sealed(self, edges: pa.Table, theme: np.ndarray, support: pa.Table) -> pa.Table:
         order = np.argsort(_numbers(edges["edge_id"]))
         edges, theme = edges.take(pa.array(order)), theme[order]
         support = support.sort_by([("edge_id", "ascending"), ("record_id", "ascending")])
-        people = np.unique(np.concatenate([_numbers(edges["a"]), _numbers(edges["b"])]))
-        records_here = np.unique(_numbers(support["record_id"]))
+        people = sets.distinct(np.concatenate([_numbers(edges["a"]), _numbers(edges["b"])]))
+        records_here = sets.distinct(_numbers(support["record_id"]))
         self.archive.vault.admit(pa.concat_arrays([_nominals(people), _records(records_here)]))
         of = _numbers(support["edge_id"])
         parts = [pa.schema([*rows.SEGMENT, ("strength", pa.int64()), ("records", pa.int64())]).empty_table()]
@@ -456,7 +457,7 @@ class Sought:
         """Of an archive that still has them."""
         index, tokens = archive.index("link"), archive.vault.tokens(_nominals(np.asarray(persons)))
         tokens = np.sort(tokens[tokens != 0])
-        at = np.flatnonzero(rows.among(index.a, tokens) | rows.among(index.b, tokens))
+        at = np.flatnonzero(sets.among(index.a, tokens) | sets.among(index.b, tokens))
         few = at[:: max(1, len(at) // _SAMPLE)][:_SAMPLE]
         some = tokens[:: max(1, len(tokens) // _SAMPLE)][:_SAMPLE]
         samples = canonical.slices(_flat(index.rows(few)["box"])) + [token.tobytes() for token in some]
@@ -472,9 +473,9 @@ class Sought:
             if file.schema_arrow.names != rows.FILED.names:
                 continue
             for table in file.iter_batches(_SHARE, columns=["a", "b", "leaf", "box"]):
-                speaks = rows.among(table["a"].to_numpy(), self.tokens) | rows.among(table["b"].to_numpy(), self.tokens)
+                speaks = sets.among(table["a"].to_numpy(), self.tokens) | sets.among(table["b"].to_numpy(), self.tokens)
                 filled = pc.greater(pc.binary_length(table["box"]), 0).to_numpy(zero_copy_only=False)
-                theirs = np.isin(rows.as_keys(rows.leaf_matrix(table["leaf"])), self.leaves)
+                theirs = sets.among(rows.as_keys(rows.leaf_matrix(table["leaf"])), self.leaves)
                 count = int((speaks | (filled & theirs)).sum())
                 files, found = files + (count > 0), found + count
         return {

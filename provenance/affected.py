@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, entries, openings, propagation, vault
+from provenance import canonical, entries, openings, propagation, sets, vault
 from provenance.archive import Archive
 from provenance.errors import Missing, ProvenanceError
 from provenance.records import THEMES
@@ -124,8 +124,8 @@ def replaced_since(archive: Archive, label: str) -> np.ndarray:
         index = archive.index(name)
         gone, _ = index.between(number - 1, number)
         found.append(index.a[gone[(index.replaced[gone] > 0) & (index.died[gone] == 0)]])
-    tokens = np.unique(np.concatenate(found))
-    return np.setdiff1d(tokens, archive.withheld())
+    tokens = sets.distinct(np.concatenate(found))
+    return sets.difference(tokens, archive.withheld())
 
 
 def _versions(archive: Archive, record: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -239,7 +239,7 @@ def _affected(
         tuple(labels),
         _links(archive, at["link"], had),
         _networks(archive, at["network"], had),
-        len(np.unique(archive.index("nominal").a[at["nominal"]])),
+        len(sets.distinct(archive.index("nominal").a[at["nominal"]])),
         tuple(shown),
         totals,
         untold,
@@ -259,7 +259,7 @@ def _opened_one(archive: Archive, leaves: str, wrong: Mapping[str, np.ndarray]) 
         found = openings.read(archive, leaves)
     except ProvenanceError:  # `verify` says what is wrong with it
         return None
-    return any(len(np.intersect1d(at, wrong.get(name, ()))) for name, at in found.items())
+    return any(len(sets.intersection(at, wrong.get(name, ()))) for name, at in found.items())
 
 
 def _builds(archive: Archive, table: str, at: np.ndarray) -> np.ndarray:
@@ -278,7 +278,7 @@ def _standing_in(archive: Archive, table: str, at: np.ndarray, had: np.ndarray) 
     upto = np.concatenate([[0], np.cumsum(had)])  # how many of the builds lie before each number
     end = np.where(until == 0, len(had), until)
     met = (since > 0) & (upto[end] > upto[since])
-    return np.sort(at[np.unique(which[met])])
+    return np.sort(at[sets.distinct(which[met])])
 
 
 def _reached(archive: Archive, table: str, at: np.ndarray, had: np.ndarray) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, durable, entries, harm, merkle, rows, statements
+from provenance import canonical, durable, entries, harm, merkle, rows, sets, statements
 from provenance.catalogue import Catalogue, kind
 from provenance.crew import Crew
 from provenance.custody import IN_FILES, NOTHING, Custody, Unlock, Where
@@ -345,8 +345,8 @@ class Archive:
         index = self.index(table)
         fit = index.died[positions] == 0
         if len(withheld):
-            fit &= ~rows.among(index.a[positions], withheld) & ~rows.among(index.b[positions], withheld)
-            fit &= ~np.isin(positions, index.resting_on(withheld))
+            fit &= ~sets.among(index.a[positions], withheld) & ~sets.among(index.b[positions], withheld)
+            fit &= ~sets.among(positions, index.resting_on(withheld))
         return fit
 
     def withheld(self, case: str = "") -> np.ndarray:
@@ -365,7 +365,7 @@ class Archive:
         Kept in memory for the next question of the same kind: builds in a row ask for nearly the same rows.
         """
         held, content = self._opened.get(table) or (np.zeros(0, np.int64), TABLES[table].columns.empty_table())
-        unread = np.setdiff1d(positions, held)
+        unread = sets.difference(positions, held)
         if len(unread):
             index = self._indexes[table][0]
             content = pa.concat_tables([content, self.sealer.open(table, index.rows(unread))])
@@ -443,7 +443,7 @@ class Archive:
         alive = index.died == 0
         others = index.others if alive.all() else index.others[np.repeat(alive, np.diff(index.ends))]
         gone = [side[~self.vault.retained(side)] for side in (index.a[alive], index.b[alive], others)]
-        return len(np.unique(np.concatenate(gone)))
+        return len(sets.distinct(np.concatenate(gone)))
 
     def segment(self, label: str, table: str) -> Path:
         """Where a build's new rows of a derived table lie."""

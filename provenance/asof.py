@@ -32,6 +32,7 @@ from provenance import (
     params,
     propagation,
     rows,
+    sets,
     statements,
     vault,
 )
@@ -160,7 +161,7 @@ class Snapshot:
         if network is not None:
             members = self.nominals(network=network)
             tokens = self.archive.vault.tokens(vault.nominal_keys(members["nominal"].combine_chunks()))
-            at = at[np.isin(index.a[at], tokens) & np.isin(index.b[at], tokens)]
+            at = at[sets.among(index.a[at], tokens) & sets.among(index.b[at], tokens)]
             at = at[index.theme[at] == _code(_theme_of(network))]
         return self.content("link", at)
 
@@ -281,7 +282,7 @@ class Snapshot:
         if len(tokens) <= _FEW:
             return self.content("record", self.standing_of("record", tokens.tolist()))
         at = self.standing("record")
-        return self.content("record", at[rows.among(self.archive.index("record").a[at], tokens)])
+        return self.content("record", at[sets.among(self.archive.index("record").a[at], tokens)])
 
     def places(
         self,
@@ -491,15 +492,15 @@ class Snapshot:
     def standing_of(self, table: str, tokens: Sequence[int], theme: str | None = None) -> np.ndarray:
         """As `standing`, of the rows that speak of one of `tokens`: found from either end, not by looking at all."""
         index = self.archive.index(table)
-        near = np.unique(np.concatenate([index.bequests, *(index.of(token) for token in tokens)]))
-        at = np.unique(index.living(index.stood(near, self._number)))
-        at = at[np.isin(index.a[at], tokens) | np.isin(index.b[at], tokens)]
+        near = sets.distinct(np.concatenate([index.bequests, *(index.of(token) for token in tokens)]))
+        at = sets.distinct(index.living(index.stood(near, self._number)))
+        at = at[sets.among(index.a[at], tokens) | sets.among(index.b[at], tokens)]
         return at if theme is None else at[index.theme[at] == _code(theme)]
 
     def _reducible(self, at: np.ndarray) -> np.ndarray:
         """Which links at `at` rest on something restricted while neither of their two people is."""
         index, withheld = self.archive.index("link"), self._withheld
-        return ~rows.among(index.a[at], withheld) & ~rows.among(index.b[at], withheld)
+        return ~sets.among(index.a[at], withheld) & ~sets.among(index.b[at], withheld)
 
     @cached_property
     def _withheld(self) -> np.ndarray:
@@ -517,7 +518,7 @@ class Snapshot:
         if not len(self._withheld):
             return np.zeros(len(at), bool)
         if table == "nominal":
-            return rows.among(self.archive.index(table).a[at], self._near_withheld)
+            return sets.among(self.archive.index(table).a[at], self._near_withheld)
         return self._holds_withheld(at)
 
     @cached_property
@@ -528,11 +529,11 @@ class Snapshot:
             index, at = self.archive.index(table), self.standing(table)
             hidden = at[~self.archive.shown(table, at, case=self.case)]
             found += [index.a[hidden], index.b[hidden]]
-        near = np.unique(np.concatenate(found))
+        near = sets.distinct(np.concatenate(found))
         merged = identity.resolve(self._read("identity", at)).canonical.combine_chunks()  # also what is out of view
         names = pc.is_in(merged["nominal"], value_set=self._names(near))
         canonical = self.archive.vault.tokens(vault.nominal_keys(merged["canonical"].filter(names)))
-        return np.union1d(near, canonical)
+        return sets.union(near, canonical)
 
     def _names(self, tokens: np.ndarray) -> pa.Array:
         keys = self.archive.vault.keys(tokens[tokens != 0])
@@ -541,7 +542,7 @@ class Snapshot:
     def _holds_withheld(self, at: np.ndarray) -> np.ndarray:
         """Which networks had one of the people whose figures are withheld, or who are out of view."""
         people, standing = self.archive.index("nominal"), self.standing("nominal")
-        gone = standing[rows.among(people.a[standing], np.union1d(self._near_withheld, self._withheld))]
+        gone = standing[sets.among(people.a[standing], sets.union(self._near_withheld, self._withheld))]
         ids = self.archive.sealer.open("nominal", people.rows(gone))["network"]
         network = self.archive.sealer.open("network", self.archive.index("network").rows(at))["network"]
         return pc.is_in(network, value_set=pc.unique(ids)).to_numpy(zero_copy_only=False)
@@ -580,7 +581,7 @@ class Snapshot:
         """Which links at `at` stand in this build for others; in a later one they may stand as their own."""
         found = self.archive.index("link").segment[at] < 0
         if found.any():
-            found[found] = ~np.isin(at[found], self.positions("link"))
+            found[found] = ~sets.among(at[found], self.positions("link"))
         return found
 
     def entries(self, table: str, at: np.ndarray) -> pa.Array:

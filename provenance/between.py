@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import harm, linking, propagation, rows, selection, vault
+from provenance import harm, linking, propagation, selection, sets, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.draft import COUNTS
@@ -152,15 +152,15 @@ def between(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) ->
         focus, ids = _about(archive, people, who)
         part = archive.index("involvement")
         mine = np.concatenate(
-            [side["involvement"][rows.among(part.b[side["involvement"]], ids)] for side in (old, new)]
+            [side["involvement"][sets.among(part.b[side["involvement"]], ids)] for side in (old, new)]
         )
-        moved = np.intersect1d(moved, part.a[mine])
+        moved = sets.intersection(moved, part.a[mine])
     for side in (old, new):
         for name in ("record", "involvement"):
             side[name] = np.sort(selection.of_records(archive.index(name), side[name], moved))
     opened = {}
     for name in ("record", "involvement"):
-        at = np.union1d(old[name], new[name])
+        at = sets.union(old[name], new[name])
         opened[name] = at, selection.contents(archive, name, at)
     found = Between(archive, [], disturbed, people_hit, focus, opened)
     return replace(found, states=_states(found, old, new, who, rules))
@@ -177,7 +177,7 @@ def _states(
     archive, record, part = held.archive, held.archive.index("record"), held.archive.index("involvement")
 
     def only(at: np.ndarray, index: Index, tokens: np.ndarray) -> np.ndarray:
-        return at[rows.among(index.a[at], tokens)]
+        return at[sets.among(index.a[at], tokens)]
 
     none = np.zeros(0, np.int64)
     first = State("", old["record"], old["involvement"], who[0], *rules[0], graded=none)
@@ -188,8 +188,8 @@ def _states(
         else _resolved(archive, left["identity"]),
     )  # fmt: skip
     here, there = record.a[apart.record], record.a[new["record"]]
-    ended = np.union1d(np.setdiff1d(here, there), _left_out_now(held, apart, new["record"]))
-    stays = np.setdiff1d(here, ended)
+    ended = sets.union(sets.difference(here, there), _left_out_now(held, apart, new["record"]))
+    stays = sets.difference(here, ended)
     kept = replace(
         apart, cause="expired",
         record=only(apart.record, record, stays), involvement=only(apart.involvement, part, stays),
@@ -232,14 +232,14 @@ def _taken(snapshot: Snapshot) -> dict[str, np.ndarray]:
 
 def _unrestricted(archive: Archive, table: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """`old` without what the later build lacks because it is restricted; shown here only because of a case."""
-    away = ~archive.shown(table, old) & ~np.isin(old, new)
+    away = ~archive.shown(table, old) & ~sets.among(old, new)
     return old[~away]
 
 
 def _graded_otherwise(held: Between, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Those of the versions `new` that grade their record otherwise than the version of it among `old`."""
     index = held.archive.index("record")
-    new = new[rows.among(index.a[new], index.a[old])]
+    new = new[sets.among(index.a[new], index.a[old])]
     place = pc.index_in(pa.array(index.a[new]), value_set=pa.array(index.a[old]))
     was, now = held._content("record", old).take(place), held._content("record", new)
     differs = np.zeros(len(new), bool)
@@ -257,7 +257,7 @@ def _left_out_now(held: Between, state: State, new: np.ndarray) -> np.ndarray:
         ]
         for at in (state.record, new)
     )
-    return np.setdiff1d(np.intersect1d(now, index.a[state.record]), was)
+    return sets.difference(sets.intersection(now, index.a[state.record]), was)
 
 
 def _resolved(archive: Archive, at: np.ndarray) -> pa.Table:
@@ -284,7 +284,7 @@ def _disturbed(before: Snapshot, after: Snapshot) -> tuple[np.ndarray, np.ndarra
     withheld = archive.withheld(before.case)
     if len(withheld):
         near, of = propagation.touched(archive, withheld)
-        people, records = np.union1d(people, near), np.union1d(records, of)
+        people, records = sets.union(people, near), sets.union(records, of)
     # Figures that are withheld are not looked at here either: they are worked out again from what may be read.
     marked = [
         index.a[at[snapshot.is_marked("nominal", at)]]
@@ -292,7 +292,7 @@ def _disturbed(before: Snapshot, after: Snapshot) -> tuple[np.ndarray, np.ndarra
         for snapshot in (before, after)
         for at in [_shown(snapshot, "nominal")]
     ]
-    whole = np.union1d(people, np.concatenate(marked))
+    whole = sets.union(people, np.concatenate(marked))
     return propagation.same_people(archive, whole) if len(whole) else whole, records
 
 
@@ -314,18 +314,18 @@ def _moved(
     record, part = archive.index("record"), archive.index("involvement")
     (params, table), (later, other) = rules
     if params.tallying_digest() != later.tallying_digest() or table.identity != other.identity:
-        return np.unique(np.concatenate([record.a[side["record"]] for side in (old, new)]))
+        return sets.distinct(np.concatenate([record.a[side["record"]] for side in (old, new)]))
     tokens = [disturbed] + [
         index.a[np.setxor1d(old[name], new[name], assume_unique=True)]
         for name, index in (("record", record), ("involvement", part))
     ]
     judged = archive.vault.tokens(vault.nominal_keys(linking.rejudged(*who)))
-    people = np.union1d(judged, afresh)
+    people = sets.union(judged, afresh)
     if len(people):
         for side in (old, new):
             mine = side["involvement"]
-            tokens.append(part.a[mine[rows.among(part.b[mine], people)]])
-    return np.unique(np.concatenate(tokens))
+            tokens.append(part.a[mine[sets.among(part.b[mine], people)]])
+    return sets.distinct(np.concatenate(tokens))
 
 
 def _about(archive: Archive, people: Sequence[str], who: Sequence[pa.Table]) -> tuple[np.ndarray, np.ndarray]:
@@ -338,7 +338,7 @@ def _about(archive: Archive, people: Sequence[str], who: Sequence[pa.Table]) -> 
         mine = side.filter(pc.is_in(side["canonical"], value_set=pa.array(sorted(stands), pa.string())))
         names |= set(mine["nominal"].to_pylist())
     found = [
-        np.setdiff1d(archive.vault.tokens(vault.nominal_keys(pa.array(sorted(part), pa.string()))), [0])
+        sets.difference(archive.vault.tokens(vault.nominal_keys(pa.array(sorted(part), pa.string()))), [0])
         for part in (stands, names | stands)
     ]
     return found[0], found[1]

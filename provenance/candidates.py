@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from provenance import figures, networks
+from provenance import figures, networks, sets
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.params import Networks, stated
@@ -61,7 +61,7 @@ def _of_theme(snapshot: Snapshot, code: int, asked: Sequence[Networks], rule: Ne
     for each in asked:
         kept = support.supported(a, b, strength, records, sole, each)
         root = networks.components(a[kept], b[kept], len(people))
-        inside = np.unique(np.concatenate([a[kept], b[kept]]))
+        inside = sets.distinct(np.concatenate([a[kept], b[kept]]))
         _, members = np.unique(root[inside], return_counts=True)
         sizes = np.bincount(np.searchsorted(BOUNDS, members, side="right") - 1, minlength=len(BOUNDS))
         largest = int(members.max(initial=0))

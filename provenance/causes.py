@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import figures, networks, propagation, rows, vault
+from provenance import figures, networks, propagation, sets, vault
 from provenance.asof import Snapshot
 from provenance.between import STEPS, Between, Figures, between
 from provenance.draft import COUNTS
@@ -125,14 +125,14 @@ class _Theme:
         shown = [_people(snapshot, theme, held.focus) for snapshot in (before, after)]
         tokens = [part[side] for part in (*links, *(t.link for t in told)) for side in "ab"]
         tokens += [t.count["person"] for t in told] + [people["token"].to_numpy() for people in shown]
-        self.tokens = np.unique(np.concatenate([*tokens, np.zeros(0, np.int64)]))
+        self.tokens = sets.distinct(np.concatenate([*tokens, np.zeros(0, np.int64)]))
         self.size = len(self.tokens)
         if not self.size:
             return
         self.told = told
         self.pairs = [self._pair(part) for part in links]
         self.told_pairs = [self._pair(t.link) for t in told]
-        self.keys = np.unique(np.concatenate([*self.pairs, *self.told_pairs]))
+        self.keys = sets.distinct(np.concatenate([*self.pairs, *self.told_pairs]))
         self.shown = [self._placed(people) for people in shown]
         self._links(before, after, code, links)
         self._persons()
@@ -157,7 +157,7 @@ class _Theme:
         for side, (part, pair) in enumerate(zip(links, self.pairs, strict=True)):
             self.stood[side, np.searchsorted(self.keys, pair)] = np.stack([part["strength"], part["records"]], axis=1)
         self.summed[np.searchsorted(self.keys, self.pairs[0])] = links[0]["summed"]
-        self.moved = np.unique(np.concatenate(self.told_pairs))
+        self.moved = sets.distinct(np.concatenate(self.told_pairs))
         given = np.zeros((len(self.states), len(self.moved), 3), np.int64)
         for state, (t, pair) in enumerate(zip(self.told, self.told_pairs, strict=True)):
             at = np.searchsorted(self.moved, pair)
@@ -194,17 +194,17 @@ class _Theme:
         disturbed, focus = self.held.disturbed, self.held.focus
         if not len(disturbed):
             return found
-        mine = rows.among(told.link["record"], disturbed)
+        mine = sets.among(told.link["record"], disturbed)
         given = _added(told.link["points"][mine], told.link["record"][mine])
         np.add.at(found, np.searchsorted(self.moved, pairs[mine]), given)
         index, at = self.archive.index("link"), snapshot.standing("link", self.theme)
-        at = np.intersect1d(at, index.resting_on(disturbed))
+        at = sets.intersection(at, index.resting_on(disturbed))
         if focus is not None:
-            at = at[rows.among(index.a[at], focus) | rows.among(index.b[at], focus)]
+            at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
         supports, _ = propagation.unfolded(snapshot.content("link", at))
         names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
         tokens = self.archive.vault.tokens(names)
-        mine = rows.among(tokens, disturbed)
+        mine = sets.among(tokens, disturbed)
         part = {side: self.archive.vault.tokens(vault.nominal_keys(_flat(supports[side])))[mine] for side in "ab"}
         if mine.any():
             key = self._pair(part)
@@ -259,7 +259,7 @@ class _Theme:
                     gained = (now[:, 1] > 0).astype(np.int64) - (was[:, 1] > 0)
                     np.add.at(self.person[state], (end, 0), gained)
                     np.add.at(self.person[state], (end, 1), now[:, 0] - was[:, 0])
-        afresh = rows.among(self.tokens, self.held.afresh)
+        afresh = sets.among(self.tokens, self.held.afresh)
         base = np.where(afresh[:, None], counts[0], self.shown[0].values[:, 2:])
         self.person[:, :, 2:] = base + counts - counts[0]
         touched = afresh | self.shown[0].marked | self.shown[1].marked
@@ -269,7 +269,7 @@ class _Theme:
             if state.cause == "disposal":
                 touched[:] = True  # asked for under a case: its rows are here, and in the later build they are not
         self.touched = touched
-        mine = np.ones(self.size, bool) if self.held.focus is None else rows.among(self.tokens, self.held.focus)
+        mine = np.ones(self.size, bool) if self.held.focus is None else sets.among(self.tokens, self.held.focus)
         self.mine = mine & (self.shown[0].there | self.shown[1].there)
         self.person_steps, self.person_known = self._settled(
             self.person, [s.values for s in self.shown], [s.known for s in self.shown], touched[:, None],
@@ -374,7 +374,7 @@ class _Theme:
         count = len(ids)
         kept = np.searchsorted(ids, own) if count else np.zeros(len(own), np.int64)
         number = np.where((kept < count) & (ids[np.minimum(kept, count - 1)] == own), kept, -1) if count else kept - 1
-        persisted = np.isin(number, np.unique(was[was >= 0]))
+        persisted = sets.among(number, sets.distinct(was[was >= 0]))
         number = np.where(persisted, number, -1)
         inside = own != ""
         same_was, same_now = (_same_members(of, side, len(own), count) for side in (was, now))
@@ -385,8 +385,8 @@ class _Theme:
         fresh = inside & (into < 0) & (number < 0)
         number = np.where(into >= 0, into, np.where((number >= 0) & claimed[number], -1, number))
         # A new network between takes the number of the new one of the later build that has most of its members.
-        new = np.setdiff1d(np.unique(now[now >= 0]), was)
-        met = np.flatnonzero(fresh[of] & np.isin(now, new))
+        new = sets.difference(sets.distinct(now[now >= 0]), was)
+        met = np.flatnonzero(fresh[of] & sets.among(now, new))
         pair, shared = np.unique(of[met] * np.int64(count + 1) + now[met], return_counts=True)
         mine, theirs = np.divmod(pair, count + 1)
         best = np.lexsort((theirs, -shared, mine))
@@ -504,7 +504,7 @@ class _Theme:
         if self.held.focus is None:
             return np.ones(len(keys), bool)
         a, b = self._ends(keys)
-        return rows.among(self.tokens[a], self.held.focus) | rows.among(self.tokens[b], self.held.focus)
+        return sets.among(self.tokens[a], self.held.focus) | sets.among(self.tokens[b], self.held.focus)
 
     def behind(self, changes: pa.Table) -> Iterator[pa.Table]:
         """BEHIND for the links and people in `changes`."""
@@ -581,12 +581,12 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
     archive, theme = snapshot.archive, THEMES[code - 1]
     index, at = archive.index("link"), snapshot.standing("link", theme)
     if focus is not None:
-        at = at[rows.among(index.a[at], focus) | rows.among(index.b[at], focus)]
+        at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
     shown = archive.shown("link", at, case=snapshot.case)
     strength, records = figures.of_links(archive, at[shown])
     found = {"a": index.a[at[shown]], "b": index.b[at[shown]], "strength": strength, "records": records}
     token, owner = index.parents_beside(at[shown])
-    mine = rows.among(token, archive.index("record").a)  # not the ids by which they knew merged nominals
+    mine = sets.among(token, archive.index("record").a)  # not the ids by which they knew merged nominals
     found["summed"] = np.zeros(len(strength), np.int64)
     np.add.at(found["summed"], owner[mine], token[mine])
     if not shown.all():  # restricted, or reduced to what is not
@@ -605,7 +605,7 @@ def _people(snapshot: Snapshot, theme: str, focus: np.ndarray | None) -> pa.Tabl
     """The people's rows of a theme with their `token`."""
     at = snapshot.standing("nominal", theme)
     if focus is not None:
-        at = at[rows.among(snapshot.archive.index("nominal").a[at], focus)]
+        at = at[sets.among(snapshot.archive.index("nominal").a[at], focus)]
     content = snapshot.content("nominal", at)
     tokens = snapshot.archive.vault.tokens(vault.nominal_keys(_flat(content["nominal"])))
     return content.append_column("token", pa.array(tokens, pa.int64()))
@@ -614,8 +614,8 @@ def _people(snapshot: Snapshot, theme: str, focus: np.ndarray | None) -> pa.Tabl
 def _of_theme(told: Figures, code: int, focus: np.ndarray | None) -> Figures:
     here, mine = told.link["theme"] == code, told.count["theme"] == code
     if focus is not None:
-        here &= rows.among(told.link["a"], focus) | rows.among(told.link["b"], focus)
-        mine &= rows.among(told.count["person"], focus)
+        here &= sets.among(told.link["a"], focus) | sets.among(told.link["b"], focus)
+        mine &= sets.among(told.count["person"], focus)
     return Figures(
         {name: values[here] for name, values in told.link.items()},
         {name: values[mine] for name, values in told.count.items()},
@@ -638,12 +638,12 @@ def _continued(was: np.ndarray, now: np.ndarray, count: int) -> tuple[np.ndarray
     """
     inside = np.flatnonzero(was >= 0)
     same = _same_members(np.where(was >= 0, was, count), now, count + 1, count)[:count]
-    same[np.setdiff1d(np.arange(count), was[inside])] = -1
-    held = np.unique(was[inside])
+    same[sets.difference(np.arange(count), was[inside])] = -1
+    held = sets.distinct(was[inside])
     while True:
         free = same >= 0
         stays = held[~free[held]]
-        clash = np.flatnonzero(free & np.isin(same, stays))
+        clash = np.flatnonzero(free & sets.among(same, stays))
         if not len(clash):
             break
         same[clash] = -1

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import figures, vault
+from provenance import figures, sets, vault
 from provenance.asof import Snapshot
 from provenance.records import THEMES
 
@@ -49,7 +49,7 @@ def changes(before: Snapshot, after: Snapshot) -> pa.Table:
         snapshot.keep_up()
     gone, come = index.between(before.built.number, after.built.number)
     whole = np.concatenate([gone, come])
-    if len(np.intersect1d(whole, index.bequests)) or (index.segment[whole] < 0).any() or len(archive.withheld()):
+    if len(sets.intersection(whole, index.bequests)) or (index.segment[whole] < 0).any() or len(archive.withheld()):
         return difference(before, after).select(CHANGES.names)
     gone, come = (at[index.died[at] == 0] for at in (gone, come))
     theme, a, b = (np.concatenate([part[gone], part[come]]) for part in (index.theme, index.a, index.b))
@@ -58,7 +58,7 @@ def changes(before: Snapshot, after: Snapshot) -> pa.Table:
     place = np.cumsum(np.concatenate([[True], ~(same[0] & same[1] & same[2])])) - 1 if len(order) else order
     pair = np.empty(len(order), np.int64)
     pair[order] = place
-    first = np.full(len(np.unique(place)), -1)
+    first = np.full(len(sets.distinct(place)), -1)
     first[pair] = np.arange(len(pair))
     strengths = np.zeros((2, len(first)), np.int64)
     is_there = np.zeros((2, len(first)), bool)
@@ -88,8 +88,8 @@ def difference(before: Snapshot, after: Snapshot) -> pa.Table:
     say something else now.
     """
     old, new = before.standing("link"), after.standing("link")
-    gone = before.content("link", np.setdiff1d(old, new)).to_pylist()
-    come = after.content("link", np.setdiff1d(new, old)).to_pylist()
+    gone = before.content("link", sets.difference(old, new)).to_pylist()
+    come = after.content("link", sets.difference(new, old)).to_pylist()
     sides: dict[tuple[str, str, str], list[Any]] = {}
     for place, links in enumerate((gone, come)):
         for link in links:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from provenance import harm, rows, vault
+from provenance import harm, sets, vault
 from provenance.asof import Snapshot
 from provenance.harm import HarmTable
 from provenance.params import CLASSES, Params, stated
@@ -56,7 +56,7 @@ def of_people(snapshot: Snapshot, nominals: Sequence[str]) -> list[Part]:
 def of_records(snapshot: Snapshot, tokens: np.ndarray) -> list[Part]:
     """Everybody's part in these records of the build."""
     index, at = snapshot.archive.index("involvement"), snapshot.standing("involvement")
-    return _parts(snapshot, at[rows.among(index.a[at], np.unique(tokens))], None)
+    return _parts(snapshot, at[sets.among(index.a[at], sets.distinct(tokens))], None)
 
 
 def _parts(snapshot: Snapshot, at: np.ndarray, merged: Mapping[str, str] | None) -> list[Part]:
@@ -66,7 +66,7 @@ def _parts(snapshot: Snapshot, at: np.ndarray, merged: Mapping[str, str] | None)
         return []
     if merged is None:
         merged = snapshot.stands_for([row["nominal_id"] for row in found])
-    wanted = np.unique(snapshot.archive.index("involvement").a[at])
+    wanted = sets.distinct(snapshot.archive.index("involvement").a[at])
     standing = snapshot.standing_of("record", wanted.tolist())
     standing = standing[snapshot.archive.shown("record", standing, case=snapshot.case)]
     leaf_of = {int(index.a[i]): index.leaf[i].tobytes().hex() for i in standing}

@@ -40,8 +40,8 @@ from provenance import (
     moments,
     openings,
     proving,
-    rows,
     scheduling,
+    sets,
     statements,
     viewing,
     watching,
@@ -564,7 +564,7 @@ class _Pack:
         }
         held = self.archive.index("record").leaf
         firsts = np.frombuffer(b"".join(bytes.fromhex(leaf)[:8] for leaf in sorted(leaves)), np.int64)
-        at = np.flatnonzero(rows.among(np.ascontiguousarray(held[:, :8]).view(np.int64).ravel(), firsts))
+        at = np.flatnonzero(sets.among(np.ascontiguousarray(held[:, :8]).view(np.int64).ravel(), firsts))
         named = ((held[place].tobytes().hex(), place) for place in at.tolist())
         return [(leaf, place) for leaf, place in named if leaf in leaves]
 

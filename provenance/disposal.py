@@ -41,6 +41,7 @@ from provenance import (
     reviewing,
     rows,
     selection,
+    sets,
     staff,
 )
 from provenance.archive import Archive
@@ -617,7 +618,7 @@ def _known_since(archive: Archive, tokens: np.ndarray, extracts: int, reviews: i
     A person is one under all their ids: whatever is known of one of them is known of each.
     """
     same = reviewing.Identities(archive, restricted=True)
-    asked = np.union1d(tokens, same.members(tokens))
+    asked = sets.union(tokens, same.members(tokens))
     found = [np.zeros(0, np.int64)]
     for name in ("record", "involvement", "person", "identity"):
         index = archive.index(name)
@@ -626,8 +627,8 @@ def _known_since(archive: Archive, tokens: np.ndarray, extracts: int, reviews: i
         found += [index.a[at], index.b[at]]
     for act in archive.history.reviews[reviews:]:
         found.append(np.array(entries.unpacked(act.nominals) + entries.unpacked(act.records), np.int64))
-    known = np.intersect1d(asked, np.concatenate(found))
-    return tokens[rows.among(same.canonical(tokens), np.unique(same.canonical(known)))]
+    known = sets.intersection(asked, np.concatenate(found))
+    return tokens[sets.among(same.canonical(tokens), sets.distinct(same.canonical(known)))]
 
 
 def _disposable(
@@ -658,16 +659,16 @@ def _tokens(archive: Archive, requests: Sequence[Request]) -> np.ndarray:
 def _stays(archive: Archive, going: np.ndarray) -> Iterable[str]:
     """What is near and stays, and the rule that keeps it."""
     part, judged = archive.index("involvement"), archive.index("identity")
-    alive = (part.died == 0) & rows.among(part.b, going) & ~rows.among(part.a, going)
-    if records := len(np.unique(part.a[alive])):
+    alive = (part.died == 0) & sets.among(part.b, going) & ~sets.among(part.a, going)
+    if records := len(sets.distinct(part.a[alive])):
         yield (
             f"{_number(records, 'record')} in which these nominals are: the record of an event stays, without them, "
             "for the other people in it"
         )
-    alive = (part.died == 0) & rows.among(part.a, going) & ~rows.among(part.b, going)
-    if people := len(np.unique(part.b[alive])):
+    alive = (part.died == 0) & sets.among(part.a, going) & ~sets.among(part.b, going)
+    if people := len(sets.distinct(part.b[alive])):
         yield f"{_number(people, 'nominal')} in these records: they were not asked for, and their other records stay"
-    merged = (judged.died == 0) & (judged.b != 0) & (rows.among(judged.a, going) ^ rows.among(judged.b, going))
+    merged = (judged.died == 0) & (judged.b != 0) & (sets.among(judged.a, going) ^ sets.among(judged.b, going))
     if same := int(merged.sum()):
         yield (
             f"{_number(same, 'judgement')} that one of these nominals is the same person as another id: the other id "
@@ -703,7 +704,7 @@ _WORDED = {
 def _effects(archive: Archive, lines: Sequence[Line], going: np.ndarray) -> dict[str, Any]:
     dying = {name: archive.index(name).reached(going) for name in TABLES}
     link = archive.index("link")
-    fit = dying["link"][~rows.among(link.a[dying["link"]], going) & ~rows.among(link.b[dying["link"]], going)]
+    fit = dying["link"][~sets.among(link.a[dying["link"]], going) & ~sets.among(link.b[dying["link"]], going)]
     return {
         "to dispose of": sum(line.outcome == DISPOSE for line in lines),
         "to restrict": sum(line.outcome == RESTRICT for line in lines),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import counted, hinges, influence, merkle, rows, vault, whatif
+from provenance import counted, hinges, influence, merkle, rows, sets, vault, whatif
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.harm import HarmTable
@@ -464,7 +464,7 @@ class _Row:
         now, names = self.view, self.view.names.to_pylist()
         places = np.array([now.place(who) for who in held], np.int64)
         a, b = now.a[now.supported], now.b[now.supported]
-        far = np.concatenate([b[np.isin(a, places)], a[np.isin(b, places)]])
+        far = np.concatenate([b[sets.among(a, places)], a[sets.among(b, places)]])
         return sorted({names[i] for i in far.tolist()} - set(held) - {self.nominal})
 
     def _root(self) -> None:
@@ -495,7 +495,7 @@ def _pieces(now: View, me: int) -> list[int]:
     """How many people are left in each piece when one is taken away."""
     kept = now.supported & (now.a != me) & (now.b != me)
     root = components(now.a[kept], now.b[kept], len(now.names))
-    return sorted(np.bincount(np.delete(root, me))[np.unique(np.delete(root, me))].tolist(), reverse=True)
+    return sorted(np.bincount(np.delete(root, me))[sets.distinct(np.delete(root, me))].tolist(), reverse=True)
 
 
 def _sum(terms: Sequence[int]) -> str:

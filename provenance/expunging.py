@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from provenance import durable, entries, merkle, propagation, rows
+from provenance import durable, entries, merkle, propagation, rows, sets
 from provenance.archive import Archive
 from provenance.errors import Missing, Tampered
 from provenance.tables import TABLES
@@ -103,8 +103,8 @@ def catch_up(archive: Archive, report: Report) -> dict[str, str]:
     dead: dict[str, _Dead] = {}
     for table in TABLES:
         index = archive.index(table)
-        at = np.flatnonzero(rows.among(index.died, numbers))
-        for segment in np.unique(index.segment[at]).tolist():
+        at = np.flatnonzero(sets.among(index.died, numbers))
+        for segment in sets.distinct(index.segment[at]).tolist():
             of = archive.relative(index.paths[segment])
             dead[of] = _Dead(table, segment, index.row[at[index.segment[at] == segment]])
     for done, name in enumerate(behind):
@@ -194,7 +194,7 @@ def _check_segment(archive: Archive, table: str, segment: int, path: Path, numbe
             if (rows.is_blank(part) != gone).any():
                 raise Tampered(f"file {name} has other blank rows than those that died")
             parents = [part["a"].to_numpy(), part["b"].to_numpy(), pc.list_flatten(part["others"]).to_numpy()]
-            if rows.among(np.concatenate(parents), tokens).any():
+            if sets.among(np.concatenate(parents), tokens).any():
                 raise Tampered(f"file {name} has a token of what was disposed of")
             first += part.num_rows
     if first != len(here):
@@ -215,7 +215,7 @@ def _dead(archive: Archive, number: int) -> dict[Path, _Dead]:
     for name in TABLES:
         index = archive.index(name)
         at = np.flatnonzero(index.died == number)
-        for segment in np.unique(index.segment[at]).tolist():
+        for segment in sets.distinct(index.segment[at]).tolist():
             found[index.paths[segment]] = _Dead(name, segment, index.row[at[index.segment[at] == segment]])
     return found
 
@@ -237,7 +237,7 @@ def _list(path: Path) -> pa.Table:
 def _list_without(archive: Archive, path: Path, tokens: np.ndarray) -> pa.Table:
     """What a list may still say once the secrets of `tokens` are destroyed."""
     held = _list(path)
-    left = held.filter(pa.array(~rows.among(held["token"].to_numpy(), tokens))).combine_chunks()
+    left = held.filter(pa.array(~sets.among(held["token"].to_numpy(), tokens))).combine_chunks()
     return propagation.blurred(archive, left) if path.stem == "gaps" else left
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from provenance import durable, lookups, rows, vault
+from provenance import durable, lookups, sets, vault
 from provenance.archive import Archive
 from provenance.errors import Tampered
 from provenance.index import Index
@@ -33,7 +33,7 @@ def of_links(archive: Archive, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     if len(known) < len(index):
         known = np.concatenate([known, np.full((len(index) - len(known), 2), _UNKNOWN, np.int64)])
     unread = positions[known[positions, 0] == _UNKNOWN]
-    for build in np.unique(index.segment[unread]).tolist():
+    for build in sets.distinct(index.segment[unread]).tolist():
         if (held := _links(archive, build)) is not None:
             known[index.of_segment(build)] = held
     unread = unread[known[unread, 0] == _UNKNOWN]
@@ -51,7 +51,7 @@ def sole_records(archive: Archive, index: Index, positions: np.ndarray, records:
     """For each link at `positions` the token of the one record that it rests on, SEVERAL where `records` are more."""
     token, owner = index.parents_beside(positions)
     # Beside a link's records stand the ids by which they knew merged nominals.
-    one = (records[owner] == 1) & rows.among(token, archive.index("record").a)
+    one = (records[owner] == 1) & sets.among(token, archive.index("record").a)
     sole = np.full(len(positions), SEVERAL, np.int64)
     sole[owner[one]] = token[one]
     return sole

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, figures, influence, merkle, networks, rows, supported, vault
+from provenance import canonical, durable, figures, influence, merkle, networks, rows, sets, supported, vault
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -46,12 +46,12 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
     before = people.living(people.standing(draft.number - 1))
     held = archive.opened("nominal", before).append_column("token", pa.array(people.a[before]))
     disposals = [disposal.number for disposal in archive.history.since(draft.number - 1)]
-    held = held.append_column("lost", pa.array(np.isin(people.marked[before], disposals)))
+    held = held.append_column("lost", pa.array(sets.among(people.marked[before], disposals)))
     now = _counts(held, tallies)
     groups = archive.index("network")
     last = groups.living(groups.standing(draft.number - 1))
     # A network that nothing touched was measured before, if by the same rule.
-    measured = archive.opened("network", last[~np.isin(groups.marked[last], disposals)]).select(MEASURED)
+    measured = archive.opened("network", last[~sets.among(groups.marked[last], disposals)]).select(MEASURED)
     if not _same_rule(archive, params):
         measured = measured.slice(0, 0)
 
@@ -65,7 +65,7 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
         ours, theirs = canonical.rows(fresh), canonical.rows(archive.opened(name, last))
         new = fresh.filter(pc.invert(pc.is_in(ours, value_set=theirs)))
         gone = last[~pc.is_in(theirs, value_set=ours).to_numpy(zero_copy_only=False)]
-        gone = np.concatenate([gone, np.setdiff1d(every, last)])
+        gone = np.concatenate([gone, sets.difference(every, last)])
         rows.write_segment(archive.segment(draft.label, name), archive.sealer.seal(name, new))
         changes.append(index.references(gone, opened=False))
         opened += new.num_rows
@@ -222,7 +222,7 @@ class _Theme:
             ((index.since == draft.number) | (index.until == draft.number))
             & (index.theme == THEMES.index(self.name) + 1)
         )
-        moved = np.isin(tokens, np.concatenate([index.a[touched], index.b[touched]]))
+        moved = sets.among(tokens, np.concatenate([index.a[touched], index.b[touched]]))
         # A link that a disposal ended names nobody any more: whose it was, the marks on their figures tell.
         return moved | pc.fill_null(self.held["lost"].combine_chunks().take(was), False).to_numpy(zero_copy_only=False)
 

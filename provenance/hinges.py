@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import cuts
+from provenance import cuts, sets
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.graphs import graph
@@ -117,11 +117,11 @@ def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
     lost: dict[int, list[int]] = {}
     order = np.argsort(number, kind="stable")
     for place in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []:
-        touched = np.unique(now.owner[place])
+        touched = sets.distinct(now.owner[place])
         ends = set(now.a[touched].tolist()) | set(now.b[touched].tolist())
         around = np.array(sorted(ends.union(*(near[x] for x in ends))), np.int64)
-        at = np.flatnonzero(np.isin(now.a, around) & np.isin(now.b, around))
-        mine = np.isin(now.owner, at)
+        at = np.flatnonzero(sets.among(now.a, around) & sets.among(now.b, around))
+        mine = sets.among(now.owner, at)
         mine[place] = False
         whole = added_up(now.supports.filter(pa.array(mine)), now.owner[mine], len(now.a))
         strength, records, sole = (part[at] for part in whole)
@@ -131,7 +131,7 @@ def _lost_by_triangle(now: View, number: Integers) -> dict[int, list[int]]:
             now.a[at][held], now.b[at][held], strength[held], records[held], sole[held], now.rule
         )
         # What lies further off rests on triangles that are not all in sight here, and on nothing of this record.
-        concerned = np.isin(now.a[at], list(ends)) | np.isin(now.b[at], list(ends))
+        concerned = sets.among(now.a[at], list(ends)) | sets.among(now.b[at], list(ends))
         if len(gone := at[now.supported[at] & ~still & concerned]):
             lost[int(number[place[0]])] = gone.tolist()
     return lost
@@ -181,9 +181,9 @@ class _Apart:
         cut = cuts.cuts(whole)
         place, steps = whole.people[cut.people], cut.steps.tocoo()
         size = len(now.names)
-        circled = np.unique(place[steps.row] * size + place[steps.col])  # both ways
-        bridge = at[~np.isin(now.a[at] * size + now.b[at], circled)]
-        ring = np.setdiff1d(at, bridge)
+        circled = sets.distinct(place[steps.row] * size + place[steps.col])  # both ways
+        bridge = at[~sets.among(now.a[at] * size + now.b[at], circled)]
+        ring = sets.difference(at, bridge)
         root = components(now.a[ring], now.b[ring], size)  # what circles hold together is one knot of a tree
         people = np.bincount(root, minlength=size).tolist()
         near: dict[int, list[tuple[int, int]]] = {}

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import holds, identity, moments, rows, staff, vault
+from provenance import holds, identity, moments, sets, staff, vault
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Happening, Held, NetworkScope, Progressed, Released, packed
 from provenance.errors import Conflict, Malformed, Missing, Refused, shape
@@ -158,8 +158,8 @@ def unnamed(archive: Archive, tokens: Iterable[int], *texts: str, hold: Hold | N
     said = archive.vault.named({word for text in texts for word in _words(text)})
     about = np.array(sorted(set(tokens)), np.int64)
     if hold is not None and len(said):
-        about = said if hold.everything else np.union1d(about, _held(archive, [hold], _by_kind(archive, said)).token)
-    if rows.among(said, about).any():
+        about = said if hold.everything else sets.union(about, _held(archive, [hold], _by_kind(archive, said)).token)
+    if sets.among(said, about).any():
         raise Malformed(
             "text of an act has an id in it that the act is about: the log keeps it for good, wanted others"
         )
@@ -392,12 +392,12 @@ def why_held(archive: Archive, nominals: np.ndarray, records: np.ndarray) -> lis
 def _reach(archive: Archive, nominals: np.ndarray, records: np.ndarray) -> tuple[Sequence[Hold], _Pairs]:
     """Holds that stand, and which of them reach which tokens, each once and in order."""
     standing = [hold for hold in archive.history.holds.values() if hold.stands]
-    asked = np.unique(np.concatenate([nominals, records]).astype(np.int64))
+    asked = sets.distinct(np.concatenate([nominals, records]).astype(np.int64))
     asked = asked[archive.vault.retained(asked) & (asked != vault.ARCHIVE_TOKEN)]
     if not standing or not len(asked):
         return standing, _Pairs.none()
     near = {table: _Near.of(archive.index(table), asked) for table in _SHARED}
-    tokens = np.unique(np.concatenate([asked, *(shared.token for shared in near.values())]))
+    tokens = sets.distinct(np.concatenate([asked, *(shared.token for shared in near.values())]))
     of_kind = _by_kind(archive, tokens)
     held = _held(archive, standing, of_kind)
 
@@ -406,7 +406,7 @@ def _reach(archive: Archive, nominals: np.ndarray, records: np.ndarray) -> tuple
     found = found.joined_by(held.among(asked))
     for table, kinds in _SHARED.items():
         for (mine, theirs), words in kinds.items():
-            through = near[table].reached(held.among(of_kind[theirs]), np.intersect1d(asked, of_kind[mine]))
+            through = near[table].reached(held.among(of_kind[theirs]), sets.intersection(asked, of_kind[mine]))
             found = found.joined_by(_Pairs(*through, _WORDS.index(words)))
     return standing, found.nearest()
 
@@ -431,7 +431,7 @@ class _Pairs:
         return _Pairs(*map(np.concatenate, parts))
 
     def among(self, tokens: np.ndarray) -> _Pairs:
-        mine = rows.among(self.token, tokens)
+        mine = sets.among(self.token, tokens)
         return _Pairs(self.token[mine], self.hold[mine], self.why[mine])
 
     def nearest(self) -> _Pairs:
@@ -463,7 +463,7 @@ class _Near:
         """Those of `asked` that share a row with what is held, and the places of the holds."""
         parent, by = _matches(self.token, held.token)
         rows_held = np.unique(np.stack([self.row[parent], held.hold[by]], axis=1), axis=0)
-        mine = np.flatnonzero(rows.among(self.token, asked))
+        mine = np.flatnonzero(sets.among(self.token, asked))
         parent, by = _matches(self.row[mine], rows_held[:, 0])
         return self.token[mine[parent]], rows_held[by, 1]
 
@@ -481,7 +481,7 @@ def _held(archive: Archive, standing: Sequence[Hold], of_kind: Mapping[str, np.n
     """What each hold is on: what it names, wherever that is, and of these tokens what its networks and days take in."""
     named = [(token, place) for place, hold in enumerate(standing) for token in (*hold.nominals, *hold.records)]
     token, place = np.array(named, np.int64).reshape(-1, 2).T
-    member, person = _persons(archive, np.union1d(of_kind["nominal"], token))
+    member, person = _persons(archive, sets.union(of_kind["nominal"], token))
     held = _Pairs(token, place, _NAMED)
     held = held.joined_by(_in_networks(archive, standing, of_kind["nominal"], member, person))
     # The same person under other ids: whoever is in a person that someone held is in.
@@ -501,10 +501,10 @@ def _persons(archive: Archive, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarr
     merges = np.flatnonzero((index.died == 0) & (index.b != 0))
     nodes, ends = np.unique(np.concatenate([index.a[merges], index.b[merges]]), return_inverse=True)
     part = components(*np.split(ends.astype(np.int64), 2), len(nodes)) if len(nodes) else nodes
-    judged = nodes[np.isin(part, part[rows.among(nodes, tokens)])]
-    at = np.flatnonzero((index.died == 0) & rows.among(index.a, judged))
+    judged = nodes[sets.among(part, part[sets.among(nodes, tokens)])]
+    at = np.flatnonzero((index.died == 0) & sets.among(index.a, judged))
     content = archive.sealer.open("identity", index.rows(at))
-    taken = [np.isin(at, index.standing(built.number)) for built in archive.history.builds]
+    taken = [sets.among(at, index.standing(built.number)) for built in archive.history.builds]
     members, persons, seen = [np.zeros(0, np.int64)], [np.zeros((0, 2), np.int64)], []
     for state in [*taken, index.replaced[at] == 0]:
         if any(np.array_equal(state, earlier) for earlier in seen[-1:]):
@@ -526,15 +526,15 @@ def _in_networks(
     scopes = [(network, place) for place, hold in enumerate(standing) for network in hold.networks]
     if not scopes:
         return _Pairs.none()
-    alike = member[np.isin(person, person[rows.among(member, nominals)])]
+    alike = member[sets.among(person, person[sets.among(member, nominals)])]
     index = archive.index("nominal")
     themes = [THEMES.index(network.split("-")[0]) + 1 for network, _ in scopes]
-    near = rows.among(index.a, np.union1d(nominals, alike)) & np.isin(index.theme, themes)
+    near = sets.among(index.a, sets.union(nominals, alike)) & sets.among(index.theme, themes)
     at = np.flatnonzero(near & (index.died == 0))
     names = archive.sealer.open("nominal", index.rows(at))["network"]
     token, place = [], []
     for network, hold in scopes:
-        inside = np.unique(index.a[at[pc.equal(names, network).to_numpy()]])
+        inside = sets.distinct(index.a[at[pc.equal(names, network).to_numpy()]])
         token.append(inside)
         place.append(np.full(len(inside), hold, np.int64))
     return _Pairs(np.concatenate(token), np.concatenate(place), _NETWORK)
@@ -546,7 +546,7 @@ def _on_days(archive: Archive, standing: Sequence[Hold], records: np.ndarray) ->
     if not ranges:
         return _Pairs.none()
     index = archive.index("record")
-    at = np.flatnonzero(rows.among(index.a, records) & (index.died == 0))
+    at = np.flatnonzero(sets.among(index.a, records) & (index.died == 0))
     when = archive.sealer.open("record", index.rows(at))["occurred_at"]
     timed = pc.greater(pc.utf8_length(when), len(moments.WANTED_DAY))
     token, place = [], []
@@ -554,7 +554,7 @@ def _on_days(archive: Archive, standing: Sequence[Hold], records: np.ndarray) ->
         start, end = moments.day(hold.first_day)[0], moments.day(hold.last_day)[1]
         on_day = pc.and_(pc.greater_equal(when, hold.first_day), pc.less_equal(when, hold.last_day))
         at_time = pc.and_(pc.greater_equal(when, moments.utc(start)), pc.less(when, moments.utc(end)))
-        inside = np.unique(index.a[at[pc.if_else(timed, at_time, on_day).to_numpy()]])
+        inside = sets.distinct(index.a[at[pc.if_else(timed, at_time, on_day).to_numpy()]])
         token.append(inside)
         place.append(np.full(len(inside), number, np.int64))
     return _Pairs(np.concatenate(token), np.concatenate(place), _DAYS)

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from provenance import sets
 from provenance.errors import Tampered
-from provenance.rows import CHANGES, DIED, SEGMENT, among, leaf_matrix, read_boxes, read_segment
+from provenance.rows import CHANGES, DIED, SEGMENT, leaf_matrix, read_boxes, read_segment
 from provenance.sealing import LEAF
 from provenance.tokens import merged
 
@@ -108,7 +109,9 @@ class Index:
 
     def resting_on(self, tokens: np.ndarray) -> np.ndarray:
         """Positions of the rows that have one of `tokens` among their further parents."""
-        return np.unique(np.searchsorted(self.ends, np.flatnonzero(among(self.others, tokens)), side="right") - 1)
+        return sets.distinct(
+            np.searchsorted(self.ends, np.flatnonzero(sets.among(self.others, tokens)), side="right") - 1
+        )
 
     def parents_beside(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The further parents of the rows at `at`, one after the other, and for each which of `at` it is of."""
@@ -153,7 +156,7 @@ class Index:
         self.died[at[dead]] = disposal
         heirs = mine["heir"].to_numpy()[dead]
         self.heir[at[dead]] = np.where(heirs < 0, -1, self._starts.get(-disposal, 0) + heirs)
-        self.bequests = np.union1d(self.bequests, at[dead][heirs >= 0])
+        self.bequests = sets.union(self.bequests, at[dead][heirs >= 0])
         self.marked[at[~dead]] = disposal
 
     def living(self, positions: np.ndarray) -> np.ndarray:
@@ -181,7 +184,7 @@ class Index:
 
     def reached(self, tokens: np.ndarray) -> np.ndarray:
         """Positions of the living rows that have one of `tokens` among their parents."""
-        found = among(self.a, tokens) | among(self.b, tokens)
+        found = sets.among(self.a, tokens) | sets.among(self.b, tokens)
         found[self.resting_on(tokens)] = True
         return np.flatnonzero(found & (self.died == 0))
 
@@ -210,14 +213,14 @@ class Index:
             ends = self._ends.setdefault(side, _Ends())
             ends.grow(getattr(self, side))
             found.append(ends.of(token))
-        return np.unique(np.concatenate(found))
+        return sets.distinct(np.concatenate(found))
 
     def stood(self, positions: np.ndarray, build: int) -> np.ndarray:
         """Those of `positions` that a build has, the dead among them; in their order. As `standing`, for a few."""
         since, until = self.since[positions], self.until[positions]
         had = (since > 0) & (since <= build) & ((until == 0) | (until > build))
         if len(self._spans):
-            had |= np.isin(positions, self._earlier(build))
+            had |= sets.among(positions, self._earlier(build))
         return positions[had]
 
     def rows(self, positions: np.ndarray) -> pa.Table:

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import pyarrow as pa
 
-from provenance import betweenness, cuts, params
+from provenance import betweenness, cuts, params, sets
 from provenance.graphs import Graph, Integers, graph
 from provenance.subgroups import subgroups
 
@@ -113,7 +113,7 @@ def cores(whole: Graph) -> Integers:
             near = _associates(whole, out)
             near = near[~gone[near]]
             np.subtract.at(degree, near, 1)
-            out = np.unique(near[degree[near] <= least])
+            out = sets.distinct(near[degree[near] <= least])
         left = left[~gone[left]]
     return core
 

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
+from provenance import sets
 from provenance.errors import Malformed
 from provenance.networks import components
 
@@ -332,7 +333,7 @@ def _just_under(clear: int) -> float:
 def _crowded(at: Integers, clear: int) -> Integers:
     """Of each two people closer than `clear`, the later; so that all others keep clear of each other."""
     pairs = cKDTree(at).query_pairs(_just_under(clear), output_type="ndarray")
-    return np.unique(pairs.max(axis=1)) if len(pairs) else np.zeros(0, np.int64)
+    return sets.distinct(pairs.max(axis=1)) if len(pairs) else np.zeros(0, np.int64)
 
 
 def _lodged(at: Integers, clear: int) -> Integers:

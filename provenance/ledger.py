@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from provenance import affected, apart, entries, moments, papers, reports, rows, scheduling
+from provenance import affected, apart, entries, moments, papers, reports, scheduling, sets
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Sent, packed, unpacked
 from provenance.errors import Conflict, Malformed, Missing
@@ -373,7 +373,7 @@ def _corrected(archive: Archive, entry: Entry, known: int) -> dict[int, set[int]
     for table, tokens in (("record", entry.records), ("involvement", entry.records), ("person", entry.nominals)):
         index, wanted = archive.index(table), np.array(sorted(tokens), np.int64)
         late = np.flatnonzero((index.replaced > known) & (index.died == 0))
-        late = late[rows.among(index.a[late], wanted)]
+        late = late[sets.among(index.a[late], wanted)]
         for token, extract in zip(index.a[late].tolist(), index.replaced[late].tolist(), strict=True):
             found.setdefault(token, set()).add(extract)
     return found
@@ -384,5 +384,5 @@ def _shown(archive: Archive, notice: Notice) -> list[str]:
     known = max((act.extract for at, act in archive.placed(["Received"]) if at <= notice.entry.place), default=0)
     corrected = _corrected(archive, notice.entry, known)
     tokens = np.array(sorted(set(corrected) & set(notice.entry.records)), np.int64)
-    tokens = tokens[archive.vault.retained(tokens) & ~rows.among(tokens, archive.withheld())]
+    tokens = tokens[archive.vault.retained(tokens) & ~sets.among(tokens, archive.withheld())]
     return sorted(" ".join(key.split("\x1f")[1:]) for key in archive.vault.keys(tokens).to_pylist())

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, figures, propagation, rows, selection, vault
+from provenance import durable, figures, propagation, rows, selection, sets, vault
 from provenance.archive import Archive
 from provenance.draft import AFRESH, LEFT_OUT, Draft, Tallies
 from provenance.engine import Engine
@@ -67,15 +67,15 @@ def link(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> Li
         touched, kept = _touched(archive, standing, supports, moved)
     del old_records, old_parts, new_records, new_parts
     made = sealed(archive, rules, pa.concat_tables([kept, supports.select(SUPPORTS.names).cast(SUPPORTS)]), params)
-    same = np.isin(rows.as_keys(rows.leaf_matrix(made.rows["leaf"])), rows.as_keys(index.leaf[touched]))
-    stays = np.isin(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(made.rows["leaf"])))
+    same = sets.among(rows.as_keys(rows.leaf_matrix(made.rows["leaf"])), rows.as_keys(index.leaf[touched]))
+    stays = sets.among(rows.as_keys(index.leaf[touched]), rows.as_keys(rows.leaf_matrix(made.rows["leaf"])))
     new = made.rows.filter(pa.array(~same)).combine_chunks()
     fresh = rows.Sealed("link", new.select(rows.SEGMENT.names))
 
     gone = touched[~stays]
     changes = [
-        index.references(np.union1d(np.setdiff1d(every, standing), np.intersect1d(gone, every)), opened=False),
-        index.references(np.setdiff1d(standing, np.union1d(every, gone)), opened=True),
+        index.references(sets.union(sets.difference(every, standing), sets.intersection(gone, every)), opened=False),
+        index.references(sets.difference(standing, sets.union(every, gone)), opened=True),
     ]
 
     tallies = Tallies(
@@ -111,19 +111,19 @@ def _moved(
     again: the records `reached` by a disposal, and those of the people `afresh`."""
     record, part = archive.index("record"), archive.index("involvement")
     if again:
-        return np.unique(np.concatenate([record.a[before.taken["record"]], record.a[after.taken["record"]]]))
+        return sets.distinct(np.concatenate([record.a[before.taken["record"]], record.a[after.taken["record"]]]))
     tokens = [reached] + [
         index.a[side[table][index.died[side[table]] == 0]]
         for table, index in (("record", record), ("involvement", part))
         for side in (chosen.opened, chosen.closed)
     ]
     judged = rejudged(before.identities, after.identities)
-    people = np.union1d(afresh, archive.vault.tokens(vault.nominal_keys(judged)))
+    people = sets.union(afresh, archive.vault.tokens(vault.nominal_keys(judged)))
     if len(people):
         for side in (before, after):
             mine = side.taken["involvement"]
-            tokens.append(part.a[mine[rows.among(part.b[mine], people)]])
-    return np.unique(np.concatenate(tokens))
+            tokens.append(part.a[mine[sets.among(part.b[mine], people)]])
+    return sets.distinct(np.concatenate(tokens))
 
 
 def rejudged(before: pa.Table, after: pa.Table) -> pa.Array:
@@ -141,16 +141,16 @@ def _touched(
 ) -> tuple[np.ndarray, pa.Table]:
     """Links of the build before that the change touches, and those of their supports that it does not."""
     index = archive.index("link")
-    resting = np.intersect1d(index.resting_on(moved), standing, assume_unique=True)
+    resting = sets.intersection(index.resting_on(moved), standing)
     theme, one, other = _named(archive, supports)
-    near = standing[rows.among(index.a[standing], one) & rows.among(index.b[standing], other)]
+    near = standing[sets.among(index.a[standing], one) & sets.among(index.b[standing], other)]
     wanted = rows.pair_keys(theme, one, other)
-    meeting = near[np.isin(rows.pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
-    touched = np.union1d(resting, meeting)
+    meeting = near[sets.among(rows.pair_keys(index.theme[near], index.a[near], index.b[near]), wanted)]
+    touched = sets.union(resting, meeting)
     old = archive.sealer.open("link", index.rows(touched))
     whole, _ = propagation.unfolded(old)
     tokens = archive.vault.tokens(vault.record_keys(_flat(whole["system"]), _flat(whole["record_id"])))
-    return touched, whole.filter(pa.array(~rows.among(tokens, moved)))
+    return touched, whole.filter(pa.array(~sets.among(tokens, moved)))
 
 
 def _named(archive: Archive, supports: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

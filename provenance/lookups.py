@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from provenance import durable
+from provenance import durable, sets
 from provenance.archive import Archive
 from provenance.errors import Tampered
 from provenance.sealing import opened_blob, sealed_blob
@@ -83,7 +83,7 @@ def of(archive: Archive, table: str, at: np.ndarray) -> Lookup:
     held: Lookup = archive.lookups.setdefault(table, Lookup(table))
     held.grow(len(index))
     unread = at[~held.known[at]]
-    for segment in np.setdiff1d(index.segment[unread], list(held.tried)).tolist():
+    for segment in sets.difference(index.segment[unread], list(held.tried)).tolist():
         held.tried.add(segment)
         span = index.of_segment(segment)
         if (content := _put_away(archive, table, segment, span.stop - span.start)) is not None:
@@ -112,7 +112,7 @@ def mend(archive: Archive) -> None:
     with archive.writing():
         for table in COLUMNS:
             index = archive.index(table)
-            for build in np.unique(index.segment[index.segment > 0]).tolist():
+            for build in sets.distinct(index.segment[index.segment > 0]).tolist():
                 if not _path(archive, table, build).exists():
                     span = index.of_segment(build)
                     held = of(archive, table, np.arange(span.start, span.stop))

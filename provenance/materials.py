@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from provenance import canonical, merkle, rows, vault
+from provenance import canonical, merkle, rows, sets, vault
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
 from provenance.scheduling import Material
@@ -92,4 +92,6 @@ def _parents(snapshot: Snapshot, found: Mapping[str, np.ndarray]) -> tuple[tuple
         people = np.array([key.startswith("n") for key in keys.to_pylist()], bool)
         nominals.append(tokens[people])
         records.append(tokens[~people])
-    return tuple(map(int, np.unique(np.concatenate(nominals)))), tuple(map(int, np.unique(np.concatenate(records))))
+    return tuple(map(int, sets.distinct(np.concatenate(nominals)))), tuple(
+        map(int, sets.distinct(np.concatenate(records)))
+    )

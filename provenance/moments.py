@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from provenance import sets
 from provenance.errors import Malformed, shape
 
 with resources.files("tzdata.zoneinfo.Europe").joinpath("London").open("rb") as _rules:
@@ -174,11 +175,11 @@ def _chunk(texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
             value = value * 10 + digits[:, place]
         return value
 
-    timed, exact = length > 10, np.isin(length, (19, 20, 25))
+    timed, exact = length > 10, sets.among(length, (19, 20, 25))
     hour, minute = np.where(timed, number(11), 0), np.where(timed, number(14), 0)
     second = np.where(exact, number(17), 0)
     zone = np.where(length == 25, 19, 16)  # where the sign of an offset stands, if there is one
-    shifted = np.isin(length, (22, 25))
+    shifted = sets.among(length, (22, 25))
     ahead = np.where(zone == 19, number(20), number(17))
     aside = np.where(zone == 19, number(23), number(20))
     sign = np.where(padded[np.arange(len(digits)), zone] == ord("-"), -1, 1)
@@ -192,7 +193,7 @@ def _chunk(texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     possible &= ~shifted | ((ahead <= _LARGEST_OFFSET) & (aside < 60))
 
     wall = days.astype(np.int64) * 86400 + hour * 3600 + minute * 60 + second
-    local = ~shifted & ~np.isin(length, (17, 20))
+    local = ~shifted & ~sets.among(length, (17, 20))
     boundary, offset, skip_from = _changes()
     segment = np.searchsorted(boundary, wall, side="right")
     skipped = local & formed & possible & (wall >= skip_from[segment])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from provenance import params
+from provenance import params, sets
 from provenance import supported as support
 from provenance.errors import Conflict, Malformed
 
@@ -173,7 +173,7 @@ def _persist(before: Integers, now: Integers, known: pa.Array, members: Integers
     stay = choice[stay[np.unique(new[choice][stay], return_index=True)[1]]]
     ids = np.full(len(members), "", dtype=object)
     ids[new[stay]] = known.take(pa.array(old[stay])).to_numpy(zero_copy_only=False)
-    return ids, np.setdiff1d(np.arange(len(members)), new[stay])
+    return ids, sets.difference(np.arange(len(members)), new[stay])
 
 
 def _passages(before: Integers, now: Integers, known: pa.Array, id_of: pa.Array) -> pa.Table:

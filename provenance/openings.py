@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from provenance import durable, entries, merkle, rows, vault
+from provenance import durable, entries, merkle, rows, sets, vault
 from provenance.archive import Archive
 from provenance.errors import Missing, ProvenanceError, Tampered
 from provenance.sealing import opened_blob, sealed_blob
@@ -39,7 +39,7 @@ def root(archive: Archive, opened: Opened) -> bytes:
 def parents(archive: Archive, opened: Opened) -> np.ndarray:
     """Tokens of everything that these rows speak of, ascending; the archive's own where that is nothing."""
     sides = [getattr(archive.index(table), side)[at] for table, at in opened.items() for side in "ab"]
-    tokens = np.unique(np.concatenate([np.zeros(0, np.int64), *sides]))
+    tokens = sets.distinct(np.concatenate([np.zeros(0, np.int64), *sides]))
     tokens = tokens[tokens != 0]
     return tokens if len(tokens) else np.array([vault.ARCHIVE_TOKEN], np.int64)
 
@@ -50,8 +50,8 @@ def speak_of(archive: Archive, opened: Opened, tokens: np.ndarray) -> int:
     for table, at in opened.items():
         index = archive.index(table)
         beside, owner = index.parents_beside(at)
-        found = rows.among(index.a[at], tokens) | rows.among(index.b[at], tokens)
-        found[owner[rows.among(beside, tokens)]] = True
+        found = sets.among(index.a[at], tokens) | sets.among(index.b[at], tokens)
+        found[owner[sets.among(beside, tokens)]] = True
         count += int(found.sum())
     return count
 
@@ -90,7 +90,7 @@ def read(archive: Archive, leaves: str) -> dict[str, np.ndarray]:
     told = pa.ipc.open_stream(content).read_all()
     code = told["table"].to_numpy()
     found = {}
-    for number in np.unique(code).tolist():
+    for number in sets.distinct(code).tolist():
         mine = np.flatnonzero(code == number)
         index = archive.index(_NAMES[number])
         segment, row = (told[name].to_numpy()[mine] for name in ("segment", "row"))

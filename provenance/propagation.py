@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from provenance import engine, rows, vault
+from provenance import engine, rows, sets, vault
 from provenance.archive import Archive
 from provenance.draft import LEFT_OUT, Draft
 from provenance.errors import Malformed
@@ -51,7 +51,7 @@ class Reach:
 
 def reach(archive: Archive, tokens: np.ndarray, params: Params, table: HarmTable) -> Reach:
     """What destroying the secrets of `tokens` does to every row of every build."""
-    tokens = np.unique(tokens)
+    tokens = sets.distinct(tokens)
     dying = {name: archive.index(name).reached(tokens) for name in TABLES}
     heirs, heir_of = _heirs(archive, dying["link"], tokens)
     groups = _Groups(archive)
@@ -75,7 +75,7 @@ def to_work_out_again(archive: Archive, disposals: Sequence[Disposal]) -> tuple[
     whole = pa.concat_tables([AGAIN.empty_table(), *tables])
     person = whole["person"].to_numpy()
     tokens = whole["token"].to_numpy()
-    return np.unique(tokens[person]), np.unique(tokens[~person])
+    return sets.distinct(tokens[person]), sets.distinct(tokens[~person])
 
 
 def touched(archive: Archive, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ def gaps(archive: Archive, token: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     mine = found.filter(pc.equal(found["token"], token)).combine_chunks()
     theme, row = mine["theme"].to_numpy(), mine["row"].to_numpy()
     at = archive.index("link").positions(mine["segment"].to_numpy()[row >= 0], row[row >= 0])
-    return at, theme[row >= 0], np.unique(theme[row < 0])
+    return at, theme[row >= 0], sets.distinct(theme[row < 0])
 
 
 def reduced(archive: Archive, links: pa.Table, away: np.ndarray, handling_order: Sequence[str]) -> pa.Table:
@@ -108,12 +108,12 @@ def reduced(archive: Archive, links: pa.Table, away: np.ndarray, handling_order:
     rule that made them.
     """
     supports, owner = unfolded(links)
-    gone = rows.among(
+    gone = sets.among(
         archive.vault.tokens(vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))), away
     )
     for side in ("sources_a", "sources_b"):
         named = _flat(supports[side])
-        mine = rows.among(archive.vault.tokens(vault.nominal_keys(named.flatten())), away)
+        mine = sets.among(archive.vault.tokens(vault.nominal_keys(named.flatten())), away)
         gone[pc.list_parent_indices(named).to_numpy()[mine]] = True
     # Several builds' versions of one link are added up at once, so each is its own theme for as long as that takes.
     apart = pa.array(owner).cast(pa.string())
@@ -157,7 +157,7 @@ def _heirs(archive: Archive, dying: np.ndarray, tokens: np.ndarray) -> tuple[row
     """The heirs' rows in file order, and for each dying link the row of its heir, -1 where the link ends."""
     index = archive.index("link")
     heir_of = np.full(len(dying), -1, np.int64)
-    fit = np.flatnonzero(~rows.among(index.a[dying], tokens) & ~rows.among(index.b[dying], tokens))
+    fit = np.flatnonzero(~sets.among(index.a[dying], tokens) & ~sets.among(index.b[dying], tokens))
     if not len(fit):
         return rows.Sealed("link", rows.SEGMENT.empty_table()), heir_of
     old = archive.sealer.open("link", index.rows(dying[fit]))
@@ -188,7 +188,7 @@ def _handling_orders(archive: Archive, at: np.ndarray) -> list[tuple[str, ...]]:
     first, _ = index.stays(at)
     order_of = {
         number: archive.handling_order(archive.history.builds[number - 1]) if number else ()
-        for number in np.unique(first).tolist()
+        for number in sets.distinct(first).tolist()
     }
     fallback = archive.handling_order(archive.history.builds[-1])
     return [order_of[number] or fallback for number in first.tolist()]
@@ -209,7 +209,7 @@ def blurred(archive: Archive, held: pa.Table) -> pa.Table:
 
 def _gaps(archive: Archive, dying: np.ndarray, heir_of: np.ndarray, tokens: np.ndarray) -> pa.Table:
     index = archive.index("link")
-    one, other = (~rows.among(side[dying], tokens) for side in (index.a, index.b))
+    one, other = (~sets.among(side[dying], tokens) for side in (index.a, index.b))
     stays, ends = np.concatenate([one, other]), np.concatenate([index.a[dying], index.b[dying]])
     untold, at = np.tile(one & other & (heir_of < 0), 2)[stays], np.tile(dying, 2)[stays]
     return _sorted_gaps(ends[stays], index.theme[at], index.segment[at], index.row[at], np.flatnonzero(untold))
@@ -232,7 +232,7 @@ class _Groups:
     def __init__(self, archive: Archive) -> None:
         index = archive.index("identity")
         merged = np.flatnonzero((index.died == 0) & (index.b != 0))
-        self._tokens = np.unique(np.concatenate([index.a[merged], index.b[merged]]))
+        self._tokens = sets.distinct(np.concatenate([index.a[merged], index.b[merged]]))
         one, other = np.searchsorted(self._tokens, index.a[merged]), np.searchsorted(self._tokens, index.b[merged])
         size = len(self._tokens)
         graph = coo_array((np.ones(len(merged), np.int8), (one, other)), shape=(size, size))
@@ -240,13 +240,13 @@ class _Groups:
 
     def whole(self, tokens: np.ndarray) -> np.ndarray:
         """`tokens` and whoever was judged the same person as one of them; each once."""
-        mine = np.unique(self._group[rows.among(self._tokens, tokens)])
-        return np.union1d(tokens, self._tokens[np.isin(self._group, mine)])
+        mine = sets.distinct(self._group[sets.among(self._tokens, tokens)])
+        return sets.union(tokens, self._tokens[sets.among(self._group, mine)])
 
     def members(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Every (place in `tokens`, token of the same person), the token itself among them."""
         place, member = [np.arange(len(tokens))], [tokens]
-        held = np.flatnonzero(rows.among(tokens, self._tokens))
+        held = np.flatnonzero(sets.among(tokens, self._tokens))
         group = self._group[np.searchsorted(self._tokens, tokens[held])]
         order = np.argsort(self._group, kind="stable")
         first = np.searchsorted(self._group[order], group, side="left")
@@ -262,13 +262,13 @@ def _again(
     """Tokens of the people whose counts or identity change, and of the records whose people change."""
     part, judged = archive.index("involvement"), archive.index("identity")
     at = dying["involvement"]
-    of_records = rows.among(part.a[at], tokens)
+    of_records = sets.among(part.a[at], tokens)
     merged = dying["identity"]
-    people = groups.whole(np.unique(np.concatenate([part.b[at[of_records]], judged.a[merged], judged.b[merged]])))
-    apart = groups.whole(np.setdiff1d(np.concatenate([judged.a[merged], judged.b[merged]]), [0]))
-    near = np.flatnonzero(rows.among(part.b, apart) & (part.died == 0)) if len(apart) else np.zeros(0, np.int64)
-    records = np.unique(np.concatenate([part.a[at], part.a[near]]))
-    return np.setdiff1d(people, np.append(tokens, 0)), np.setdiff1d(records, tokens)
+    people = groups.whole(sets.distinct(np.concatenate([part.b[at[of_records]], judged.a[merged], judged.b[merged]])))
+    apart = groups.whole(sets.difference(np.concatenate([judged.a[merged], judged.b[merged]]), [0]))
+    near = np.flatnonzero(sets.among(part.b, apart) & (part.died == 0)) if len(apart) else np.zeros(0, np.int64)
+    records = sets.distinct(np.concatenate([part.a[at], part.a[near]]))
+    return sets.difference(people, np.append(tokens, 0)), sets.difference(records, tokens)
 
 
 def _marked(
@@ -291,8 +291,8 @@ def _marked(
                 for code in range(1, len(THEMES) + 1)  # the themes of a record are inside its sealed row
             ]
     whole = np.concatenate(spans).astype(np.int64)
-    whole = whole[~rows.among(whole[:, 0], np.append(tokens, 0)) & (whole[:, 2] > 0)]
-    near = np.flatnonzero(rows.among(people.a, whole[:, 0]) & (people.died == 0) & (people.since > 0))
+    whole = whole[~sets.among(whole[:, 0], np.append(tokens, 0)) & (whole[:, 2] > 0)]
+    near = np.flatnonzero(sets.among(people.a, whole[:, 0]) & (people.died == 0) & (people.since > 0))
     first, last = people.stays(near)
     met = _meeting(_keyed(people.a[near], people.theme[near]), first, last, _keyed(whole[:, 0], whole[:, 1]), whole)
     found = near[met]
@@ -383,10 +383,10 @@ def _left_out(
         for at in [archive.index(name).standing(len(builds))]
     }
     dead = archive.index("record").a[dying["record"]]
-    touched = np.intersect1d(np.concatenate([records, dead]), archive.index("record").a[taken["record"]])
+    touched = sets.intersection(np.concatenate([records, dead]), archive.index("record").a[taken["record"]])
     if not len(touched):
         return LEFT_OUT.empty_table()
-    left = {name: np.setdiff1d(at, dying[name], assume_unique=True) for name, at in taken.items()}
+    left = {name: sets.difference(at, dying[name]) for name, at in taken.items()}
     rules = archive.crew.rules(params, table)
     was, now = (rules.left_out(*Side(archive, side).content(touched)) for side in (taken, left))
     negated = [pc.negate(was[name]) for name in ("records", "people")]

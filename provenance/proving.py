@@ -38,6 +38,7 @@ from provenance import (
     packs,
     propagation,
     rows,
+    sets,
     vault,
 )
 from provenance.archive import Archive
@@ -193,13 +194,13 @@ class _Chosen:
             token = snapshot.token(nominal)
             wanted &= (index.a[last] == token) | (index.b[last] == token)
             gone, of, self.untold = propagation.gaps(self.archive, token)
-            mine = np.isin(gone, every)
+            mine = sets.among(gone, every)
             place = np.searchsorted(every, gone[mine])
             wanted[place], themes[place] = True, of[mine]
         elif network:
             members = snapshot.nominals(network=network)["nominal"].combine_chunks()
             tokens = self.archive.vault.tokens(vault.nominal_keys(members))
-            wanted &= rows.among(index.a[last], tokens) & rows.among(index.b[last], tokens)
+            wanted &= sets.among(index.a[last], tokens) & sets.among(index.b[last], tokens)
             theme = theme or network.split("-")[0]
         elif not theme:
             wanted[:] = True
@@ -263,7 +264,7 @@ class _Chosen:
             return at if not theme else at[index.theme[at] == THEMES.index(theme) + 1]
         held = lookups.of(self.archive, "network", at)
         codes = [held.code(id) for id in pc.unique(named).to_pylist() if id]  # "": people whom no network holds
-        return at[np.isin(held["network"][at], codes)]
+        return at[sets.among(held["network"][at], codes)]
 
     def records(self, contents: Iterable[bytes]) -> np.ndarray:
         """Positions of the records that these links (rows as text) name."""
@@ -403,7 +404,7 @@ class _Pack:
         shown = np.zeros(len(at), bool)
         shown[present] = self.archive.shown("link", last[present], case=self.snapshot.case)
         same = last == at
-        told = ~np.isin(chosen.themes, chosen.guarded)  # or a bare leaf would tell what the figures may not
+        told = ~sets.among(chosen.themes, chosen.guarded)  # or a bare leaf would tell what the figures may not
         contents = self._rows("link", at[same & shown])
         self._bare("link", at[told & present & ~shown], "restricted")
         contents += self._reduced(at[~same & shown], last[~same & shown])

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import durable, rows, vault
+from provenance import durable, rows, sets, vault
 from provenance.archive import Archive
 from provenance.entries import Act, Confirmed, Feed, Quarantined, Received, Rejects, StoredFile
 from provenance.errors import Conflict, Malformed, Refused
@@ -268,26 +268,26 @@ def _records(archive: Archive, extract: Extract) -> tuple[pa.Table, pa.Table, np
     if len(same):
         ours = rows.leaf_matrix(archive.sealer.leaves("record", _versioned(record, version).take(pa.array(same))))
         changed[same] = (ours != held.leaf[standing[same]]).any(axis=1)
-    known = rows.among(owners, tokens[standing >= 0])
+    known = sets.among(owners, tokens[standing >= 0])
     new_part = np.ones(len(owners), bool)
     standing_parts = (parts.replaced == 0) & (parts.died == 0)
-    old = np.flatnonzero(standing_parts & rows.among(parts.a, tokens[standing >= 0]))
+    old = np.flatnonzero(standing_parts & sets.among(parts.a, tokens[standing >= 0]))
     ended = old
     if known.any():
         at = np.flatnonzero(known)
         ours = rows.as_keys(rows.leaf_matrix(archive.sealer.leaves("involvement", involvement.take(pa.array(at)))))
         theirs = rows.as_keys(parts.leaf[old])
-        new_part[at] = ~rows.among(ours, theirs)
-        ended = old[~rows.among(theirs, ours)]
+        new_part[at] = ~sets.among(ours, theirs)
+        ended = old[~sets.among(theirs, ours)]
     touched = np.concatenate([owners[known & new_part], parts.a[ended]])
-    changed |= rows.among(tokens, touched)
+    changed |= sets.among(tokens, touched)
 
     gone_records, gone_parts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if extract.mode == "full" and len(current):
         systems = pc.list_element(pc.split_pattern(archive.vault.keys(held.a[current]), "\x1f"), 1)
         mine = pc.is_in(systems, value_set=pa.array(sorted(extract.systems))).to_numpy(zero_copy_only=False)
-        gone_records = current[mine & ~rows.among(held.a[current], tokens)]
-        gone_parts = np.flatnonzero(standing_parts & rows.among(parts.a, held.a[gone_records]))
+        gone_records = current[mine & ~sets.among(held.a[current], tokens)]
+        gone_parts = np.flatnonzero(standing_parts & sets.among(parts.a, held.a[gone_records]))
     return (
         _versioned(record, version + 1).filter(pa.array(changed)),
         involvement.filter(pa.array(new_part)),
@@ -323,7 +323,7 @@ def _unseen(archive: Archive, table: str, content: pa.Table) -> pa.Table:
     if not content.num_rows or not len(held):
         return content
     ours = rows.as_keys(rows.leaf_matrix(archive.sealer.leaves(table, content)))
-    return content.filter(pa.array(~np.isin(ours, rows.as_keys(held.leaf[held.died == 0]))))
+    return content.filter(pa.array(~sets.among(ours, rows.as_keys(held.leaf[held.died == 0]))))
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import entries, harm, merkle, propagation, remaking, rows, selection, vault
+from provenance import entries, harm, merkle, propagation, remaking, rows, selection, sets, vault
 from provenance.archive import Archive, Overtaken
 from provenance.draft import Draft
 from provenance.errors import Malformed
@@ -207,8 +207,8 @@ class _Again:
         index = self.archive.index(name)
         at = index.standing(self.built.number)
         alive = at[index.died[at] == 0]
-        same, dead = np.intersect1d(alive, taken), at[index.died[at] > 0]
-        gone, come = np.setdiff1d(alive, taken), np.setdiff1d(taken, alive)
+        same, dead = sets.intersection(alive, taken), at[index.died[at] > 0]
+        gone, come = sets.difference(alive, taken), sets.difference(taken, alive)
         root = self._root(index.leaf[np.concatenate([taken, dead])])
         first = None
         if len(gone):
@@ -235,7 +235,7 @@ class _Again:
             return lambda supports: supports
         archive, index = self.archive, self.archive.index("link")
         _, last = self._living()
-        at = np.intersect1d(last[last >= 0], index.resting_on(disturbed))
+        at = sets.intersection(last[last >= 0], index.resting_on(disturbed))
         shown, _ = propagation.unfolded(archive.sealer.open("link", index.rows(at)))
         known = _joined(shown, ("theme", "a", "b", "system", "record_id"))
 
@@ -243,7 +243,7 @@ class _Again:
             tokens = archive.vault.tokens(vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"])))
             mine = _joined(supports, ("theme", "a", "b", "system", "record_id"))
             news = pc.invert(pc.is_in(mine, value_set=known)).to_numpy(zero_copy_only=False)
-            return remaking.without(supports, rows.among(tokens, disturbed) & news)
+            return remaking.without(supports, sets.among(tokens, disturbed) & news)
 
         return less
 
@@ -252,9 +252,9 @@ class _Again:
         at, last = self._living()
         leaves = rows.leaf_matrix(made.links["leaf"])
         ours, theirs = rows.as_keys(leaves), rows.as_keys(index.leaf[last])
-        found, gone = np.isin(theirs, ours) & (last >= 0), last < 0
+        found, gone = sets.among(theirs, ours) & (last >= 0), last < 0
         itself = last == at
-        missing, beyond = np.unique(last[~found & ~gone]), np.flatnonzero(~np.isin(ours, theirs[~gone]))
+        missing, beyond = sets.distinct(last[~found & ~gone]), np.flatnonzero(~sets.among(ours, theirs[~gone]))
         lost = at[~itself & (gone | found)]
         first = None
         if len(missing) or len(beyond):
@@ -273,7 +273,7 @@ class _Again:
             0,
             int((~found & ~gone).sum()) + len(beyond),
             # What is made again in the place of a reduced row is not what the build's root is over.
-            self._root(np.concatenate([leaves[~np.isin(ours, theirs[found & ~itself])], index.leaf[lost]])),
+            self._root(np.concatenate([leaves[~sets.among(ours, theirs[found & ~itself])], index.leaf[lost]])),
         )
         return count, first
 
@@ -287,9 +287,9 @@ class _Again:
         alive, dead = at[index.died[at] == 0], at[index.died[at] > 0]
         leaves = rows.leaf_matrix(pa.chunked_array([archive.sealer.leaves(name, content)]))
         ours, theirs = rows.as_keys(leaves), rows.as_keys(index.leaf[alive])
-        found, extra = np.isin(theirs, ours), np.flatnonzero(~np.isin(ours, theirs))
+        found, extra = sets.among(theirs, ours), np.flatnonzero(~sets.among(ours, theirs))
         missing = alive[~found]
-        excused = (index.marked[missing] > 0) | rows.among(index.a[missing], people)
+        excused = (index.marked[missing] > 0) | sets.among(index.a[missing], people)
         if name == "network" and not is_whole:
             excused |= self._only_alarm(missing, content)
         marked, odd = missing[excused], missing[~excused]
@@ -300,7 +300,7 @@ class _Again:
         elif len(extra):
             row = content.slice(int(extra[_least(leaves[extra])]), 1)
             first = _beyond(name, archive.sealer.subjects(name, row)[0].tolist())
-        made = np.isin(ours, theirs)
+        made = sets.among(ours, theirs)
         made[extra] = True
         root = self._root(np.concatenate([leaves[made], index.leaf[np.concatenate([dead, marked])]]))
         differing = len(odd) + len(extra)
@@ -324,7 +324,7 @@ class _Again:
         if is_whole or not len(extra) or name != "nominal":
             return extra
         tokens = self.archive.vault.tokens(vault.nominal_keys(_flat(content["nominal"].take(pa.array(extra)))))
-        return extra[~rows.among(tokens, people)]
+        return extra[~sets.among(tokens, people)]
 
     def _only_alarm(self, missing: np.ndarray, content: pa.Table) -> np.ndarray:
         """Which networks differ in nothing but the alarm, which is a share of all people, the erased among them."""

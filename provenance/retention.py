@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from provenance import sets
 from provenance.params import ChildRule, Instrument, Params, Retention
 from provenance.records import MOPI_GROUPS
 
@@ -272,7 +273,7 @@ class Judgement:
             last = waiting[np.argmax(self._record_due[self._record[waiting]])]
             until = _said(self._record_due[self._record[last]])
             steps.append(
-                f"Still in {_counted(len(np.unique(self._record[waiting])), 'record')} kept for longer, the last "
+                f"Still in {_counted(len(sets.distinct(self._record[waiting])), 'record')} kept for longer, the last "
                 f"{self._event(last)}, until {until}."
             )
             if self._doubted[row]:
@@ -281,7 +282,7 @@ class Judgement:
 
     def _notice_steps(self, row: int, parts: np.ndarray) -> list[str]:
         rules, counting = self.rules, parts[self._resets[parts]]
-        records = np.unique(self._record[counting])
+        records = sets.distinct(self._record[counting])
         group = self._governing[row]
         if len(records) == 1:
             steps = [f"MOPI group {group} governs: that of the one record in which this person came to notice."]
@@ -299,7 +300,7 @@ class Judgement:
         later = parts[~self._resets[parts] & (self._when[parts] > self._last[row])]
         if len(later):
             one = later[np.argmax(self._when[later])]
-            events = len(np.unique(self._record[later]))
+            events = len(sets.distinct(self._record[later]))
             steps.append(
                 f"A later event {self._event(one)} does not count."
                 if events == 1
@@ -332,7 +333,7 @@ class Judgement:
 
     def _following_steps(self, row: int, parts: np.ndarray) -> list[str]:
         roles = sorted({self._role(part) for part in parts})
-        records = len(np.unique(self._record[parts]))
+        records = len(sets.distinct(self._record[parts]))
         last = parts[np.argmax(self._record_due[self._record[parts]])]
         where, until = self._event(last, with_role=False), _said(self._record_due[self._record[last]])
         steps = [
@@ -341,7 +342,7 @@ class Judgement:
             if records == 1
             else f"Goes with those records; the last to fall due, {where}, does so on {until}.",
         ]
-        reviewed = len(np.unique(self._record[parts[self._record_review[self._record[parts]]]]))
+        reviewed = len(sets.distinct(self._record[parts[self._record_review[self._record[parts]]]]))
         if reviewed:
             which = "that record" if records == 1 else f"{reviewed:,} of them"
             steps.append(f"For {which} a person decides, and so for this person.")
@@ -391,7 +392,7 @@ class Judgement:
     def _people_steps(self, row: int, binding: np.ndarray) -> list[str]:
         parts, steps = self._parts_of_record(row), []
         if len(binding):
-            people = np.unique(self._person[binding])
+            people = sets.distinct(self._person[binding])
             longest = people[np.argmax(self._clock[people])]
             whom = "someone who came to notice" if len(people) == 1 else f"{len(people):,} people who came to notice"
             also = "" if self._resets[binding].all() else ", here or elsewhere"

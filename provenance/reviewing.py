@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import identity, moments, retention, rows, selection, vault
+from provenance import identity, moments, retention, selection, sets, vault
 from provenance.archive import Archive
 from provenance.entries import Reviewed, packed, unpacked
 from provenance.errors import Malformed, Missing, Refused, shape
@@ -170,7 +170,7 @@ def disposable(
     lines = Register(archive, Judgement(facts, params, on=on), people, held.tokens, held.ids).due()
     asked = np.concatenate([nominals, records])
     going = lines.filter(pc.equal(lines["action"], "dispose"))["token"].to_numpy()
-    return asked[rows.among(held.ids.canonical(asked), going)]
+    return asked[sets.among(held.ids.canonical(asked), going)]
 
 
 def _tokens(archive: Archive, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
@@ -261,8 +261,8 @@ class Identities:
 
     def members(self, tokens: np.ndarray) -> np.ndarray:
         """All ids of the persons of these, ascending."""
-        persons = np.unique(self.canonical(tokens))
-        return np.union1d(persons, self._own[rows.among(self._stands, persons)])
+        persons = sets.distinct(self.canonical(tokens))
+        return sets.union(persons, self._own[sets.among(self._stands, persons)])
 
 
 def _kept(archive: Archive, table: str, restricted: bool) -> np.ndarray:
@@ -281,7 +281,7 @@ class _Held:
         current = np.flatnonzero((record.replaced == 0) & shown["record"])
         # A withdrawn record has its last version marked replaced, and nothing in its place; so have its involvements.
         former = np.flatnonzero((record.replaced != 0) & shown["record"])
-        former = former[~rows.among(record.a[former], record.a[current])]
+        former = former[~sets.among(record.a[former], record.a[current])]
         former = former[::-1][np.unique(record.a[former][::-1], return_index=True)[1]]
         positions = np.concatenate([current, former])
         self._records = positions[np.argsort(record.a[positions])]
@@ -300,25 +300,25 @@ class _Held:
         if subject.what == "record":
             return token in self.tokens
         own = self.ids.members(np.array([token]))
-        involved = rows.among(self._archive.index("involvement").b[self._parts], own).any()
-        return bool(involved or rows.among(self._archive.index("person").a[self._persons], own).any())
+        involved = sets.among(self._archive.index("involvement").b[self._parts], own).any()
+        return bool(involved or sets.among(self._archive.index("person").a[self._persons], own).any())
 
     def narrow(self, nominals: np.ndarray, records: np.ndarray) -> None:
         """Keep what decides about these: their records, everyone in them, and all records of those."""
         part = self._archive.index("involvement")
         own = self.ids.members(nominals)
-        near = np.union1d(records, part.a[self._parts[rows.among(part.b[self._parts], own)]])
-        people = np.union1d(own, self.ids.members(part.b[self._parts[rows.among(part.a[self._parts], near)]]))
-        self._parts = self._parts[rows.among(part.b[self._parts], people)]
-        kept = rows.among(self.tokens, np.union1d(near, part.a[self._parts]))
+        near = sets.union(records, part.a[self._parts[sets.among(part.b[self._parts], own)]])
+        people = sets.union(own, self.ids.members(part.b[self._parts[sets.among(part.a[self._parts], near)]]))
+        self._parts = self._parts[sets.among(part.b[self._parts], people)]
+        kept = sets.among(self.tokens, sets.union(near, part.a[self._parts]))
         self._records, self.tokens = self._records[kept], self.tokens[kept]
-        self._persons = self._persons[rows.among(self._archive.index("person").a[self._persons], people)]
+        self._persons = self._persons[sets.among(self._archive.index("person").a[self._persons], people)]
 
     def facts(self, report: Report) -> tuple[Facts, np.ndarray]:
         """What `retention` judges, and the tokens of the people by row. The records' are `tokens`."""
         part, person = self._archive.index("involvement"), self._archive.index("person")
-        named = np.union1d(part.b[self._parts], person.a[self._persons])
-        people = np.unique(self.ids.canonical(named))
+        named = sets.union(part.b[self._parts], person.a[self._persons])
+        people = sets.distinct(self.ids.canonical(named))
         parts = pa.table(
             [
                 pa.array(np.searchsorted(self.tokens, part.a[self._parts])),
@@ -399,7 +399,7 @@ def _latest_reviews(tokens: np.ndarray, reviews: list[tuple[str, str]]) -> np.nd
     found = np.full(len(tokens), _NEVER)
     for kept, day in reviews:  # acts of people: an entry may hold thousands of tokens, and there are few entries
         if kept:
-            found[rows.among(tokens, np.array(unpacked(kept), np.int64))] = _number(day)
+            found[sets.among(tokens, np.array(unpacked(kept), np.int64))] = _number(day)
     return found
 
 

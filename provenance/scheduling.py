@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow.compute as pc
 
-from provenance import apart, edits, leaks, papers, rows, selection, staff
+from provenance import apart, edits, leaks, papers, selection, sets, staff
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Scheduled, Sent, packed, unpacked
 from provenance.errors import Conflict, Malformed, Refused
@@ -195,7 +195,7 @@ def listed(archive: Archive, case: str, *, after: int = 0, separate: bool = Fals
     for item in register(archive, separate=separate).of(case):
         if item.act.item <= after:
             continue
-        if rows.among(np.array(_tokens(item.act), np.int64), withheld).any():
+        if sets.among(np.array(_tokens(item.act), np.int64), withheld).any():
             found.append(Listed(item, None, "restricted"))
             continue
         said = _read(archive, item.act)
@@ -283,14 +283,14 @@ def _references(archive: Archive, text: str, tokens: Iterable[int]) -> set[str]:
     """Ids of intelligence records that the text has, or that the item rests on."""
     words = {word.strip(".:-/,;()").casefold() for word in re.findall(r"[^\s,;()\"']+", text)}
     said = archive.vault.named(words - {""})
-    known = np.union1d(said, np.array(sorted(set(tokens)), np.int64))
+    known = sets.union(said, np.array(sorted(set(tokens)), np.int64))
     return {key.split("\x1f")[2] for key in archive.vault.keys(_intelligence(archive, known)).to_pylist()}
 
 
 def _intelligence(archive: Archive, tokens: np.ndarray) -> np.ndarray:
     at = _living(archive, tokens)
     kinds = selection.contents(archive, "record", at)["kind"]
-    return np.unique(archive.index("record").a[at][pc.equal(kinds, "intelligence").to_numpy().astype(bool)])
+    return sets.distinct(archive.index("record").a[at][pc.equal(kinds, "intelligence").to_numpy().astype(bool)])
 
 
 def _rests_on_chis(archive: Archive, records: Iterable[int]) -> bool:
@@ -303,5 +303,5 @@ def _living(archive: Archive, tokens: np.ndarray) -> np.ndarray:
     """Positions of the records of these tokens, in every version; not by looking at all."""
     index = archive.index("record")
     near = [np.zeros(0, np.int64), *(index.of(token) for token in tokens.tolist())]
-    at = np.unique(np.concatenate(near)).astype(np.int64)
+    at = sets.distinct(np.concatenate(near)).astype(np.int64)
     return at[index.died[at] == 0]

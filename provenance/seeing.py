@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from provenance import sets
 from provenance.asof import Snapshot
 
 # Judgements of who is who are read once for all that a snapshot answers, whatever the page.
@@ -29,7 +30,7 @@ class Seen(Snapshot):
 
     def noted(self) -> dict[str, np.ndarray]:
         """Positions of the rows that were opened, ascending, per table by name."""
-        return {table: np.unique(np.concatenate(parts)) for table, parts in sorted(self._noted.items())}
+        return {table: sets.distinct(np.concatenate(parts)) for table, parts in sorted(self._noted.items())}
 
     def teach(self) -> None:
         """Leave with the base what was worked out about the build as a whole."""

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import identity, moments, rows
+from provenance import identity, moments, sets
 from provenance.archive import Archive
 from provenance.history import History
 from provenance.index import Index
@@ -50,8 +50,8 @@ def select(archive: Archive, cut_off: str, build: int) -> Selection:
     opened, closed = {}, {}
     for table, positions in taken.items():
         before = archive.index(table).standing(build - 1)
-        opened[table] = np.setdiff1d(positions, before, assume_unique=True)
-        closed[table] = np.setdiff1d(before, positions, assume_unique=True)
+        opened[table] = sets.difference(positions, before)
+        closed[table] = sets.difference(before, positions)
     return Selection(taken, opened, closed)
 
 
@@ -65,15 +65,15 @@ def take(archive: Archive, history: History, cut_off: str, build: int) -> dict[s
     for table in SOURCE_TABLES:
         index = archive.index(table)
         shown = archive.apart_from(table, np.arange(len(index)), withheld)
-        available = np.isin(index.segment, extracts) & ~np.isin(index.replaced, extracts)
+        available = sets.among(index.segment, extracts) & ~sets.among(index.replaced, extracts)
         if table in ("record", "involvement"):
             _part_by_system(archive, history, index, answering, available)
         available &= shown
         if table == "involvement":
-            available &= rows.among(index.a, archive.index("record").a[taken["record"]])
+            available &= sets.among(index.a, archive.index("record").a[taken["record"]])
         elif table == "person":
             available = _described(history, index, cut_off) & shown
-            available &= rows.among(index.a, archive.index("involvement").b[taken["involvement"]])
+            available &= sets.among(index.a, archive.index("involvement").b[taken["involvement"]])
         else:  # what the build before had was recorded before this cut-off too
             known = np.zeros(len(index), bool)
             known[index.standing(build - 1)] = True
@@ -107,12 +107,12 @@ def _part_by_system(
     ]
     if not mixed:
         return
-    at = np.flatnonzero((np.isin(index.segment, mixed) | np.isin(index.replaced, mixed)) & (index.died == 0))
+    at = np.flatnonzero((sets.among(index.segment, mixed) | sets.among(index.replaced, mixed)) & (index.died == 0))
     systems = pc.list_element(pc.split_pattern(archive.vault.keys(index.a[at]), "\x1f"), 1)
     for system, speaking in answering.items():
         mine = at[pc.equal(systems, system).to_numpy(zero_copy_only=False)]
         numbers = sorted(speaking)
-        available[mine] = np.isin(index.segment[mine], numbers) & ~np.isin(index.replaced[mine], numbers)
+        available[mine] = sets.among(index.segment[mine], numbers) & ~sets.among(index.replaced[mine], numbers)
 
 
 def _described(history: History, index: Index, cut_off: str) -> np.ndarray:
@@ -122,13 +122,13 @@ def _described(history: History, index: Index, cut_off: str) -> np.ndarray:
     """
     by_then = [held.extract for held in history.extracts if held.cut_off <= cut_off]
     known = index.segment <= len(history.extracts)
-    early = np.isin(index.segment, by_then)
+    early = sets.among(index.segment, by_then)
     if early[known].all():
         return known & ((index.replaced == 0) | (index.replaced > len(history.extracts)))
     found = np.zeros(len(index), bool)
     at = np.flatnonzero(early)[::-1]
     found[at[np.unique(index.a[at], return_index=True)[1]]] = True
-    at = np.flatnonzero(known & ~rows.among(index.a, index.a[early]))
+    at = np.flatnonzero(known & ~sets.among(index.a, index.a[early]))
     found[at[np.unique(index.a[at], return_index=True)[1]]] = True
     return found
 
@@ -172,7 +172,7 @@ def contents(archive: Archive, table: str, positions: np.ndarray) -> pa.Table:
 
 def of_records(index: Index, positions: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Those of `positions` whose first subject is one of `tokens`."""
-    return positions[rows.among(index.a[positions], tokens)]
+    return positions[sets.among(index.a[positions], tokens)]
 
 
 class Side:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from provenance import entries, ledger, moments, papers, reviewing, rows, vault
+from provenance import entries, ledger, moments, papers, reviewing, sets, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.errors import Conflict, Malformed, Missing, Refused
@@ -127,7 +127,7 @@ def answer(archive: Archive, params: Params, nominal: str, *, withheld: Sequence
     request = open_request(archive, nominal)
     token = Subject("nominal", "", nominal).token(archive)
     own = np.array(Identities(archive).members(np.array([token])).tolist(), np.int64)
-    hidden = bool(rows.among(own, archive.withheld()).any()) or _hides(archive, own)
+    hidden = bool(sets.among(own, archive.withheld()).any()) or _hides(archive, own)
     if hidden and not any(not each.record for each in withheld):
         raise Refused("something about this person is restricted: wanted --restricted with a ground and a reason")
     kept_back = {(each.system, each.record) for each in withheld}
@@ -152,7 +152,7 @@ def answer(archive: Archive, params: Params, nominal: str, *, withheld: Sequence
             for each in given
             if each.act.what != "subject-access"
         ],
-        "retention": _retention(archive, params, nominal, on) if not rows.among(own, archive.withheld()).any() else [],
+        "retention": _retention(archive, params, nominal, on) if not sets.among(own, archive.withheld()).any() else [],
         "withheld": [GROUNDS[ground] for ground in grounds],
         "left_out": _LEFT_OUT,
         "rights": (
@@ -326,7 +326,7 @@ def _hides(archive: Archive, own: np.ndarray) -> bool:
     """Whether a row about this person is restricted."""
     for table in ("involvement", "link", "person"):
         index = archive.index(table)
-        at = np.unique(np.concatenate([index.of(token) for token in own.tolist()]))
+        at = sets.distinct(np.concatenate([index.of(token) for token in own.tolist()]))
         at = at[index.died[at] == 0]
         if len(at) and not archive.shown(table, at).all():
             return True

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import counted, explaining, hinges, rows, standings, themes, vault
+from provenance import counted, explaining, hinges, sets, standings, themes, vault
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 from provenance.between import STEPS
@@ -198,7 +198,7 @@ def _between(snapshot: Snapshot, people: Sequence[str]) -> list[dict[str, Any]]:
     tokens = snapshot.archive.vault.tokens(vault.nominal_keys(pa.array(people, pa.string())))
     tokens = np.sort(tokens[tokens != 0])
     at = snapshot.standing_of("link", tokens.tolist())
-    at = at[rows.among(index.a[at], tokens) & rows.among(index.b[at], tokens)]
+    at = at[sets.among(index.a[at], tokens) & sets.among(index.b[at], tokens)]
     wanted = ("theme", "a", "b", "strength")
     return [{name: row[name] for name in wanted} for row in snapshot.content("link", at).to_pylist()]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import fairness, lookups, params, standings, vault
+from provenance import fairness, lookups, params, sets, standings, vault
 from provenance.asof import Snapshot
 from provenance.fairness import NOT_RECORDED
 from provenance.params import Params
@@ -304,7 +304,9 @@ def _key_nominals(snapshot: Snapshot) -> set[str]:
         if not len(at):
             continue
         lookups.of(snapshot.archive, "nominal", at)
-        first = np.unique(np.concatenate([standings.first(snapshot, "nominal", at, name, KEY) for name in MEASURES]))
+        first = sets.distinct(
+            np.concatenate([standings.first(snapshot, "nominal", at, name, KEY) for name in MEASURES])
+        )
         keys = snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[first])
         found |= set(vault.nominal_ids(keys).to_pylist())
     return found

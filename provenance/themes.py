@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from provenance import comparing, lookups, params, standings, suppression, vault
+from provenance import comparing, lookups, params, sets, standings, suppression, vault
 from provenance.asking import Ask
 from provenance.asof import Snapshot
 
@@ -204,8 +204,8 @@ def _movers(before: Snapshot, after: Snapshot, theme: str) -> dict[str, list[dic
     for snapshot in (before, after):
         at = standings.shown(snapshot, "nominal", theme)
         sides.append(at[standings.visible(snapshot, "nominal", at)])
-    old, new = (np.setdiff1d(one, other, assume_unique=True) for one, other in (sides, sides[::-1]))
-    tokens = np.unique(np.concatenate([index.a[old], index.a[new]]))
+    old, new = (sets.difference(one, other) for one, other in (sides, sides[::-1]))
+    tokens = sets.distinct(np.concatenate([index.a[old], index.a[new]]))
     change, value = {}, {}
     for name in ("strength", "harm"):
         value[name] = np.zeros((2, len(tokens)), np.int64)
@@ -237,7 +237,9 @@ def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     said["spread"] = {name: _spread(held[name][told_at]) for name in MEASURES}
     if not ask.names:
         return said
-    chosen = np.unique(np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in MEASURES]))
+    chosen = sets.distinct(
+        np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in MEASURES])
+    )
     listed = {row["nominal"]: row for row in people_listed(snapshot, chosen)}
     ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[chosen])).to_pylist()
     for who, position in zip(ids, chosen.tolist(), strict=True):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from provenance import affected, asking, entries, ledger, moments, openings, vault
+from provenance import affected, asking, entries, ledger, moments, openings, sets, vault
 from provenance.affected import Affected, Changed
 from provenance.archive import Archive
 from provenance.errors import Malformed, Missing, ProvenanceError
@@ -159,7 +159,7 @@ def names(archive: Archive, lines: Sequence[Line]) -> Mapping[int, str]:
 def _named(archive: Archive, found: set[int]) -> Mapping[int, str]:
     tokens = np.array(sorted(found), np.int64)
     tokens = tokens[archive.vault.retained(tokens)]
-    tokens = np.setdiff1d(tokens, archive.withheld())
+    tokens = sets.difference(tokens, archive.withheld())
     return dict(zip(tokens.tolist(), vault.nominal_ids(archive.vault.keys(tokens)).to_pylist(), strict=True))
 
 

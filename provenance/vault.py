@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable
+from provenance import canonical, durable, sets
 from provenance.errors import Conflict, Malformed, Missing, Tampered
 from provenance.keys import Master, Replaceable
 from provenance.sealing import SECRET, keyed_digests, opened_blob, sealed_blob
@@ -288,7 +288,7 @@ class Vault:
         found = np.zeros(len(keys), bool)
         for held in (held for held in self._ring.forgotten if held.until >= month):
             known = np.frombuffer(self._known[held.name], "S32")
-            found |= np.isin(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
+            found |= sets.among(np.array(keyed_digests(held.key, keys.to_pylist()), "S32"), known)
         return found
 
     def lapse(self, month: str, master: Replaceable) -> bool:
@@ -327,7 +327,7 @@ class Vault:
     def _without(
         self, shard: _Shard, rows: pa.Table, tokens: np.ndarray, draw: Callable[[int], bytes]
     ) -> tuple[_Shard, pa.Table]:
-        dead = np.isin(rows["token"].to_numpy(), tokens)
+        dead = sets.among(rows["token"].to_numpy(), tokens)
         if not dead.any():
             return shard, rows
         left = rows.filter(pa.array(~dead)).combine_chunks()
@@ -416,7 +416,7 @@ class Vault:
             left = left[~mine]
         if len(left):
             raise Missing(
-                f"the vault no longer holds {len(np.unique(tokens[left]))} of the secrets that these rows need"
+                f"the vault no longer holds {len(sets.distinct(tokens[left]))} of the secrets that these rows need"
             )
         return found
 
@@ -474,7 +474,7 @@ class Vault:
     def _add(self, keys: pa.Array, draw: Callable[[int], bytes]) -> None:
         count = len(keys)
         tokens = np.frombuffer(draw(8 * count), np.int64) & np.int64(2**63 - 1)
-        while len(np.unique(tokens)) < count or self.retained(tokens).any():
+        while len(sets.distinct(tokens)) < count or self.retained(tokens).any():
             tokens = np.frombuffer(draw(8 * count), np.int64) & np.int64(2**63 - 1)
         secrets = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(SECRET), count, [None, pa.py_buffer(draw(SECRET * count))]

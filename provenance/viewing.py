@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from provenance import asking, canonical, entries, merkle, openings, rows, subjects, themes, vault
+from provenance import asking, canonical, entries, merkle, openings, rows, sets, subjects, themes, vault
 from provenance.archive import Archive
 from provenance.asking import Ask
 from provenance.asof import Snapshot
@@ -199,4 +199,4 @@ def _rested_on(archive: Archive, table: str, at: np.ndarray, until: str) -> np.n
     """Which rows at `at` rest on something that was restricted before `until`."""
     index = archive.index(table)
     old = np.sort(np.array([t for t, act in archive.history.restricted.items() if act.on < until], np.int64))
-    return rows.among(index.a[at], old) | rows.among(index.b[at], old) | np.isin(at, index.resting_on(old))
+    return sets.among(index.a[at], old) | sets.among(index.b[at], old) | sets.among(at, index.resting_on(old))

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import counted, influence, networks, propagation, vault
+from provenance import counted, influence, networks, propagation, sets, vault
 from provenance import supported as support
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
@@ -367,7 +367,7 @@ def known(snapshot: Snapshot, without: Without) -> Without:
         )
         at = snapshot.standing_of("record", tokens[tokens != 0].tolist()) if tokens.any() else np.zeros(0, np.int64)
         at = at[snapshot.archive.shown("record", at, case=snapshot.case)]
-        if not np.isin(tokens, snapshot.archive.index("record").a[at]).all():
+        if not sets.among(tokens, snapshot.archive.index("record").a[at]).all():
             raise Missing(f"build {snapshot.label} has no record of that system and id")
     feeds = {feed.system for feed in snapshot.statement.feeds}
     for system in without.systems:

@@ -40,7 +40,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 grading identity retention links engine supported networks graphs cuts betweenness subgroups
                 influence entries access holds statements governing certificates reports history extracts notices
                 stamps steps packs checking queries bags defects crates lineage leaks edits schedules""",
-    "words": "errors memory canonical moments records staff",
+    "words": "errors sets memory canonical moments records staff",
     "apart": "standalone.verify",  # shares nothing with the product, which it checks
 }
 PLACE = {

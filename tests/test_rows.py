@@ -450,22 +450,6 @@ def test_leaves_as_keys_sort_and_compare_as_bytes(leaves):
     assert len(np.unique(keys)) == len(set(leaves))
 
 
-@given(st.lists(st.integers(-5, 30)), st.lists(st.integers(-5, 30)))
-def test_among_is_isin(values, wanted):
-    values, wanted = np.array(values, np.int64), np.array(wanted, np.int64)
-    assert rows.among(values, wanted).tolist() == np.isin(values, wanted).tolist()
-
-
-@pytest.mark.parametrize("few", [1, 3, 400, 9_000])
-def test_among_many_a_few_are_found_be_they_numbers_or_leaves(few):
-    drawn = np.random.default_rng(few)
-    tokens = drawn.integers(0, 2**63 - 1, 20_000)
-    leaves = rows.as_keys(drawn.integers(0, 256, (20_000, 32), dtype=np.uint8))
-    for values in (tokens, leaves):
-        wanted = np.concatenate([drawn.choice(values, few), values[:1]])
-        assert rows.among(values, wanted).tolist() == np.isin(values, wanted).tolist()
-
-
 @given(
     st.lists(st.binary(min_size=32, max_size=32) | st.binary(min_size=24, max_size=24).map(lambda end: bytes(8) + end))
 )

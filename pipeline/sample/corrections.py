@@ -27,6 +27,7 @@ from pipeline.sample.events import (
     Batch,
 )
 from pipeline.sample.plan import Plan
+from provenance import sets
 from provenance.records import ROLES
 
 NONE, REGRADED, REDATED, RECAST, DROPPED, RECLASSIFIED, WITHDRAWN = range(7)
@@ -71,7 +72,7 @@ def carry_out(plan: Plan, week: int, batch: Batch, fate: Numbers) -> Batch:
         [fate == REGRADED, fate == RECAST, fate == DROPPED, fate == RECLASSIFIED],
         [
             batch.kind == INTELLIGENCE,
-            np.isin(batch.kind, (CRIME, INTELLIGENCE)) & (rows == people),
+            sets.among(batch.kind, (CRIME, INTELLIGENCE)) & (rows == people),
             people > 1,
             batch.kind == CRIME,
         ],

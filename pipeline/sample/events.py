@@ -386,7 +386,9 @@ def _themes(rng: np.random.Generator, kind: Numbers, grouped: Flags, sort: Numbe
     count = len(kind)
     codes = np.array(words.OFFENCES)[offence]
     ordinary = np.where(
-        np.isin(codes, ("17A", "19C", "22B", "70")), words.CSE, np.where(np.isin(codes, ("92A", "92D")), words.CL, 1)
+        np.isin(codes, ("17A", "19C", "22B", "70")),
+        words.CSE,
+        np.where(np.isin(codes, ("92A", "92D")), words.CL, 1),
     )
     ordinary = np.where(kind == MISSING, np.where(rng.random(count) < 0.5, words.CL, words.CSE), ordinary)
     ordinary = ordinary * (rng.random(count) > 0.125)

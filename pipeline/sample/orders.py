@@ -16,6 +16,7 @@ from pipeline.sample.corrections import NONE
 from pipeline.sample.events import CRIME, Batch
 from pipeline.sample.people import Groups, digits, nominal_id, text, twins
 from pipeline.sample.plan import Plan
+from provenance import sets
 from provenance.records import DISPOSALS, MERGES, SPLIT
 
 _SPLIT = 0.12  # of the merges are undone, within three weeks; the first one always is
@@ -44,7 +45,7 @@ class Orders:
         old = batch.only(free & (batch.kind == CRIME) & (batch.mopi == 3))
         self._records = pa.table({"system": text(words.SYSTEMS, old.system), "id": old.record_ids()}).slice(0, few)
         once = batch.person[free[batch.row] & (batch.person >= self._plan.repeaters)] - self._plan.repeaters
-        self._people = self._plan.repeaters + np.unique(once[once % 16 == 5])
+        self._people = self._plan.repeaters + sets.distinct(once[once % 16 == 5])
 
     def merges(self, week: int, known: Numbers) -> pa.Table:
         """`known`: for each person the week that first handed over the id, -1 for not yet."""

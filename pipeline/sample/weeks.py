@@ -25,7 +25,7 @@ from pipeline.sample.events import Batch, draw
 from pipeline.sample.orders import Orders
 from pipeline.sample.people import Groups, render
 from pipeline.sample.plan import HAND_OVER, Plan
-from provenance import durable
+from provenance import durable, sets
 from provenance.errors import Conflict
 from provenance.records import INVOLVEMENTS, NOMINALS, RECORDS
 
@@ -87,7 +87,7 @@ def _extract(force: _Force, week: int, folder: Path, form: Format, on_progress: 
         def hand_over(batch: Batch) -> None:
             tables["records"].write(batch.records())
             tables["involvements"].write(batch.involvements())
-            new = np.unique(batch.person)
+            new = sets.distinct(batch.person)
             new = new[force.known[new] < 0]
             force.known[new] = week
             tables["nominals"].write(render(plan, force.groups, new, week))
@@ -124,7 +124,7 @@ def _await_corrections(force: _Force, week: int, batch: Batch) -> None:
     fate, due = fates(force.plan, week, batch)
     if batch.number[0] == 0:
         force.orders.consider(batch, fate)
-    for when in np.unique(due[fate != NONE]):
+    for when in sets.distinct(due[fate != NONE]):
         chosen = (fate != NONE) & (due == when)
         force.due.setdefault(int(when), []).append((batch.only(chosen), fate[chosen]))
 
@@ -134,7 +134,7 @@ def _renamed(force: _Force, week: int) -> Numbers:
     plan = force.plan
     rng = generator(plan.seed, Stream.CHANGES, week)
     wanted = max(1, (plan.first_record(week + 1) - plan.first_record(week)) // _RENAMED)
-    chosen = np.unique(below(rng.random(4 * wanted), plan.people) // 2 * 2)
+    chosen = sets.distinct(below(rng.random(4 * wanted), plan.people) // 2 * 2)
     before = (force.known[chosen] >= 0) & (force.known[chosen] < week)
     known = chosen[before]
     return np.sort(known[np.argsort(rng.random(len(known)))[:wanted]])
