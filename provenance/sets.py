@@ -44,8 +44,8 @@ def among(values: Numbers, wanted: Numbers) -> np.ndarray:
     if not len(wanted):
         return np.zeros(len(values), bool)
     wanted = np.sort(wanted)
-    # Of anything but whole numbers the last bits cannot be had.
-    if len(wanted) * 4 > len(values) or values.dtype.kind != "i" or wanted.dtype.kind != "i":
+    # Of anything but whole numbers the last bits cannot be had, and short ones have few.
+    if len(wanted) * 4 > len(values) or values.dtype != np.int64 or wanted.dtype != np.int64:
         return _is_one_of(values, wanted)
     # Most values are not wanted, and their last bits already tell.
     mask = (1 << max(16, 6 + len(wanted).bit_length())) - 1

@@ -32,6 +32,12 @@ def test_what_is_given_is_left_as_it_was(one, other):
     assert (a.tolist(), b.tolist()) == (one, other)
 
 
+@given(st.lists(st.integers(0, 100)), st.lists(st.integers(0, 100)), st.sampled_from([np.int8, np.int32, np.uint64]))
+def test_short_numbers_are_found_among_long_ones(values, wanted, kind):
+    found = sets.among(np.repeat(np.array(values, kind), 20), numbers(wanted))
+    assert found.tolist() == [value in set(wanted) for value in values for _ in range(20)]
+
+
 def test_a_sequence_and_a_table_of_numbers_will_do():
     assert sets.distinct([3, 1, 3]).tolist() == [1, 3]
     assert sets.distinct(numbers([[3, 1], [1, 2]])).tolist() == [1, 2, 3]
