@@ -16,7 +16,7 @@ from force import PARAMS, Force, record
 
 from pipeline.sample import weeks
 from pipeline.sample.plan import Plan
-from provenance import holding, moments
+from provenance import holding, moments, reporting
 from provenance.web import passwords
 from provenance.web.looks import STATIC
 
@@ -401,6 +401,40 @@ def test_without_scripts_everything_is_reached(dashboard, come):
     page.locator(".app-slider select").select_option(index=0)
     page.locator(".app-slider button").click()
     assert "2026-W02" in page.get_by_role("region", name="Which build answers").inner_text()
+
+
+# ---- what went wrong -------------------------------------------------------------------------------------------------
+
+
+def test_what_rested_on_a_record_and_the_notice_of_an_error_have_no_violation(dashboard, come):
+    reader, officer = come(), come(USERS["data-protection-officer"])
+    reader.page.goto(NAMED)
+    place = dashboard.archive.log.size - 1
+    page = officer.page
+    page.goto("/affected")
+    assert officer.axe() == []
+    page.get_by_role("button", name="Show what rested on it").click()
+    assert "Select what you read the trail for" in page.inner_text("main")
+    assert officer.axe() == []
+    officer.forgive("400 (Bad Request)")
+    page.get_by_label("System that the record is in").fill("CONNECT")
+    page.get_by_label("Record, by its id").fill("R-4")
+    page.locator("input[name=purpose]").first.check()
+    page.get_by_role("button", name="Show what rested on it").click()
+    assert "Who was shown it or took it away" in page.inner_text("main")
+    assert ANALYST in page.locator("#shown").inner_text()
+    assert officer.axe() == []
+
+    said = {"under": "minute 12", "on": "2026-02-03T10:00:00Z"}
+    made = reporting.report(dashboard.archive, place, wrong="wrong-link", words="", by=ANALYST, **said)
+    reporting.settle(
+        dashboard.archive, made.number, finding="in-error", cause="source-record", corrected=False, first="2026-W02",
+        by=USERS["data-protection-officer"], **said,
+    )  # fmt: skip
+    for where in ("/", "/seen", NAMED):
+        reader.page.goto(where)
+        assert "found to be in error" in reader.page.inner_text("main").lower(), where
+        assert reader.axe() == [], where
 
 
 # ---- a newcomer ------------------------------------------------------------------------------------------------------
