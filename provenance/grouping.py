@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import canonical, durable, figures, influence, merkle, networks, rows, sets, supported, vault
+from provenance import durable, figures, influence, merkle, networks, rows, sets, supported, vault
 from provenance.archive import Archive
 from provenance.draft import COUNTS, TALLIES, Draft, Tallies
 from provenance.harm import HarmTable
@@ -62,10 +63,9 @@ def group(archive: Archive, draft: Draft, params: Params, table: HarmTable) -> G
         index = archive.index(name)
         every = index.standing(draft.number - 1)
         last = index.living(every)
-        ours, theirs = canonical.rows(fresh), canonical.rows(archive.opened(name, last))
-        new = fresh.filter(pc.invert(pc.is_in(ours, value_set=theirs)))
-        gone = last[~pc.is_in(theirs, value_set=ours).to_numpy(zero_copy_only=False)]
-        gone = np.concatenate([gone, sets.difference(every, last)])
+        stays, stayed = _the_same(fresh, archive.opened(name, last), TABLES[name].key)
+        new = fresh.filter(pa.array(~stays))
+        gone = np.concatenate([last[~stayed], sets.difference(every, last)])
         rows.write_segment(archive.segment(draft.label, name), archive.sealer.seal(name, new))
         changes.append(index.references(gone, opened=False))
         opened += new.num_rows
@@ -106,6 +106,20 @@ def figured(
             found.append(networks_here)
     content = pa.concat_tables([TABLES["nominal"].columns.empty_table(), *parts])
     return content, pa.concat_tables([TABLES["network"].columns.empty_table(), *found])
+
+
+def _the_same(one: pa.Table, other: pa.Table, key: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of either say what a row of the other says. The key is of text, and no two rows of one share it."""
+    mine, theirs = (
+        pc.binary_join_element_wise(*(table[name] for name in key), "\x1f").combine_chunks() for table in (one, other)
+    )
+    at = pc.index_in(mine, value_set=theirs)
+    there, same = other.take(at), pc.is_valid(at)
+    for name in one.column_names:
+        same = pc.and_(same, pc.fill_null(pc.equal(one[name], there[name]), False).combine_chunks())
+    found = np.zeros(other.num_rows, bool)
+    found[at.filter(same).to_numpy()] = True
+    return same.to_numpy(zero_copy_only=False), found
 
 
 def _counts(held: pa.Table, tallies: Tallies) -> pa.Table:
