@@ -101,7 +101,7 @@ def git(root: Path, on: str, *arguments: str, fed: bytes = b"") -> bytes:
     """What git prints, given `fed` to read; commits and tags that it makes are dated `on`. Raises Conflict."""
     # Dates come from the door, so that the same acts give the same commits; names from git's own settings if there are
     # any.
-    environment = _environment()
+    environment = handed_on()
     if on:
         environment |= {"GIT_AUTHOR_DATE": on, "GIT_COMMITTER_DATE": on}
     for role in ("AUTHOR", "COMMITTER"):
@@ -111,18 +111,18 @@ def git(root: Path, on: str, *arguments: str, fed: bytes = b"") -> bytes:
 
 
 def _dvc(root: Path, *arguments: str) -> None:
-    _run(root, sys.executable, "-m", "dvc", *arguments, environment={**_environment(), "DVC_NO_ANALYTICS": "1"})
+    _run(root, sys.executable, "-m", "dvc", *arguments, environment={**handed_on(), "DVC_NO_ANALYTICS": "1"})
 
 
-def _environment() -> dict[str, str]:
-    """What git and DVC are handed on: all but what opens the keys, which is none of their business."""
+def handed_on() -> dict[str, str]:
+    """The environment as other programs get it: without what opens the keys, which is none of their business."""
     return {name: value for name, value in os.environ.items() if name not in UNLOCK.values()}
 
 
 def _run(root: Path, *command: str, environment: dict[str, str] | None = None, fed: bytes = b"") -> bytes:
     try:
         done = subprocess.run(
-            command, cwd=root, env=environment or _environment(), input=fed, capture_output=True, check=False
+            command, cwd=root, env=environment or handed_on(), input=fed, capture_output=True, check=False
         )
     except FileNotFoundError:
         raise Missing(f"program {command[0]} is not installed: wanted on the PATH") from None

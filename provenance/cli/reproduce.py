@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +29,7 @@ from provenance.cli.doors import (
 
 if TYPE_CHECKING:
     from provenance.archive import Archive
+    from provenance.bygone import Report
     from provenance.reproducing import Here
     from provenance.statements import Statement
 
@@ -73,12 +73,12 @@ def reproduce(
         labels = [built.label for built in history.builds] if every else [history.build(str(label)).label]
         found: list[dict[str, Any]] = []
         with progress("Reproducing") as report:
-            for done, one in enumerate(_found(door, archive, labels, code)):
-                report("builds", done, len(labels))
+            report("builds", 0, len(labels))
+            for done, one in enumerate(_found(door, archive, labels, code, report), start=1):
                 found.append(one)
                 if not unlogged:
                     archive.append(reproducing.act(one, on=now(), by=user(), under=UNDER))
-            report("builds", len(labels), len(labels))
+                report("builds", done, len(labels))
     if as_json:
         emit_json({"builds": found} if every else found[0])
     else:
@@ -92,8 +92,10 @@ def reproduce(
         raise Tampered(f"builds that do not come out as they were published: {', '.join(odd)}")
 
 
-def _found(door: Door, archive: Archive, labels: Sequence[str], code: str | None) -> Iterator[dict[str, Any]]:
-    """What came of each build, here or by the code of its commit."""
+def _found(
+    door: Door, archive: Archive, labels: Sequence[str], code: str | None, report: Report
+) -> Iterator[dict[str, Any]]:
+    """What came of each build, here or by the code of its commit; and by which of the two, with whose packages."""
     from provenance import reproducing
 
     here = reproducing.Here(code_commit(), package_digest(), environment_digest())
@@ -101,51 +103,37 @@ def _found(door: Door, archive: Archive, labels: Sequence[str], code: str | None
         stated = archive.stated(archive.history.build(label))
         fits = (here.package, here.environment) == (stated.package, stated.environment)
         if code == "here" or (code is None and fits):
-            yield reproducing.reproduce(archive, label, here).as_json()
+            yield reproducing.reproduce(archive, label, here).as_json() | {"code_of": "here", "packages_of": "here"}
         else:
-            yield _elsewhere(door, stated, here)
+            yield _elsewhere(door, stated, here, report)
 
 
-def _elsewhere(door: Door, stated: Statement, here: Here) -> dict[str, Any]:
+def _elsewhere(door: Door, stated: Statement, here: Here, report: Report) -> dict[str, Any]:
     """The same by the code of the build's commit, with the packages of its lock: this interpreter's, where they are the
-    same, else a fresh environment. Both are kept in the archive's `index/`, which may be deleted at any time.
+    same, else an environment of their own (`bygone`).
 
     Raises Missing where the commit or its packages cannot be had, and Conflict where it is not the code that ran.
     """
-    import hashlib
-
-    from provenance import durable, pins
+    from provenance import bygone
     from provenance.errors import Conflict, Missing
 
-    home = (door.path / "index" / "code").resolve()
-    source, tree = _repository(home), home / stated.code
+    home, is_here = (door.path / "index" / "code").resolve(), stated.environment == here.environment
     try:
-        pins.git(source, "", "cat-file", "-e", f"{stated.code}^{{commit}}")
-    except Conflict:
-        raise Missing(
-            f"commit {stated.code} of build {stated.label} is not in the repository of this code: fetch it, or ask for "
-            "`--code here`"
-        ) from None
-    if not tree.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        pins.git(source, "", "worktree", "add", "--detach", "--force", str(tree), stated.code)
-    lock, python = tree / "requirements.lock", Path(sys.executable)
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if stated.environment not in (digest, here.environment):
-        raise Missing(
-            f"packages of build {stated.label} were other than its commit's lock: environment "
-            f"{stated.environment}, the lock is {digest}; install those and ask for `--code here`"
-        )
-    if stated.environment != here.environment:
-        python = home / f"packages-{digest[:16]}" / "bin" / "python"
-        if not (python.parent / "complete").exists():
-            _program([sys.executable, "-m", "venv", "--clear", str(python.parent.parent)], "venv")
-            wanted = ["-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock)]
-            _program([str(python), *wanted], "pip")
-            durable.write(python.parent / "complete", b"")
-    command = [str(python), "-m", "provenance.cli", "--archive", str(door.path.resolve())]
-    command += ["--keys", str(door.keys_path.resolve()), "reproduce", stated.label, "--code", "here", "--unlogged"]
-    done = subprocess.run([*command, "--json"], cwd=tree, capture_output=True, text=True, check=False)
+        tree = bygone.code(home, code_history(), stated.code, report)
+        digest = hashlib.sha256((tree / bygone.LOCK).read_bytes()).hexdigest()
+        if not is_here and stated.environment != digest:
+            raise Missing(
+                f"its packages were other than its commit's lock: environment {stated.environment}, the lock is "
+                f"{digest}; install those and ask for `--code here`"
+            )
+        # -E and -s: no package from anywhere else.
+        python = [sys.executable] if is_here else [str(bygone.environment(home, tree, report)), "-E", "-s"]
+    except Missing as error:
+        raise Missing(f"build {stated.label} cannot be made again by its own code: {error}") from error
+    with bygone.seen(home, door.path.resolve(), door.keys_path.resolve()) as (root, keys):
+        command = [*python, "-m", "provenance.cli", "--archive", str(root), "--keys", str(keys)]
+        command += ["reproduce", stated.label, "--code", "here", "--unlogged", "--json"]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     try:
         found = json.loads(done.stdout)
     except ValueError:
@@ -158,38 +146,15 @@ def _elsewhere(door: Door, stated: Statement, here: Here) -> dict[str, Any]:
             f"code of commit {stated.code} is package {found['package']}: build {stated.label} ran {stated.package}, "
             "an edit that was not committed; ask for `--code here`"
         )
-    return found
-
-
-def _repository(home: Path) -> Path:
-    """Where git finds this code's commits; the bundle of an installed wheel is unpacked in `home`, once for each."""
-    from provenance import pins
-
-    source = code_history()
-    if not source.is_file():
-        return source
-    unpacked = home / f"history-{code_commit()}.git"
-    if not unpacked.exists():
-        half = home / f"{unpacked.name}.part"
-        shutil.rmtree(half, ignore_errors=True)
-        home.mkdir(parents=True, exist_ok=True)
-        pins.git(home, "", "clone", "-q", "--bare", str(source), half.name)
-        half.rename(unpacked)
-    return unpacked
-
-
-def _program(command: list[str], name: str) -> None:
-    from provenance.errors import Missing
-
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise Missing(f"packages of the lock cannot be had: {name} says {said[-1] if said else done.returncode}")
+    return found | {"code_of": "commit", "packages_of": "here" if is_here else "lock"}
 
 
 def _show(found: dict[str, Any], *, whole: bool) -> None:
     out = console()
     out.print(f"Build {found['build']}: {found['verdict']}")
+    if found["code_of"] == "commit":
+        packages = "installed here, which are those of" if found["packages_of"] == "here" else "installed apart, of"
+        out.print(f"  by the code of commit {found['code'][:12]}, with the packages {packages} its lock")
     for name, count in found["tables"].items():
         lost = {key: count[key] for key in ("disposed", "reduced", "marked", "differing") if count[key]}
         if whole or lost:
