@@ -276,7 +276,7 @@ def _sweep(folder: Path) -> None:
     for left in folder.glob("*.*.part"):
         maker = left.suffixes[-2].removeprefix(".")
         if left.is_dir() and maker.isdigit() and not durable.is_running(int(maker)):
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)  # a program that it started may write yet: the next run gets it
 
 
 @contextmanager

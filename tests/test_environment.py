@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from force import PARAMS, ROOT, record, write_extract
+from test_bygone import wheel
 
 from provenance import open as provenance_open
 from provenance.cli import doors
@@ -90,28 +93,57 @@ class Clone:
     """A clone of this repository as it is committed, and an archive that its code works on."""
 
     def __init__(self, home: Path) -> None:
-        self.code, self.archive = home / "code", home / "force"
-        subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(self.code)], check=True)
+        self.home, self.code, self.archive = home, home / "code", home / "force"
+        self.around: dict[str, str] = {}
+        git(home, "clone", "-q", "--shared", str(ROOT), str(self.code))
 
-    def commits(self, name: str, text: str) -> None:
-        (self.code / name).write_text(text)
-        subprocess.run(["git", *WHO, "commit", "-qam", f"another {name}"], cwd=self.code, check=True)
+    def commits(self, **files: str) -> None:
+        for name, text in files.items():
+            (self.code / name).write_text(text)
+        git(self.code, *WHO, "commit", "-qam", "another commit")
 
     def runs(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # A fresh environment of an empty lock has no packages: those of the tests stand in for what pip would bring.
-        environment = {**os.environ, "PYTHONPATH": sysconfig.get_paths()["purelib"]}
         command = [sys.executable, "-m", "provenance.cli", "--archive", str(self.archive), *arguments]
-        return subprocess.run(command, cwd=self.code, capture_output=True, text=True, check=False, env=environment)
+        around = {**os.environ, "PYTHONPATH": "", **self.around}
+        return subprocess.run(command, cwd=self.code, capture_output=True, text=True, check=False, env=around)
 
-    def builds(self, home: Path, *said: str) -> None:
-        extract = write_extract(home / "extract", [record("R-1", "N-1", "N-2")], cut_off=NOON)
+    def builds(self, *said: str) -> None:
+        extract = write_extract(self.home / "extract", [record("R-1", "N-1", "N-2")], cut_off=NOON)
         for command in (["init"], ["receive", str(extract)], ["build", *said]):
             done = self.runs(*command)
             assert done.returncode == 0, done.stderr
 
+    def carried_away(self) -> Clone:
+        """A machine with a clone of the code, one of the archive, what a DVC remote has, and the vault with its keys.
+
+        Of the machine before nothing is left.
+        """
+        remote = f"[core]\n    remote = store\n['remote \"store\"']\n    url = {self.home / 'remote'}\n"
+        (self.archive / ".dvc" / "config.local").write_text(remote)
+        dvc(self.archive, "push", "-q")
+        fresh = self.home / "fresh"
+        for name in ("code", "force"):
+            git(self.home, "clone", "-q", str(self.home / name), str(fresh / name))
+        shutil.copytree(self.archive / "vault", fresh / "force" / "vault")
+        shutil.copytree(self.home / "force.keys", fresh / "force.keys")
+        for name in ("code", "force", "force.keys", "extract"):
+            shutil.rmtree(self.home / name)
+        (fresh / "force" / ".dvc" / "config.local").write_text(remote)
+        dvc(fresh / "force", "pull", "-q")
+        self.home, self.code, self.archive = fresh, fresh / "code", fresh / "force"
+        return self
+
     def verdicts(self) -> list[str]:
         with provenance_open(self.archive) as force:
             return [act.verdict for act in force._inner.acts(["Reproduced"])]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+def dvc(folder: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -121,41 +153,57 @@ def clone(tmp_path):
     return Clone(tmp_path)
 
 
-def test_a_build_by_code_that_has_changed_since_is_made_again_by_its_commit(clone, tmp_path):
-    """The code counts one point more from the next commit on: by it the build differs, by its own it is the same."""
-    clone.builds(tmp_path, "--other-lock", "as the tests are run")
+def test_a_build_of_ten_commits_ago_comes_out_of_a_fresh_clone_the_remote_and_the_vault_alone(clone):
+    """The code counts one point more from the tenth commit on: by it the build differs, by its own it is the same."""
+    clone.builds("--other-lock", "as the tests are run")
+    for number in range(9):
+        clone.commits(**{"README.md": f"another {number}\n"})
     plain, text = "    found = rules.links(supports)\n", (clone.code / "provenance" / "linking.py").read_text()
     assert text.count(plain) == 1
     more = "    more, at = pc.add(found['strength'], 1), found.column_names.index('strength')\n"
     more += "    found = found.set_column(at, 'strength', more)\n"
-    clone.commits("provenance/linking.py", text.replace(plain, plain + more))
+    clone.commits(**{"provenance/linking.py": text.replace(plain, plain + more)})
+    clone = clone.carried_away()
 
     here = clone.runs("reproduce", "2026-W02", "--code", "here", "--json")
-    assert here.returncode == 4
+    assert here.returncode == 4, here.stderr
     said = json.loads(here.stdout)
     assert (said["verdict"], said["other_than_stated"]) == ("differs", ["code"])
     assert (said["first_difference"]["table"], said["first_difference"]["field"]) == ("link", "strength")
     assert not any(id in here.stdout + here.stderr for id in ("N-1", "N-2", "R-1"))  # nobody is named
 
-    commit = clone.runs("reproduce", "2026-W02", "--json")
+    commit = clone.runs("reproduce", "2026-W02")
     assert commit.returncode == 0, commit.stderr
-    assert (json.loads(commit.stdout)["verdict"], json.loads(commit.stdout)["other_than_stated"]) == ("same", [])
+    assert "Build 2026-W02: same\n" in commit.stdout
+    assert re.search(r"code of commit [0-9a-f]{12}, with the packages that are installed", commit.stdout)
+    assert "other" not in commit.stdout
     assert clone.verdicts() == ["differs", "same"]
 
 
-def test_a_build_by_another_lock_is_made_again_in_a_fresh_environment_of_it(clone, tmp_path):
-    clone.commits("requirements.lock", "# nothing, and so nothing differs from it\n")
-    clone.builds(tmp_path)
-    clone.commits("requirements.lock", "# another lock\n")
+def test_a_build_by_another_lock_is_made_again_in_an_environment_of_that_lock(clone, tmp_path):
+    """The lock has one package, which leads to those of the tests: it stands in for the hundred that pip would bring."""
+    (tmp_path / "wheels").mkdir()
+    pin = wheel(tmp_path / "wheels", "led", {"led.pth": sysconfig.get_paths()["purelib"]})
+    clone.commits(**{
+        "pyproject.toml": '[project]\ndependencies = ["led"]\n',
+        "requirements.lock": f"{pin}    # via -r requirements.in\n",
+    })  # fmt: skip
+    clone.builds()
+    clone.commits(**{"requirements.lock": "# another lock\n"})
     here = clone.runs("reproduce", "2026-W02", "--code", "here", "--unlogged", "--json")
     assert here.returncode == 0, here.stderr
-    assert (json.loads(here.stdout)["verdict"], json.loads(here.stdout)["other_than_stated"]) == (
-        "same",
-        ["environment"],
+    said = json.loads(here.stdout)
+    assert (said["verdict"], said["other_than_stated"]) == ("same", ["environment"])
+    assert (said["code_of"], said["packages_of"]) == ("here", "here")
+    nothing = clone.runs("reproduce", "2026-W02", "--json")
+    assert nothing.returncode == 5, nothing.stderr
+    assert "build 2026-W02 cannot be made again by its own code: packages of the lock cannot be had: pip says" in (
+        " ".join(nothing.stderr.split())
     )
+    clone.around = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels")}
     commit = clone.runs("reproduce", "2026-W02", "--json")
     assert commit.returncode == 0, commit.stderr
-    assert (json.loads(commit.stdout)["verdict"], json.loads(commit.stdout)["other_than_stated"]) == ("same", [])
-    (fresh,) = (clone.archive / "index" / "code").glob("packages-*")
-    assert (fresh / "pyvenv.cfg").exists()
-    assert clone.verdicts() == ["same"]  # the one that was to be logged
+    said = json.loads(commit.stdout)
+    assert (said["verdict"], said["other_than_stated"]) == ("same", [])
+    assert (said["code_of"], said["packages_of"]) == ("commit", "lock")
+    assert clone.verdicts() == ["same"]  # the one that was to be logged, and was found

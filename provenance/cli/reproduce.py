@@ -153,8 +153,8 @@ def _show(found: dict[str, Any], *, whole: bool) -> None:
     out = console()
     out.print(f"Build {found['build']}: {found['verdict']}")
     if found["code_of"] == "commit":
-        packages = "installed here, which are those of" if found["packages_of"] == "here" else "installed apart, of"
-        out.print(f"  by the code of commit {found['code'][:12]}, with the packages {packages} its lock")
+        which = "that are installed: its lock's" if found["packages_of"] == "here" else "of its lock, installed apart"
+        out.print(f"  by the code of commit {found['code'][:12]}, with the packages {which}", soft_wrap=True)
     for name, count in found["tables"].items():
         lost = {key: count[key] for key in ("disposed", "reduced", "marked", "differing") if count[key]}
         if whole or lost:
