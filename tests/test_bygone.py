@@ -41,7 +41,7 @@ def wheel(folder: Path, name: str, files: dict[str, str], *, asks: str = "") -> 
         packed.writestr(f"{info}/METADATA", told)
         packed.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         packed.writestr(f"{info}/RECORD", "")
-    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+    return f"{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 class Project:
@@ -208,7 +208,7 @@ def test_an_environment_has_the_packages_of_the_lock_and_is_made_once(project, m
     assert project.environment() == python
 
 
-@pytest.mark.parametrize("pin, said", [
+@pytest.mark.parametrize(("pin", "said"), [
     ("sand==9.9 --hash=sha256:" + "0" * 64, r"pip says .*sand==9\.9.*from versions: 1\.0"),
     ("sand==1.0 --hash=sha256:" + "0" * 64, r"pip says .*DO NOT MATCH THE HASHES.* sand==1\.0 .*Expected sha256 0000"),
     ("sand==1.0", r"pip says .*Hashes are required in --require-hashes mode.*sand==1\.0"),

@@ -331,16 +331,6 @@ def test_the_weekly_build_is_no_experiment(analyst):
     assert (analyst / "log" / "checkpoint").read_bytes() == log
 
 
-def test_an_earlier_build_reproduces_from_the_clone_the_remote_and_the_vault_alone(pinned):
-    clone = cloned(pinned, "fresh")
-    run(clone, "dvc", "pull", "-q")
-    shutil.copytree(pinned / "vault", clone / "vault")
-    shutil.copytree(pinned.with_name("force.keys"), clone.with_name("fresh.keys"))
-    assert json.loads(cli(clone, "reproduce", "2026-W02", "--json"))["verdict"] == "same"
-    with provenance.open(clone) as here, provenance.open(pinned) as there:
-        assert here.build("2026-W02").root == there.build("2026-W02").root
-
-
 def test_what_a_build_says_it_used_is_what_it_used_where_dvc_skipped_stages(weekly, tmp_path):
     """A third week is cut off before it is published; then other advisory words are put in, and it is published."""
     archive = shutil.copytree(weekly[0], tmp_path / "force", symlinks=True)
