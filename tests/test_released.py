@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from force import ROOT
 from released.make import ASKED_ON, NAME, QUESTIONS, SIGNED_ON, WEEKS
 
-from provenance import catalogue, database, moments, verify
+from provenance import bygone, catalogue, database, moments, verify
 from provenance.archive import FORMAT, Archive
 from provenance.cli import main
-from provenance.errors import Malformed
+from provenance.errors import Malformed, Missing
 from provenance.web import passwords
 from provenance.web.sessions import Sessions, TooMany
 from provenance.web.settings import AttemptLimits, SessionLimits
@@ -109,6 +112,30 @@ def test_the_proof_that_it_gave_and_one_of_today_verify(upgraded, tmp_path):
     assert run(upgraded, "verify", str(today)).exit_code == 0
     for name in ("rows.jsonl", "statement.json", "checkpoint"):
         assert (today / name).read_bytes() == (upgraded / "proof" / name).read_bytes(), name
+
+
+def test_the_releases_own_code_makes_its_builds_again_and_leaves_what_is_derived_as_it_is(copied, tmp_path):
+    """On the packages of the tests; in an environment of the release's lock: tests/soak/test_past_build.py."""
+    root, keys = copied / NAME, copied / f"{NAME}.keys"
+    with Archive(root, keys) as archive:
+        built = archive.history.build("2026-W03")
+        commit = archive.stated(built).code
+        try:
+            tree = bygone.code(tmp_path / "code", ROOT, commit, lambda *_: None)
+        except Missing:
+            pytest.skip("the release's commit is not in this repository")
+    with bygone.seen(tmp_path / "code", root, keys) as (there, handed):
+        done = subprocess.run(
+            [sys.executable, "-m", "provenance.cli", "--archive", str(there), "--keys", str(handed), "reproduce",
+             "2026-W03", "--code", "here", "--unlogged", "--json"],
+            cwd=tree, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["verdict"], found["code"]) == ("same but for disposals", commit)
+    assert found["tables"]["link"]["disposed"] > 0
+    with Archive(root, keys) as archive:
+        verify.insist(verify.verify(archive))
 
 
 def test_sessions_end_once_and_what_guards_passwords_stays(copied):

@@ -1,6 +1,6 @@
 """A build made by the code of ten commits ago and the packages of its lock, made again on a machine that has neither.
 
-Wants the packages of that lock within reach of pip. Says what it took: `pytest -m soak -rP tests/soak/test_past_build.py`.
+Wants the packages of that lock within reach of pip. What it took is told by `pytest -m soak -rP`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def fresh(tmp_path_factory) -> Clone:
 
 
 def seconds(clone: Clone) -> float:
+    """How long it takes."""
     began = time.monotonic()
     done = clone.runs("reproduce", "2026-W02", "--json")
     took = time.monotonic() - began
