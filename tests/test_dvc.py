@@ -352,6 +352,10 @@ def test_what_a_build_says_it_used_is_what_it_used_where_dvc_skipped_stages(week
         stated = yaml.safe_load(force.build("2026-W04").statement.params)
     assert stated["landing_page"]["version"] == "2"
     assert stated["links"] == yaml.safe_load(params)["links"]
+    # It is made again by what was stated, whatever params.yaml says by then.
+    heavier = params.replace("kind_points: {crime: 100,", "kind_points: {crime: 101,")
+    assert heavier != params
+    (archive / "params.yaml").write_text(heavier, "utf-8")
     assert json.loads(cli(archive, "reproduce", "2026-W04", "--json"))["verdict"] == "same"
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import types
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from test_bygone import wheel
 
 from provenance import open as provenance_open
 from provenance.cli import doors
+from provenance.cli.reproduce import _answered
 from provenance.cli.weeks import Week, read_week
-from provenance.errors import Refused
+from provenance.errors import Malformed, Missing, Refused, Tampered
 
 NOON = "2026-01-11T12:00:00Z"
 
@@ -203,3 +205,11 @@ def test_a_build_by_another_lock_is_made_again_in_an_environment_of_that_lock(cl
     assert (said["verdict"], said["other_than_stated"]) == ("same", [])
     assert (said["code_of"], said["packages_of"]) == ("commit", "lock")
     assert clone.verdicts() == ["same"]  # the one that was to be logged, and was found
+
+
+@pytest.mark.parametrize(("code", "kind"), [(4, Tampered), (5, Missing), (7, Malformed), (1, Missing)])
+def test_what_past_code_ends_with_is_what_the_command_ends_with(code, kind, tmp_path):
+    stated = types.SimpleNamespace(code="a" * 40, label="2026-W02")
+    program = f"import sys; print('a warning', file=sys.stderr); print('Kind: why', file=sys.stderr); sys.exit({code})"
+    with pytest.raises(kind, match=f"code of commit {'a' * 40} did not make build 2026-W02 again: Kind: why$"):
+        _answered([sys.executable, "-c", program], tmp_path, stated)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -112,7 +113,8 @@ def _elsewhere(door: Door, stated: Statement, here: Here, report: Report) -> dic
     """The same by the code of the build's commit, with the packages of its lock: this interpreter's, where they are the
     same, else an environment of their own (`bygone`).
 
-    Raises Missing where the commit or its packages cannot be had, and Conflict where it is not the code that ran.
+    Raises Missing where the commit or its packages cannot be had, Conflict where it is not the code that ran, and what
+    that code itself ends with.
     """
     from provenance import bygone
     from provenance.errors import Conflict, Missing
@@ -133,20 +135,28 @@ def _elsewhere(door: Door, stated: Statement, here: Here, report: Report) -> dic
     with bygone.seen(home, door.path.resolve(), door.keys_path.resolve()) as (root, keys):
         command = [*python, "-m", "provenance.cli", "--archive", str(root), "--keys", str(keys)]
         command += ["reproduce", stated.label, "--code", "here", "--unlogged", "--json"]
-        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-    try:
-        found = json.loads(done.stdout)
-    except ValueError:
-        said = done.stderr.strip().splitlines()
-        raise Missing(
-            f"code of commit {stated.code} did not make build {stated.label} again: {said[-1] if said else 'no word'}"
-        ) from None
+        found = _answered(command, tree, stated)
     if found["package"] != stated.package:
         raise Conflict(
             f"code of commit {stated.code} is package {found['package']}: build {stated.label} ran {stated.package}, "
             "an edit that was not committed; ask for `--code here`"
         )
     return found | {"code_of": "commit", "packages_of": "here" if is_here else "lock"}
+
+
+def _answered(command: list[str], tree: Path, stated: Statement) -> dict[str, Any]:
+    """What past code answers. What it ends with instead is raised as the same kind of error."""
+    from provenance.errors import Conflict, Malformed, Missing, Refused, Tampered
+
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        kinds = {kind.exit_code: kind for kind in (Conflict, Malformed, Missing, Refused, Tampered)}
+        said = done.stderr.strip().splitlines()
+        raise kinds.get(done.returncode, Missing)(
+            f"code of commit {stated.code} did not make build {stated.label} again: {said[-1] if said else 'no word'}"
+        ) from None
 
 
 def _show(found: dict[str, Any], *, whole: bool) -> None:
