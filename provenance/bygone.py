@@ -63,7 +63,7 @@ def code(home: Path, repository: Path, commit: str, report: Report) -> Path:
         history = _history(home, repository)
         _insist(history, commit)
         tree = home / commit
-        if tree.exists() and not _as_committed(tree):
+        if tree.exists() and not _is_as_committed(tree, commit):
             shutil.rmtree(tree)
         if not tree.exists():
             what = f"code of commit {commit[:12]}"
@@ -196,10 +196,11 @@ def _insist(history: Path, commit: str) -> None:
         ) from None
 
 
-def _as_committed(tree: Path) -> bool:
+def _is_as_committed(tree: Path, commit: str) -> bool:
     try:
-        return not pins.git(tree, "", "status", "--porcelain")
-    except Conflict:  # a repository that it shared objects with has gone
+        head = pins.git(tree, "", "rev-parse", "HEAD").decode().strip()
+        return head == commit and not pins.git(tree, "", "status", "--porcelain")
+    except Conflict:  # the repository that it shares objects with has gone
         return False
 
 

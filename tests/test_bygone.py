@@ -9,6 +9,7 @@ import hashlib
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,9 @@ def test_code_that_somebody_edited_is_made_again(project):
     (tree / "more.py").write_text("more")
     assert (project.code() / "pyproject.toml").read_text() == PROJECT
     assert not (tree / "more.py").exists()
+    subprocess.run(["git", *WHO, "rm", "-q", "pyproject.toml"], cwd=tree, check=True)
+    subprocess.run(["git", *WHO, "commit", "-q", "-m", "another"], cwd=tree, check=True)
+    assert (project.code() / "pyproject.toml").exists()
 
 
 def test_code_whose_repository_moved_is_made_again(project, tmp_path):
@@ -240,6 +244,21 @@ def test_a_disk_that_takes_no_more_ends_it_and_nothing_stays(project):
     assert project.made() == {project.commit}
     project.environment()
     assert project.made() == {project.commit, "packages"}
+
+
+def test_interrupted_it_ends_what_it_started_and_nothing_stays(project, monkeypatch):
+    project.code()
+    started = []
+
+    def interrupted(process, _look):
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bygone, "_heard", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        project.environment()
+    assert started[0].returncode == -signal.SIGKILL
+    assert project.made() == {project.commit}
 
 
 def test_two_at_once_make_it_once(project, monkeypatch):

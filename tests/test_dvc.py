@@ -5,6 +5,7 @@ Everything here goes through the programs that a person would type: provenance, 
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -315,7 +316,9 @@ def test_an_experiment_of_dvc_is_compared_by_dvc_and_the_archive_knows_nothing_o
         name: pair for name, pair in found.items() if pair[0] != pair[1]
     }
     assert metrics["strength"]["diff"] > 0
-    assert "heavier" in run(analyst, "dvc", "exp", "list")
+    shown = {row["Experiment"]: row for row in csv.DictReader(run(analyst, "dvc", "exp", "show", "--csv").splitlines())}
+    assert shown["heavier"]["strength"] == str(metrics["strength"]["new"])
+    assert shown["heavier"]["links.kind_points.crime"] == "150"
     assert (analyst / "log" / "checkpoint").read_bytes() == log
 
 
