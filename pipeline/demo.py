@@ -21,6 +21,15 @@ from provenance.world import user
 
 RECORDS, WEEKS, SEED = 3_000, 52, 2026
 WHEN = "2026-03-14T10:00"
+# In the words of whoever invented the force: what a real one says in `params.yaml`, under `owner`.
+OWNER = {
+    "name": "The sample force, which is invented",
+    "records": (
+        "Every person, record and event here is invented, by a program that draws them at random, so that the archive "
+        "can be tried out without anybody's data. Nothing in this report is about anybody."
+    ),
+    "areas": "Each is an invented part of the invented force's area, by its number.",
+}
 
 
 @click.command()
@@ -34,29 +43,28 @@ def demo(folder: str, weeks: int) -> None:
     started = time.monotonic()
     archive = str(home / "force")
 
-    _say(
+    say(
         "1. An invented force: a year of extracts from five kinds of record, three themes, with errors put right later."
     )
     sizes = ["--records", str(RECORDS), "--weeks", str(weeks), "--seed", str(SEED), str(home / "inbox")]
-    _run(
-        [sys.executable, "-m", "pipeline.sample", *sizes], show=shlex.join(["python", "-m", "pipeline.sample", *sizes])
-    )
-    _say("2. An archive: a log, a vault, and keys that lie beside it.")
-    _provenance(archive, "init")
-    _say(f"3. {weeks} weekly builds, each sealed, signed, logged and live from the end of its week.")
-    _provenance(archive, "backfill", str(home / "inbox"), "--every", "week")
+    run([sys.executable, "-m", "pipeline.sample", *sizes], show=shlex.join(["python", "-m", "pipeline.sample", *sizes]))
+    say("2. An archive: a log, a vault, and keys that lie beside it.")
+    provenance(archive, "init")
+    _write_owner(Path(archive) / "params.yaml")
+    say(f"3. {weeks} weekly builds, each sealed, signed, logged and live from the end of its week.")
+    provenance(archive, "backfill", str(home / "inbox"), "--every", "week")
     when = WHEN if weeks == WEEKS else _last(archive)
-    _say(f"4. What did the dashboard show at {when}, for the strongest network?")
+    say(f"4. What did the dashboard show at {when}, for the strongest network?")
     answer = json.loads(_quietly(archive, "asof", when, "--json"))
     network = max(answer["networks"], key=lambda n: (n["strength"], n["network"]))["network"]
-    _provenance(archive, "asof", when, "--network", network)
+    provenance(archive, "asof", when, "--network", network)
     inside = json.loads(_quietly(archive, "asof", when, "--network", network, "--json"))["links"]
     link = max(inside, key=lambda x: (x["strength"], x["a"], x["b"]))
-    _say("5. Why are these two linked? Every record, with its grade as recorded, and what it contributes.")
-    _provenance(archive, "explain", link["a"], link["b"], "--as-of", when)
-    _say("6. Does it all verify? Every stored byte, against the signed log.")
-    _provenance(archive, "verify")
-    _say("7. Who may look at the pages? An administrator says so; each grant is in the log.")
+    say("5. Why are these two linked? Every record, with its grade as recorded, and what it contributes.")
+    provenance(archive, "explain", link["a"], link["b"], "--as-of", when)
+    say("6. Does it all verify? Every stored byte, against the signed log.")
+    provenance(archive, "verify")
+    say("7. Who may look at the pages? An administrator says so; each grant is in the log.")
     word = _let_in(archive, home / "force.keys")
     first, second = ("2026-03-07T10:00", WHEN) if weeks == WEEKS else (when, when)
     click.echo(
@@ -85,23 +93,34 @@ def _let_in(archive: str, keys: Path) -> str:
     """Grant three roles, and give each of them one password, which is returned."""
     word = secrets.token_urlsafe(12)
     by, under = user(), "the demonstration"
-    _provenance(archive, "access", "grant", "administrator", "--role", "administrator", "--by", by, "--under", under)
+    provenance(archive, "access", "grant", "administrator", "--role", "administrator", "--by", by, "--under", under)
     for name, role in (("analyst", "analyst"), ("disclosure", "disclosure-officer"), ("auditor", "auditor")):
-        _provenance(archive, "access", "grant", name, "--role", role, "--by", "administrator", "--under", under)
+        provenance(archive, "access", "grant", name, "--role", role, "--by", "administrator", "--under", under)
         passwords.set_password(keys, name, word)
     return word
 
 
-def _say(text: str) -> None:
+def _write_owner(params: Path) -> None:
+    """The owner's words, in the lines that the params have for them."""
+    text = params.read_text("utf-8")
+    for key, said in OWNER.items():
+        text = text.replace(f'\n  {key}: ""\n', f"\n  {key}: {json.dumps(said)}\n")
+    params.write_text(text, "utf-8")
+
+
+def say(text: str) -> None:
+    """The heading of a step."""
     click.echo("\n" + click.style(text, bold=True))
 
 
-def _provenance(archive: str, *arguments: str) -> None:
+def provenance(archive: str, *arguments: str) -> None:
+    """One command of the product, printed and run. Ends the program where it fails."""
     command = [sys.executable, "-m", "provenance.cli", "--archive", archive, *arguments]
-    _run(command, show=shlex.join(["provenance", "--archive", archive, *arguments]))
+    run(command, show=shlex.join(["provenance", "--archive", archive, *arguments]))
 
 
-def _run(command: list[str], *, show: str) -> None:
+def run(command: list[str], *, show: str) -> None:
+    """A command, printed as `show` and run. Ends the program where it fails."""
     click.echo(click.style(f"$ {show}", dim=True))
     sys.stdout.flush()
     done = subprocess.run(command, check=False)

@@ -59,13 +59,15 @@ def lines(
     unit: str = "",
     changes: Mapping[int, str] | None = None,
     steps: bool = False,
+    points: bool = False,
     width: int = 720,
     height: int = 300,
 ) -> Chart:
     """At most six series over builds, which have a label and a date each, in order.
 
     `changes` says, by the place of a build, how the method changed with it. `steps` holds a figure until the next
-    build, as the dashboard did. From 260 px a chart is small: fewer ticks, names above in place of beside the ends.
+    build, as the dashboard did; `points` draws each build and no line between, for builds that are far apart. From
+    260 px a chart is small: fewer ticks, names above in place of beside the ends.
     """
     changes = changes or {}
     if len(series) > len(_DASH):
@@ -78,7 +80,7 @@ def lines(
     told = [value for one in series for value in one.values if value is not None]
     scale = ticks(min([0, *told]), max([1, *told]), 3 if small else 5)
     left = 12 + max(wide(number(value), 13) for value in scale)
-    names = [cut(one.name, 22) for one in series]
+    names = [cut(one.name, 28) for one in series]
     right = 14 if small else 16 + max([wide(name, 14) for name in names], default=0)
     key = flow([34 + wide(name, 13) for name in names], width - 16) if small else []
     top = 24 + (20 * (key[-1][1] + 1) + (16 if unit else 0) if key else 0) + (14 if changes else 0)
@@ -111,7 +113,10 @@ def lines(
     for at, one in enumerate(series):
         parts.append(f'<g class="series-{at + 1}" fill="none" stroke="{_COLOUR[at]}">')
         parts.append(f"<title>{text(one.name)}</title>")
-        if path := _path(one.values, x, y, steps):
+        for place in range(len(dates)) if points else ():
+            if one.values[place] is not None:
+                parts.append(f'<circle cx="{x(place)}" cy="{y(one.values[place])}" r="3.5" fill="{_COLOUR[at]}"/>')
+        if not points and (path := _path(one.values, x, y, steps)):
             parts.append(
                 f'<path d="{path}" stroke-width="2.5"' + (f' stroke-dasharray="{_DASH[at]}"' if at else "") + "/>"
             )
@@ -363,18 +368,23 @@ class Range:
     high: int | None
 
 
+_TOO_FEW = "too few to say"
+
+
 def ranges(rows: Sequence[Range], everybody: Range, *, title: str, said: str, prefix: str, width: int = 720) -> Chart:
     """A dot with its span for each row, beside the span of everybody, which is a grey band behind all of them.
 
-    In percent, as a page says it; the table has one place more. A row without a share says so in its place.
+    In percent, in whole ones where the scale has room for ten of them; the table has one place more. Shares stand in a
+    column of their own, where no bar reaches; a row without one says so there.
     """
     token(prefix)
     told = [row.high for row in [*rows, everybody] if row.high is not None]
     scale = ticks(0, max([10, *told]), 5)
     labels = [cut(row.label, 30) for row in rows]
     left = 16 + max([wide(label, 14) for label in labels], default=0)
-    right, top, step = 64, 20, 26
+    right, top, step = 24 + wide(_TOO_FEW, 13), 14, 22
     bottom = top + step * len(rows)
+    places = int(scale[-1] < 100)
 
     def x(value: int) -> int:
         return left + round(value * (width - left - right) / scale[-1])
@@ -386,18 +396,18 @@ def ranges(rows: Sequence[Range], everybody: Range, *, title: str, said: str, pr
         parts.append(line(x(everybody.value), top - 8, x(everybody.value), bottom, SOFT, ' stroke-dasharray="4 3"'))
     for value in scale:
         parts.append(line(x(value), bottom, x(value), bottom + 5, SOFT))
-        parts.append(words(x(value), bottom + 20, _percent(value), ' text-anchor="middle"'))
+        parts.append(words(x(value), bottom + 20, _percent(value, places), ' text-anchor="middle"'))
     parts.append(line(left, bottom, width - right, bottom, SOFT))
     parts.append("</g>")
     for at, row in enumerate(rows):
         y = top + step * at + step // 2
         parts.append(words(left - 10, y + 5, labels[at], ' text-anchor="end"'))
         if row.value is None:
-            parts.append(words(left + 6, y + 5, "too few to say", f' font-size="13" fill="{SOFT}"'))
+            parts.append(words(width - right + 14, y + 5, _TOO_FEW, f' font-size="13" fill="{SOFT}"'))
             continue
         parts.append(line(x(row.low), y, x(row.high), y, _COLOUR[0], ' stroke-width="3"'))
         parts.append(f'<circle cx="{x(row.value)}" cy="{y}" r="5" fill="{_COLOUR[0]}"/>')
-        parts.append(words(x(row.high) + 8, y + 5, _percent(row.value), ' font-size="13"'))
+        parts.append(words(width - right + 14, y + 5, _percent(row.value, places), ' font-size="13"'))
     svg = frame(
         parts, title=title, said=said, prefix=prefix, width=width, height=bottom + 30, kind="ranges", inside=False
     )

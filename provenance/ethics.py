@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -40,7 +41,7 @@ from provenance.suppression import Since, Told
 from provenance.tallies import Tally
 
 KIND, AREAS = "ethics", "areas"
-FORM = 1
+FORM = 2
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
@@ -50,6 +51,11 @@ _COUNTED = (  # the acts of a period that are counted, in the order in which the
 
 
 _DUE = {"review": "due for review", "dispose": "due for disposal"}
+NOW, A_YEAR = "now", "for a year or more"  # since when something is due
+# Who is in a small group can be told by what all or none of it share; a share of so few says nothing either. In least
+# counts, of people in the records.
+LEAST_OF_GROUP, LEAST_OF_AREA, AREAS_TOLD = 4, 10, 12
+EVERYBODY = "everybody"  # of whom the characteristic is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
     rules = params.stated(snapshot.statement.params.decode())
     exact = tallies.tallies(snapshot, Snapshot(archive, former, None) if former else None)
     exact |= _left_out(period.built) | _overdue(archive, today, on)
-    told = tell(snapshot, exact, before, least)
+    told = _without_small_groups(tell(snapshot, exact, before, least), least)
     statement = snapshot.statement
     return {
         "report": KIND,
@@ -169,9 +175,11 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
         "end": period.end,
         "made_on": on,
         "archive": archive.name,
+        "owner": _owner(rules),
         "build": period.built.label,
         "build_number": period.built.number,
         "builds": list(period.builds),
+        "weeks": _weeks(archive, period, on),
         "published_from": period.publication.start,
         "cut_off": period.built.cut_off,
         "root": snapshot.root,
@@ -188,16 +196,20 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
             "least_records": rules.networks.least_records,
             "shared_associate": int(rules.networks.shared_associate),
             "needs_grade": sorted(rules.grading.needs_grade),
-            "grading_force_to_confirm": int(rules.grading.force_to_confirm),
-            "force_to_confirm": _to_confirm(rules),
+            "kind_points": dict(sorted(rules.links.kind_points.items())),
+            "to_confirm": _to_confirm(rules),
         },
-        "harm_editions": [{"name": e.name, "sha256": e.digest} for e in statement.harm_tables],
+        "harm_editions": [
+            {"name": e.name, "sha256": e.digest, "adopted": int(e.name not in _not_adopted(rules))}
+            for e in statement.harm_tables
+        ],
         "feeds": [
             {"system": f.system, "watermark": f.watermark, "days_before": _days(f.watermark, period.built.cut_off)}
             for f in statement.feeds
         ],
         "papers": governing.standing(statement, rules, moments.london_day(period.built.cut_off)),
         "acts": _acts(archive, period),
+        "granted": dict(sorted(Counter(act.role for act in _within(archive, period, "Granted")).items())),
         "use": _use(archive, period),
         "disposals": _disposals(archive, period),
         "holds": _holds(archive, period, on),
@@ -214,8 +226,9 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
 def tell(
     snapshot: Snapshot, exact: Mapping[str, Tally], before: Sequence[Mapping[str, Any]], least: int
 ) -> dict[str, Any]:
-    """Every table as it is told, by row and column: `counts`, without those of fewer than `least`; and `first_told`, of
-    each count: number of the build, of disposals, of people disposed of, and a bound of the rows then out of view."""
+    """Every table as it is told, by row and column: `counts`, without those of fewer than `least`; `first_told`, of
+    each count: number of the build, of disposals, of people disposed of, and a bound of the rows then out of view; and
+    `off_by`, by how much any of them may differ from the count."""
     number = snapshot.built.number
     nearest = sorted(before, key=lambda one: (abs(one["build_number"] - number), -one["number"]))
     people, disposals = (len(found) for found in _gone(snapshot.archive))
@@ -234,8 +247,35 @@ def tell(
         cells = {"\x1f".join(cell): count for cell, count in tally.cells.items()}
         earlier = [_earlier(one, name, cells) for one in nearest if name in one["tables"]]
         told = suppression.table_told(cells, earlier, since, least, now)
-        found[name] = {"unit": tally.unit, **_written(told)}
+        slack = [since(one).things for one in told.values() if people - one.people < suppression.CROWD * least]
+        off_by = least - 1 + _upper(max(slack, default=0), 64)
+        found[name] = {"unit": tally.unit, "off_by": off_by, **_written(told)}
     return found
+
+
+def _without_small_groups(told: dict[str, Any], least: int) -> dict[str, Any]:
+    """The tables with the groups that are large enough to be told, and the areas with the most people. It is judged by
+    told counts alone, which no disposal moves."""
+    found = dict(told)
+    for characteristic in fairness.CHARACTERISTICS:
+        name, is_area = _group_table(characteristic), characteristic == "area"
+        counts = told[name]["counts"]
+        fewest = least * (LEAST_OF_AREA if is_area else LEAST_OF_GROUP)
+        kept = [row for row in counts if row not in _NO_GROUP and counts[row].get("recorded", 0) >= fewest]
+        kept.sort(key=lambda row: (-counts[row]["recorded"], row))
+        rows = sorted({*kept[: AREAS_TOLD if is_area else None], *(_NO_GROUP & counts.keys())})
+        found[name] = told[name] | {
+            "left_out": int(len(rows) < len(counts)),
+            **{part: {row: told[name][part][row] for row in rows} for part in ("counts", "first_told")},
+        }
+    return found
+
+
+_NO_GROUP = frozenset({EVERYBODY, fairness.NOT_RECORDED})
+
+
+def _group_table(characteristic: str) -> str:
+    return f"groups-by-{characteristic.replace(' ', '-')}"
 
 
 def _earlier(report: Mapping[str, Any], name: str, cells: Mapping[str, int]) -> dict[str, Told]:
@@ -294,29 +334,33 @@ def _gone_by(archive: Archive) -> dict[str, int]:
     return {"disposals_so_far": len(disposals), "people_so_far": len(people)}
 
 
-def _upper(count: int) -> int:
-    """A bound that is not the count: how many rows a restricted person has is nobody's to know."""
-    bound = 8 if count else 0
+def _upper(count: int, first: int = 8) -> int:
+    """A bound that is not the count: how many rows a person has who is restricted or gone is nobody's to know."""
+    bound = first if count else 0
     while bound < count:
         bound *= 8
     return bound
 
 
 def rates(told: Mapping[str, Any]) -> dict[str, Any]:
-    """For each characteristic, group and rate: the share as the told counts give it, and how it stands to that of
-    everybody."""
+    """For each characteristic, group and rate: the share as the told counts give it, what it may be for all counts that
+    they may stand for, and how it stands to that of everybody."""
     found: dict[str, Any] = {}
     for characteristic in fairness.CHARACTERISTICS:
-        counts = told[f"groups-by-{characteristic.replace(' ', '-')}"]["counts"]
+        table = told[_group_table(characteristic)]
+        counts = table["counts"]
         said: dict[str, Any] = {}
         for name, (of, among) in fairness.RATES.items():
-            mine = {row: fairness.rate(cells.get(of) or 0, cells.get(among) or 0) for row, cells in counts.items()}
-            everybody = mine.get("everybody", fairness.rate(0, 0))
+            mine = {
+                row: fairness.rate(cells.get(of) or 0, cells.get(among) or 0, table["off_by"])
+                for row, cells in counts.items()
+            }
+            everybody = mine.get(EVERYBODY, fairness.rate(0, 0))
             said[name] = {
                 row: {
                     **{name: count for name, count in (("of", one.of), ("among", one.among)) if count},
                     **({"per_mille": one.rate, "low": one.low, "high": one.high} if one.rate is not None else {}),
-                    "against": "" if row == "everybody" else one.against(everybody),
+                    "against": "" if row == EVERYBODY else one.against(everybody),
                 }
                 for row, one in mine.items()
             }
@@ -331,11 +375,13 @@ def _left_out(built: acts_of.Built) -> dict[str, Tally]:
 
 def _overdue(archive: Archive, rules: Params, on: str) -> dict[str, Tally]:
     """What is due by the retention rules, on the day that the report is made: of people, and of records."""
-    due = reviewing.register(archive, rules, on=moments.london_day(on)).due()
+    today = moments.london_day(on)
+    due = reviewing.register(archive, rules, on=today).due()
     cells: dict[str, Counter] = {"nominal": Counter(), "record": Counter()}
-    for what, action in zip(due["what"].to_pylist(), due["action"].to_pylist(), strict=True):
-        cells[what][_DUE[action], "now"] += 1
-    return {"people-due": Tally("people", cells["nominal"]), "records-due": Tally("records", cells["record"])}
+    for what, action, since in zip(*(due[name].to_pylist() for name in ("what", "action", "due")), strict=True):
+        cells[what][_DUE[action], NOW] += 1
+        cells[what][_DUE[action], A_YEAR] += since.isoformat() <= f"{int(today[:4]) - 1:04d}{today[4:]}"
+    return {"people-due": Tally("people", +cells["nominal"]), "records-due": Tally("records", +cells["record"])}
 
 
 # -- what is told of acts ----------------------------------------------------------------------------------------------
@@ -458,10 +504,54 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
     return found
 
 
-def _to_confirm(rules: Params) -> int:
-    """How many of the settings say that the force has yet to confirm them."""
+def _to_confirm(rules: Params) -> list[dict[str, str]]:
+    """The settings that say that the force has yet to confirm them: their keys, and what they rest on meanwhile."""
     flat = _flat(json.loads(rules.canonical()))
-    return sum(value == "true" and key.endswith("force_to_confirm") for key, value in flat.items())
+    found = []
+    for key in sorted(flat):
+        section, _, last = key.rpartition(".")
+        if last == "force_to_confirm" and flat[key] == "true":
+            rests = flat.get(f"{section}.instrument", "")
+            found.append({"key": section, "rests_on": json.loads(rests) if rests else ""})
+    found += [{"key": f"harm.editions.{name}", "rests_on": ""} for name in sorted(_not_adopted(rules))]
+    return found
+
+
+def _not_adopted(rules: Params) -> set[str]:
+    return {edition.name for edition in rules.harm.editions if edition.force_to_confirm}
+
+
+def _owner(rules: Params) -> dict[str, Any]:
+    """What the owner says of the archive and its records, as the build carries it; "" where nobody has said it."""
+    if rules.owner is None:
+        return {"version": "", "name": "", "contact": "", "records": "", "sources": {}, "areas": ""}
+    return rules.owner.model_dump(mode="json")
+
+
+def _weeks(archive: Archive, period: Period, on: str) -> dict[str, int]:
+    """Weeks of which the Sunday, in London, is in the period; of those, the weeks that had ended by the day of the
+    report, and those that have a build; the same from the archive's first build on. 0 where the period is a build."""
+    quarter = _sundays(period.start, period.end) if "-Q" in period.name else []
+    ended = [label for label in quarter if label in set(_sundays(period.start, min(period.end, on)))]
+    labels = {p.label.partition(".")[0] for p in archive.history.publications if p.start < period.end}
+    every = _span(min(labels), max(labels))
+    return {
+        "in_period": len(quarter), "ended": len(ended), "built": len(labels & {*ended}),
+        "since_first": every, "built_since_first": len(labels),
+    }  # fmt: skip
+
+
+def _sundays(start: str, end: str) -> list[str]:
+    """Labels of the weeks of which the Sunday is among the London days from one instant to before another."""
+    first, last = (date.fromisoformat(moments.london_day(each)) for each in (start, end))
+    days = (first + timedelta(days=at) for at in range((last - first).days))
+    return ["{:04d}-W{:02d}".format(*day.isocalendar()[:2]) for day in days if day.isoweekday() == 7]
+
+
+def _span(first: str, last: str) -> int:
+    """How many weeks there are from one label to another, both counted."""
+    monday = [date.fromisocalendar(int(label[:4]), int(label[6:8]), 1) for label in (first, last)]
+    return (monday[1] - monday[0]).days // 7 + 1
 
 
 def _heads(archive: Archive, period: Period) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Whether people of one group are linked, ranked or counted more than others: shares, and how far chance could go.
 
-Pure rules over counts. A rate is held against the rate of everybody; what differs is named, not explained: records show
-where police have looked, and a rate that differs is a question to the force. Whole numbers, per mille.
+Pure rules over counts, which may be rounded. A rate is held against the rate of everybody; what differs is named, not
+explained: records show where police have looked, and a rate that differs is a question to the force. Whole numbers, per
+mille.
 """
 
 from __future__ import annotations
@@ -51,24 +52,34 @@ class Rate:
         return "no clear difference"
 
 
-def rate(of: int, among: int) -> Rate:
-    """The share with its Wilson interval at CONFIDENCE, rounded outwards. Raises Malformed for counts below 0.
+def rate(of: int, among: int, off_by: int = 0) -> Rate:
+    """The share of two counts as they are told, and the interval of all that they may stand for: each may be off by
+    `off_by`, and then there is chance. From the least of the Wilson intervals at CONFIDENCE to the greatest, rounded
+    outwards. Raises Malformed for counts below 0.
 
     Rounded counts may have a few more `of` than `among`; the share is then of all. Where either is 0, as every count is
     told that is too small to tell, there is no share.
     """
-    if of < 0 or among < 0:
-        raise Malformed(f"share of a group is not one: found {of} of {among}, wanted counts")
+    if of < 0 or among < 0 or off_by < 0:
+        raise Malformed(f"share of a group is not one: found {of} of {among}, off by {off_by}, wanted counts")
     if not of or not among:
         return Rate(of, among, None, None, None)
     part = min(of, among)
+    low, _ = _wilson(max(part - off_by, 0), among + off_by)
+    fewest = max(among - off_by, 1)
+    _, high = _wilson(min(of + off_by, fewest), fewest)
+    low, high = math.floor(1000 * low + _EXACT), math.ceil(1000 * high - _EXACT)
+    return Rate(of, among, (2000 * part + among) // (2 * among), low, high)
+
+
+def _wilson(part: int, among: int) -> tuple[float, float]:
+    """The interval of a share of exact counts. Its lower end falls with fewer of them and among more, and its upper end
+    rises with more of them and among fewer: so the two ends of a span of counts are those of its corners."""
     share, square = part / among, _Z * _Z
     middle = share + square / (2 * among)
     half = _Z * math.sqrt(share * (1 - share) / among + square / (4 * among * among))
-    bounds = ((middle + sign * half) / (1 + square / among) for sign in (-1, 1))
-    low, high = (min(max(bound, 0.0), 1.0) * 1000 for bound in bounds)
-    low, high = math.floor(low + _EXACT), math.ceil(high - _EXACT)
-    return Rate(of, among, (2000 * part + among) // (2 * among), low, high)
+    low, high = ((middle + sign * half) / (1 + square / among) for sign in (-1, 1))
+    return min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
 
 
 def age_band(born: str, day: str) -> str:

@@ -148,6 +148,7 @@ class HarmEdition(_Section):
     file: Text  # relative to params.yaml
     unit: Literal["days", "severity-points"]
     sha256: Sha256
+    force_to_confirm: bool | None = None  # None and not False: params of earlier builds say neither
 
 
 class Harm(_Section):
@@ -368,6 +369,18 @@ class LandingPage(_Section):
     text: Text
 
 
+class Owner(_Section):
+    """Who answers for the archive and what its records are, in the owner's own words, for whoever knows neither. Each
+    text may be "": a report then says that nobody has said it. Change the version whenever a text changes."""
+
+    version: Text
+    name: str
+    contact: str
+    records: str  # what the records are and are not, in a few sentences
+    sources: dict[Text, str]  # what each source system is, by its name
+    areas: str  # what the codes of areas stand for
+
+
 class Params(_Section):
     """`params.yaml`, whole and checked."""
 
@@ -384,11 +397,14 @@ class Params(_Section):
     holds: Holds
     governance: Governance
     landing_page: LandingPage
+    owner: Owner | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> Params:
         if not self.systems or not self.themes:
             raise ValueError("systems and themes name at least one each")
+        if self.owner and (foreign := sorted(self.owner.sources.keys() - self.systems.keys())):
+            raise ValueError(f"owner.sources names no system of systems: {', '.join(foreign)}")
         for role in self.harm.roles:
             if self.links.role_classes[role] != "offending":  # R49: a victim's harm is never counted as theirs
                 raise ValueError(f"harm.roles holds {role}, which links.role_classes does not call offending")
@@ -439,7 +455,8 @@ class Params(_Section):
 
     def tallying_digest(self) -> str:
         """The same over what `links.tallies` reads: the linking part and the harm section, not the table's bytes."""
-        return _digest(self._linking() | {"harm": self.harm.model_dump(mode="json")})
+        harm = self.harm.model_dump(mode="json", exclude={"editions": {"__all__": {"force_to_confirm"}}})
+        return _digest(self._linking() | {"harm": harm})
 
     def _linking(self) -> dict[str, Any]:
         return {

@@ -22,7 +22,8 @@ from provenance.records import THEMES
 from provenance.suppression import Told
 from provenance.themes import KEY, MEASURES
 
-UNITS = ("people", "records", "records behind links", "links", "networks")
+LARGEST = "people in one network"
+UNITS = ("people", "records", "records behind links", "links", "networks", LARGEST)
 # The tables of the archive by whose rows a count of a unit can fall when something is disposed of.
 _TABLES = {
     "people": ("person", "nominal", "involvement"),
@@ -30,7 +31,9 @@ _TABLES = {
     "records behind links": ("record", "involvement"),  # a record is behind none once it has one person left
     "links": ("link",),
     "networks": ("network",),
+    LARGEST: ("network",),
 }
+_ALL_OF_IT = 8**12  # more people than there are: one who goes may take the largest network apart
 SIZES = ((2, 2), (3, 5), (6, 10), (11, 25), (26, 100), (101, 1000), (1001, None))  # members of a network
 OVER_BUILDS = "-over-builds"  # tables of one count by build and theme
 RECORDS_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
@@ -75,7 +78,12 @@ def hidden(snapshot: Snapshot, unit: str) -> int:
         count += int((~snapshot.archive.shown(table, at)).sum())
         if table in ("nominal", "network"):
             count += int(snapshot.is_near_withheld(table, at).sum())
-    return count
+    return _reach(unit, count)
+
+
+def _reach(unit: str, rows: int) -> int:
+    """By how much a count may fall when so many rows go."""
+    return _ALL_OF_IT if unit == LARGEST and rows else rows
 
 
 def gone(snapshot: Snapshot, told: Told, unit: str) -> int:
@@ -86,7 +94,7 @@ def gone(snapshot: Snapshot, told: Told, unit: str) -> int:
         index = snapshot.archive.index(table)
         at = index.standing(told.build)
         count += int(((index.died[at] > told.disposals) | (index.marked[at] > told.disposals)).sum())
-    return count
+    return _reach(unit, count)
 
 
 # -- records and links -------------------------------------------------------------------------------------------------
@@ -215,7 +223,10 @@ def _of_networks(snapshot: Snapshot, before: Snapshot | None) -> dict[str, Tally
             stays["stayed, size withheld", theme] += 1
         else:
             stays["stayed, as many people" if now[key] == was[key] else "stayed, more or fewer people", theme] += 1
-    found = {"networks-by-size": Tally("networks", +sizes)}
+    largest = Counter()
+    for (theme, _), members in now.items():
+        largest["largest network", theme] = max(largest["largest network", theme], members or 0)
+    found = {"networks-by-size": Tally("networks", +sizes), "people-in-largest": Tally(LARGEST, +largest)}
     return found | ({"networks-that-stayed": Tally("networks", +stays)} if before else {})
 
 
@@ -279,7 +290,8 @@ def _of_groups(
     sets["linked"] &= sets["recorded"]
     everybody = sorted(sets["recorded"])
     area = {who: min(found, key=lambda place: (-found[place], place)) for who, found in areas.items()}
-    found: dict[str, Tally] = {}
+    whole = Counter({("people", name): len(members) for name, members in sets.items()})
+    found = {"people-in-all": Tally("people", +whole)}
     for characteristic in fairness.CHARACTERISTICS:
         group = (
             area

@@ -10,7 +10,7 @@ from force import PARAMS, Force, record
 
 from provenance import canonical, entries, ethics, fairness, issuing, tallies
 from provenance.errors import Malformed, Missing, Tampered
-from provenance.web import documents
+from provenance.web import committee, documents
 
 LEAST = PARAMS.suppression.least_count
 SEXES, ETHNICITIES = ("M", "F", "F"), ("W1", "A2", "B1", "W1")
@@ -144,7 +144,7 @@ def test_a_report_has_no_id_and_no_name_in_any_form(force):
     with issuing.alone(force.archive):
         period = ethics.of_build(force.archive, force.archive.history.builds[-1].label)
         said = ethics.report(force.archive, period, PARAMS, on="2026-04-01T09:00:00Z")
-    document = documents.ethics(said)
+    document = committee.document(said)
     texts = [canonical.dumps(said).decode(), documents.html(document).decode()]
     seeded = [*NAMES, *(p["nominal_id"] for p in people()), *(r["record_id"] for r in rows(2))]
     found = re.compile("|".join(rf"(?<![\w-]){re.escape(word)}(?![\w-])" for word in seeded))

@@ -35,7 +35,7 @@ def ethics(door: Door, label: str | None, quarter: str | None, out: Path | None,
     from provenance import ethics as reports_of
     from provenance import issuing
     from provenance.errors import Tampered
-    from provenance.web import documents
+    from provenance.web import committee, documents
 
     if bool(label) == bool(quarter):
         raise click.UsageError("wanted one of --build and --quarter")
@@ -47,7 +47,7 @@ def ethics(door: Door, label: str | None, quarter: str | None, out: Path | None,
         if not said["verified"]:
             raise Tampered(f"build {said['build']} does not verify: see `provenance verify`; no report is made of it")
         step("Drawing", 1, 2)
-        document = documents.ethics(said)
+        document = committee.document(said)
         drawn = {".html": lambda: documents.html(document), ".pdf": lambda: documents.pdf(document)}
         paths = issuing.issue(archive, said, drawn, on=now(), by=user(), under=under)
         step("Drawing", 2, 2)

@@ -1,0 +1,908 @@
+"""The ethics report in words, for a committee that knows neither policing nor programs: a first page, eight questions,
+an annex. What is said is worked out elsewhere (`ethics`) and only worded here.
+
+A number that is too small to tell reads "0 to 4". The first page lists what somebody must act on or explain, and asks
+of the committee what follows from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from provenance import charts, ethics, fairness, moments
+from provenance.charts import Chart
+from provenance.web import words
+
+_CHANGES_SHOWN = 40
+_STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
+_REASONS = {
+    "status": "the source had withdrawn or cancelled it",
+    "no-grade": "intelligence without a grade",
+    "grade-not-admitted": "its grade is not among those that count",
+    "no-theme": "it belongs to none of the themes",
+    "one-person": "it names one person only, so it links nobody",
+    "over-cap": "it names so many people that being in it together means little",
+}
+_ACTS = {
+    "Built": "Weekly builds made, past weeks' among them", "Published": "Builds put on the dashboard",
+    "Withdrawn": "Builds taken off the dashboard", "Failed": "Weekly runs that failed",
+    "Confirmed": "Warnings about incoming data that a person let pass", "Received": "Deliveries of records received",
+    "Quarantined": "Deliveries that brought back something destroyed, which was kept out",
+    "Held": "Legal holds placed", "Progressed": "Legal holds updated", "Released": "Legal holds released",
+    "Reviewed": "Decisions to keep something after review", "Restricted": "Disposals that wait for a legal hold",
+    "Disposed": "Disposals ordered", "Certified": "Disposals finished and certified",
+    "Viewed": "Dashboard pages looked at", "Consulted": "Looks at held material for a case",
+    "Exported": "Files taken out", "Recalled": "Files for other programs ended",
+    "Traced": "Questions about who looked at what", "Sent": "Things sent to somebody outside",
+    "Notified": "Recipients told of a correction", "Asked": "People who asked what is held about them",
+    "Answered": "Answers to such people", "Reported": "Errors reported", "Triaged": "Errors taken up",
+    "Settled": "Errors settled", "Reproduced": "Builds made again to check them",
+    "Issued": "Reports like this one", "Granted": "Rights to look at the dashboard, granted",
+    "Revoked": "Rights to look at the dashboard, ended", "Restored": "Restored from a backup",
+    "Rekeyed": "Signing key changed", "Relocked": "Key of the vault changed",
+}  # fmt: skip
+_GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age band": "age", "area": "area"}
+_SHARES = {
+    "offending in a source record": "Suspected in a record, of all people in the records",
+    "linked": "Linked to somebody, of all people in the records",
+    "key nominal": "On a list of key people, of those who are linked",
+    "with harm": "With a harm figure above 0, of those who are linked",
+}
+_SHORT = {
+    "offending in a source record": "suspected", "linked": "linked", "key nominal": "on a list of key people",
+    "with harm": "with a harm figure",
+}  # fmt: skip
+_COUNTS = {
+    "recorded": "In the records", "offending": "Suspected", "linked": "Linked", "key": "Key people",
+    "harmed": "With harm",
+}  # fmt: skip
+_GRADES = {  # by scheme, as the record has it
+    "3x5x2": "In 3x5x2, the scheme in use, the figure is the source (1 reliable, 2 untested, 3 not reliable) and the "
+             "letter the information (A known directly to the source, B known indirectly and borne out, C known "
+             "indirectly, D not known, E suspected to be false).",
+    "5x5x5": "In 5x5x5, the scheme before it, the letter is the source (A always reliable, B mostly, C sometimes, "
+             "D unreliable, E untested) and the figure the information (1 known to be true, 2 known personally to the "
+             "source, 3 not so but borne out, 4 cannot be judged, 5 suspected to be false).",
+}  # fmt: skip
+_HANDLING = {
+    "3x5x2": "P: it may be shared lawfully; C: only under conditions.",
+    "5x5x5": "1 to 5, of the earlier scheme: 1 with other law enforcement, 2 with others in the United Kingdom, "
+             "3 with law enforcement abroad, 4 within the force alone, 5 only as its author says.",
+}  # fmt: skip
+_PAPERS = {
+    "technical_report": "how the program works",
+    "dpia": "the risks to people whose data is used, and what is done about them",
+    "legal_approval": "what the force's lawyers found",
+    "accuracy_evaluation": "how often results are right",
+    "ethics_advice": "what this committee has said",
+    "policy_document": "how sensitive data is used, and for how long",
+    "algo_care": "the force's own answers to the eight questions below",
+}
+_SETTINGS = {  # by the first parts of a key, what a setting is about
+    "grading": "Which grades of intelligence count",
+    "retention": "When something is reviewed or destroyed",
+    "holds": "What is kept for a court or an inquiry",
+    "harm": "The harm table",
+}
+_BARE = "rest on one piece of intelligence, which nothing else bears out"
+_LEAD, _DPO, _ANALYSTS = (
+    "the chief officer who answers for the tool", "the force's data-protection officer", "the head of the analysts",
+)  # fmt: skip
+
+
+def document(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What an ethics report says: the first page, chapters, and an annex."""
+    counted = said["tables"]["people-by-part"]["counts"].values()
+    every = said["rules"]["themes"]
+    themes = {theme: text for theme, text in every.items() if any(theme in cells for cells in counted)} or every
+    found = _findings(said, themes)
+    what = f"Quarter {said['period']}" if "-Q" in said["period"] else f"Week {said['period']}"
+    owner = said["owner"]
+    return {
+        "title": "Ethics report on network analyses of police records",
+        "what": what,
+        "archive": said["archive"],
+        "owner": owner["name"] or "The force has given no name",
+        "made_on": said["made_on"],
+        "records": owner["records"] or "The force has not said what these records are.",
+        "facts": _facts(said, what),
+        "findings": [{"kind": each.kind, "text": each.text} for each in found],
+        "asks": _asks(said, found),
+        "chapters": [
+            _reading(said, themes), _advisory(said), _lawful(said), _granular(said, themes), _owned(said),
+            _challengeable(said), _accurate(said, themes), _responsible(said, found), _explainable(said), _annex(said),
+        ],
+    }  # fmt: skip
+
+
+# -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _p(text: str) -> dict[str, Any]:
+    return {"kind": "text", "text": text}
+
+
+def _h(text: str) -> dict[str, Any]:
+    return {"kind": "heading", "text": text}
+
+
+def _few(said: Mapping[str, Any]) -> str:
+    return f"0 to {said['least_count'] - 1}"
+
+
+def _table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], note: str = "", empty: str = "None."
+) -> dict[str, Any]:
+    """Its first column is text; the others are numbers, or texts where any of them is one but for `0 to 4`. Without
+    rows the sentence `empty` stands in its place."""
+    rows = [list(row) for row in rows]
+    if not rows:
+        return _p(f"{title}: {empty[0].lower()}{empty[1:]}")
+    numeric = [
+        bool(at) and all(isinstance(row[at], int) or str(row[at]).startswith(("0 to ", "too ")) for row in rows)
+        for at in range(len(heads))
+    ]
+    shown = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
+    return {"kind": "table", "title": title, "heads": list(heads), "numeric": numeric, "rows": shown, "note": note}
+
+
+def _figure(caption: str, chart: Chart) -> dict[str, Any]:
+    return {
+        "kind": "figure", "caption": caption, "svg": chart.svg, "heads": list(chart.columns),
+        "rows": [list(row) for row in chart.rows],
+    }  # fmt: skip
+
+
+def _counted(
+    said: Mapping[str, Any], name: str, title: str, first: str, columns: Mapping[str, str],
+    rows: Mapping[str, str] | None = None, note: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """A table of counts as they are told; all of `rows` in order and what they are called, else those that can be told,
+    as they come."""
+    counts = said["tables"].get(name, {}).get("counts", {})
+    named = rows if rows else {row: row for row in counts}
+    body = [[text, *(_cell(said, counts, row, column) for column in columns)] for row, text in named.items()]
+    return _table(title, [first, *columns.values()], body, note, f"{_few(said)} in each row.")
+
+
+def _cell(said: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], row: str, column: str) -> int | str:
+    return counts.get(row, {}).get(column) or _few(said)
+
+
+def _count(said: Mapping[str, Any], table: str, row: str, column: str) -> int | None:
+    return said["tables"].get(table, {}).get("counts", {}).get(row, {}).get(column)
+
+
+def _people(said: Mapping[str, Any], column: str = "recorded") -> int | None:
+    return _count(said, "people-in-all", "people", column)
+
+
+def _in_hundred(of: int | None, among: int | None) -> str:
+    """`about 8 in 100`, of counts as they are told; "" where either is too small."""
+    if not of or not among:
+        return ""
+    share = min((200 * of + among) // (2 * among), 100)
+    return f"about {share} in 100" if share else "fewer than 1 in 100"
+
+
+def _plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+
+
+def _behind(days: int) -> str:
+    years, months = days // 365, days % 365 // 30
+    parts = [_plural(years, "year")] * bool(years) + [_plural(months, "month")] * bool(months)
+    return _listed(parts) or _plural(days, "day")
+
+
+# -- the first page ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a reader should take away. `look`: somebody must act or explain; `know`: context."""
+
+    kind: str
+    text: str
+    who: str = ""  # who is asked
+    ask: str = ""
+
+
+def _facts(said: Mapping[str, Any], what: str) -> list[list[str]]:
+    weeks = said["weeks"]
+    about = what
+    if weeks["in_period"]:
+        about = f"{what}: {weeks['built']} of {_plural(weeks['in_period'], 'week')} have a build"
+        if said["made_on"] < said["end"]:
+            about += f". The quarter is not over ({weeks['ended']} weeks have ended): provisional"
+    linked = _people(said, "linked")
+    return [
+        ["About", about],
+        ["Figures are of", f"the build of week {said['build']}, with records up to {_moment(said['cut_off'])}"],
+        ["People", f"about {_people(said) or 0:,} in the records, "
+                   f"{f'about {linked:,}' if linked else _few(said)} of them linked to somebody"],
+        ["Made", f"{_day(said['made_on'])}, report number {said['number']} of this archive. "
+                 f"Questions to: {said['owner']['contact'] or 'no contact was given'}"],
+    ]  # fmt: skip
+
+
+def _day(instant: str) -> str:
+    return words.day(moments.london_day(instant))
+
+
+def _moment(instant: str) -> str:
+    """The day of an instant, or the end of the day before where it is a midnight."""
+    day, end = moments.london_day(instant), moments.instant(instant)
+    if moments.day(day)[0] != end:
+        return words.day(day)
+    return "the end of " + words.day(date.fromordinal(date.fromisoformat(day).toordinal() - 1).isoformat())
+
+
+def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
+    """The most pressing first."""
+    found: list[Finding] = []
+
+    def look(text: str, who: str = "", ask: str = "") -> None:
+        found.append(Finding("look", text, who, ask))
+
+    if not said["owner"]["records"]:
+        look("Nobody has said what these records are and who answers for them.", _LEAD, "what the records are")
+    bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
+    if bad:
+        look(f"{len(said['papers']) - len(bad)} of the {len(said['papers'])} papers that should govern the analyses "
+             f"can be shown to have been in force. Chapter 2 lists the others.", _LEAD,
+             f"the {_plural(len(bad), 'paper')} that {'is' if len(bad) == 1 else 'are'} missing or out of date, and "
+             "by when")  # fmt: skip
+    for edition in said["harm_editions"]:
+        if not edition["adopted"]:
+            look(f"Harm is counted by the table “{edition['name']}”, a sample that no force has adopted. "
+                 "Rely on no harm figure.", _LEAD, "which harm table the force adopts")  # fmt: skip
+    settings = [each for each in said["rules"]["to_confirm"] if not each["key"].startswith("harm.")]
+    if settings:
+        look(f"{_plural(len(settings), 'setting')} wait for the force to confirm; meanwhile the makers of the program "
+             "have chosen (annex A).", _LEAD, "who confirms the settings")  # fmt: skip
+    stale = [feed for feed in said["feeds"] if feed["days_before"] > _STALE_DAYS]
+    if stale:
+        listed = "; ".join(f"{feed['system']} by {_behind(feed['days_before'])}" for feed in stale)
+        look(f"Sources were old when the build was made: {listed}.", _ANALYSTS, "why sources are so old")
+    weeks = said["weeks"]
+    if weeks["built"] < weeks["ended"]:
+        since = ""
+        if weeks["built_since_first"] < weeks["since_first"] * 3 // 4:
+            since = f"; since the first build, {weeks['built_since_first']} of {weeks['since_first']}"
+        look(f"Of the {_plural(weeks['ended'], 'week')} of the quarter that have ended, "
+             f"{_plural(weeks['ended'] - weeks['built'], 'week')} {_has(weeks['ended'] - weeks['built'])} no build; "
+             f"{weeks['built']} {_has(weeks['built'])}{since}.".replace("; 0 have", "; none has"), _ANALYSTS,
+             "why builds are missing")  # fmt: skip
+    found += _due(said)
+    if said["holds"]["overdue"]:
+        look(f"{_plural(said['holds']['overdue'], 'legal hold')} should have been looked at again by now.", _DPO,
+             "why holds were not looked at again")  # fmt: skip
+    if said["errors"]["open"]:
+        look(f"{_plural(said['errors']['open'], 'report')} of an error {_was(said['errors']['open'])} still open.",
+             _ANALYSTS, "when open errors will be settled")  # fmt: skip
+    if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
+        look("Nobody outside the force holds a signed copy of the log's fingerprint, so nobody outside could notice if "
+             "the log of what was done were replaced (chapter 4).", "committee", "Name somebody outside the force who "
+             "keeps the log's fingerprint (chapter 4)")  # fmt: skip
+    if not said["reproductions"]:
+        look("No build of this period was made again to check that its records give the same result.", _ANALYSTS,
+             "when a build will be made again as a check")  # fmt: skip
+    found += _unfair(said)
+    for theme, text in themes.items():
+        everything = _count(said, "links-that-hang", "all links", theme)
+        one = _count(said, "links-that-hang", "rest on one record", theme)
+        bare = _count(said, "links-that-hang", _BARE, theme)
+        if share := _in_hundred(one, everything):
+            sentence = f"{text}: {share} links rest on a single record"
+            sentence += f", {_in_hundred(bare, everything)} on a single piece of intelligence" if bare else ""
+            found.append(Finding("know", sentence + "."))
+    return found
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _due(said: Mapping[str, Any]) -> list[Finding]:
+    """What is past its time by the retention rules, in one line."""
+
+    def of(row: str, column: str = ethics.NOW) -> tuple[int | None, int | None]:
+        return _count(said, "people-due", row, column), _count(said, "records-due", row, column)
+
+    def both(pair: tuple[int | None, int | None]) -> str:
+        return _listed([f"{count:,} {what}" for count, what in zip(pair, ("people", "records"), strict=True) if count])
+
+    gone, again = of("due for disposal"), of("due for review")
+    if not any(gone + again):
+        return []
+    parts = [f"As at {_day(said['made_on'])}, by the rules for how long things are kept:"]
+    if any(gone):
+        old = of("due for disposal", ethics.A_YEAR)
+        late = f" ({both(old)} for a year or more)" if any(old) else ""
+        done = sum(each["disposals"] for each in said["disposals"])
+        parts.append(f"what is held about {both(gone)} is past its destruction date{late}, and "
+                     f"{'none has ever been' if not said['disposals_so_far'] else f'{done} disposals were ordered'} "
+                     f"{'destroyed' if not said['disposals_so_far'] else 'in this period'}"
+                     + (";" if any(again) else "."))  # fmt: skip
+    if any(again):
+        parts.append(f"{both(again)} should have been looked at again.")
+    if (gone[0] or 0) + (again[0] or 0) >= 0.9 * (_people(said) or 1):
+        parts.append("Together that is nearly everybody in the archive.")
+    return [Finding("look", " ".join(parts), _DPO, "why so much is past its date, and when it will be decided")]
+
+
+def _unfair(said: Mapping[str, Any]) -> list[Finding]:
+    """Every group of chapter 7 that stands apart, and every characteristic by which nobody can judge."""
+    found = []
+    for shares, what in (
+        ([share for share in _SHARES if share != "offending in a source record"], "In the analyses"),
+        (["offending in a source record"], "In the records themselves"),
+    ):
+        said_of = []
+        for share in shares:
+            for against, more in (("higher", "more"), ("lower", "less")):
+                groups = [
+                    _group(characteristic, group)
+                    for characteristic in fairness.CHARACTERISTICS
+                    for group, one in said["rates"][characteristic][share].items()
+                    if one["against"] == against and group != fairness.NOT_RECORDED
+                ]
+                if groups:
+                    said_of.append(f"{more} often {_SHORT[share]}: {', '.join(groups)}")
+        if said_of:
+            found.append(Finding("look", f"{what}, these groups differ from the whole by more than chance and rounding "
+                                 f"allow: {'; '.join(said_of)} (chapter 7).", _ANALYSTS,
+                                 "what explains each difference between groups"))  # fmt: skip
+    if blind := _blind(said):
+        found.append(Finding("look", f"Fairness by {_listed(blind)} cannot be judged, because the records do not say "
+                             f"it ({_few(said)} people).", _LEAD, "how fairness will be judged where records are "
+                             "silent"))  # fmt: skip
+    return found
+
+
+def _blind(said: Mapping[str, Any]) -> list[str]:
+    """The characteristics that no source records."""
+    return [
+        _GROUPS[name].removeprefix("recorded ")
+        for name in fairness.CHARACTERISTICS
+        if not said["tables"][f"groups-by-{name.replace(' ', '-')}"]["counts"].get(ethics.EVERYBODY, {}).get("recorded")
+    ]
+
+
+def _asks(said: Mapping[str, Any], found: Sequence[Finding]) -> list[str]:
+    """What the committee is asked to do, of whom; the force's people in the order in which they first come up."""
+    asks = []
+    if any(paper["name"] == "ethics_advice" and paper["state"] != "in force" for paper in said["papers"]):
+        asks.append("Give its own advice, or say what it needs first: it is one of the missing papers.")
+    asks += [each.ask + "." for each in found if each.who == "committee"]
+    for who in (_LEAD, _DPO, _ANALYSTS):
+        if mine := list(dict.fromkeys(each.ask for each in found if each.who == who)):
+            asks.append(f"Ask {who}: {'; '.join(mine)}.")
+    return asks
+
+
+# -- chapters ----------------------------------------------------------------------------------------------------------
+
+
+def _chapter(key: str, title: str, name: str, answer: str, blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """`title` is the question, `name` what ALGO-CARE calls it, `answer` one or two sentences in short."""
+    return {"id": key, "title": title, "name": name, "answer": answer, "blocks": blocks}
+
+
+def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
+    least = said["least_count"]
+    unused = len(said["rules"]["themes"]) - len(themes)
+    points = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in said["rules"]["kind_points"].items())
+    harmless = "" if _people(said, "harmed") else f" Here {_few(said)} people have any harm, so that list says little."
+    blocks = [
+        _p("Each week a program reads police records and works out who appears in records with whom. One week's result "
+           f"is a build, named by year and week: {said['build']} is this report's. Trained staff see it on a "
+           f"dashboard, by theme: {_listed(list(themes.values()))}"
+           + (f" ({_plural(unused, 'other theme has', 'other themes have')} no records)" if unused else "") + ". "
+           "This report names no person, record or case."),
+        _p("A link joins two people who are named in the same record, whatever their part: a victim is linked to the "
+           "suspect. It is not an accusation. A network is a group of people joined by links that rest on at least "
+           f"{said['rules']['least_records']} records"
+           f"{' or on somebody both are linked with' if said['rules']['shared_associate'] else ''}. Strength adds up "
+           f"points for each record behind a link, by its kind ({points}), fewer for a victim's part and for doubtful "
+           "intelligence. Harm adds up days that a fixed table gives each offence. Neither is a probability, and "
+           "neither predicts anything."),
+        _p("Key people are the first ten of each theme by strength, links, harm and records."
+           f"{harmless} Intelligence is information that somebody passed on and an officer graded. To dispose of "
+           "something is to destroy it lawfully in every build that had it; a certificate, signed by the archive, "
+           "says that it was done. A legal hold keeps what a court or an inquiry needs; what is due to be destroyed "
+           "meanwhile is restricted: out of sight until the hold ends. A figure is withheld where it would tell of "
+           "somebody who was destroyed or restricted."),
+        _p(f"To protect people, counts are rounded to the nearest {least}; “{_few(said)}” is a count too small to "
+           "tell, and may be none. A figure is changed only after it has moved by "
+           f"{least} or more, so figures need not add up. Acts, such as pages looked at, are counted exactly. Annex B "
+           "has the rule."),
+    ]  # fmt: skip
+    return _chapter("reading", "How to read this report", "", "", blocks)
+
+
+def _advisory(said: Mapping[str, Any]) -> dict[str, Any]:
+    use = said["use"]
+    blocks = [
+        _p(f"Pages were looked at {use['views']:,} times, by {_plural(use['staff'], 'member')} of staff; "
+           f"{use['for_a_case']:,} of those looks were at material held for a case."
+           if use["views"] else "Nobody looked at a page of the dashboard in this period."),
+    ]  # fmt: skip
+    if use["views"]:
+        blocks.append(_table("Pages looked at", ["Page", "Times"],
+                             [[name.replace("-", " "), count] for name, count in use["by_view"].items()]))  # fmt: skip
+        blocks.append(_table("In which role", ["Role", "Times"], [list(item) for item in use["by_role"].items()]))
+    blocks += [
+        _p("These words stood on every page of the dashboard:"),
+        *({"kind": "quote", "text": " ".join(part.split())} for part in said["caveat"].strip().split("\n\n")),
+    ]
+    return _chapter("advisory", "1. Does a person decide, and does the tool only advise?", "Advisory",
+                    "The tool only shows; no page decides anything, and every page says so. Whether officers think for "
+                    "themselves this report cannot say: ask the force how it trains them and how it checks.",
+                    blocks)  # fmt: skip
+
+
+def _lawful(said: Mapping[str, Any]) -> dict[str, Any]:
+    papers = [
+        [p["title"], _PAPERS.get(p["name"], ""), _valid(p), p["state"]] for p in said["papers"]
+    ]  # fmt: skip
+    holds = said["holds"]
+    dated = {ethics.NOW: "In all", ethics.A_YEAR: "Of these, for a year or more"}
+    rows = {
+        "due for disposal": "past the date to destroy them",
+        "due for review": "past the date to look at them again",
+    }
+    good = sum(p["state"] == "in force" for p in said["papers"])
+    late = any(said["tables"][name]["counts"] for name in ("people-due", "records-due"))
+    blocks = [
+        _table("Papers that govern the analyses, on the day of the build", ["Paper", "It says", "Valid", "State"],
+               papers, "In force: the force has supplied it, and the build's day lies within its days."),
+        _counted(said, "people-due", "People, by what the force's retention rules say today", "People", dated, rows,
+                 "A person is past a date when nothing that is held about them has to be kept any longer."),
+        _counted(said, "records-due", "Records, by the same rules", "Records", dated, rows),
+        _table("Disposals in this period, by reason", ["Reason", "Disposals", "Of which certified"],
+               [[d["reason"].replace("-", " "), d["disposals"], d["certified"]] for d in said["disposals"]]),
+        _table("Legal holds", ["Holds", "Number"],
+               [["standing now", holds["standing"]], ["placed in this period", holds["placed"]],
+                ["released in this period", holds["released"]], ["overdue to be looked at again", holds["overdue"]]])
+        if any(holds.values()) else _p("Legal holds: none stands, and none was placed or released in this period."),
+    ]  # fmt: skip
+    return _chapter("lawful", "2. Is there a purpose and a legal basis, and is nothing kept too long?", "Lawful",
+                    f"Purpose and basis stand in papers; {good} of {len(papers)} can be shown to be in force. "
+                    "This report cannot judge them: ask the force's legal services. "
+                    + ("Things are kept past their date." if late else "Nothing is past its date."),
+                    blocks)  # fmt: skip
+
+
+def _valid(paper: Mapping[str, str]) -> str:
+    if paper["state"] == "not supplied":
+        return "none supplied"
+    days = [paper["first_day"] or "any day", paper["last_day"] or "further notice"]
+    return f"version {paper['version'] or 'not named'}, {days[0]} to {days[1]}"
+
+
+def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
+    counts = said["tables"]["records-by-source"]["counts"]
+    of = said["owner"]["sources"]
+    behind = {feed["system"]: feed for feed in said["feeds"]}
+    sources = [
+        [f"{system}: {kind.lower()}", of.get(system, "the force has not said"), count,
+         _moment(behind[system]["watermark"]) if system in behind else "not said"]
+        for system, cells in counts.items() for kind, count in cells.items()
+    ]  # fmt: skip
+    left = [
+        [f"{what.partition(': ')[0].replace('_', ' ')}: {_REASONS.get(what.partition(': ')[2], what)}",
+         cells.get("records") or _few(said)]
+        for what, cells in said["tables"]["records-left-out"]["counts"].items()
+    ]  # fmt: skip
+    grades = {"may count towards a link": "May count towards a link", "may not": "May not"}
+    graded = said["tables"]["records-by-grade"]["counts"]
+    blocks = [
+        _table("Records, by where they come from", ["System and kind", "What the system is", "Records",
+                                                    "Complete up to"], sources),
+        _counted(said, "records-by-theme", "Records, by theme (some have several)", "Theme", {"records": "Records"},
+                 {**themes, "no theme": "No theme"} if "no theme" in said["tables"]["records-by-theme"]["counts"]
+                 else themes),
+        _p(" ".join(["Intelligence carries a grade: how reliable its source is, and how well the information is known.",
+                     *_of_schemes(said, "records-by-grade", _GRADES), "Which grades count is the force's decision.",
+                     "A handling code says with whom the information may be shared.",
+                     *_of_schemes(said, "records-by-handling", _HANDLING)])),
+        _table("Records, by grade as recorded", ["Grade", *grades.values()], _of_grades(said, graded, grades)),
+        _counted(said, "records-by-handling", "Records, by handling code as recorded", "Code", {"records": "Records"}),
+        _table("Records that count for nothing or link nobody, and why", ["Source, kind and reason", "Records"], left),
+    ]  # fmt: skip
+    may = sum(cells.get("may count towards a link", 0) for cells in graded.values())
+    most = may + sum(cells.get("may not", 0) for cells in graded.values())
+    oldest = max(said["feeds"], key=lambda feed: feed["days_before"], default=None)
+    late = oldest and oldest["days_before"] > _STALE_DAYS
+    return _chapter(
+        "granular", "3. Is the data detailed and reliable enough for what is said with it?", "Granularity",
+        f"{_in_hundred(may, most).capitalize() or 'Too few to say how many'} records are of a grade that may count. "
+        + (f"The oldest source was {_behind(oldest['days_before'])} behind. " if late else "")
+        + "Whether that is enough for the purpose this report cannot say: ask the head of the analysts.", blocks,
+    )  # fmt: skip
+
+
+def _of_grades(said: Mapping[str, Any], graded: Mapping[str, Any], grades: Mapping[str, str]) -> list[list[Any]]:
+    """One grade a row; a grade counts or does not, so the column that is too small is a dash in words: none."""
+    return [[row, *(_cell(said, graded, row, column) for column in grades)] for row in graded]
+
+
+def _of_schemes(said: Mapping[str, Any], table: str, words_of: Mapping[str, str]) -> list[str]:
+    """What the codes of a table mean, of the schemes that it has."""
+    rows = said["tables"][table]["counts"]
+    return [text for scheme, text in words_of.items() if any(row.startswith(f"{scheme}: ") for row in rows)]
+
+
+def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
+    heads = said["heads"]
+    seen = [head for head in heads["shown"] if head["cosigned_by"]]
+    acts = [[_ACTS[name], count] for name, count in said["acts"].items()]
+    granted = ", ".join(f"{role.replace('-', ' ')} {count}" for role, count in said["granted"].items())
+    blocks = [
+        _p(f"Everything that is done to the archive is written in a log, which has {heads['size']:,} entries. One "
+           "number, its fingerprint (annex C), stands for all of them. A change can be noticed only by someone who "
+           "holds an earlier copy of this number; "
+           + (f"outside the force {_listed(sorted({name for head in seen for name in head['cosigned_by']}))} "
+              f"{_has(len({name for head in seen for name in head['cosigned_by']}))} signed one."
+              if seen else "nobody outside the force does yet.")),
+        _table("What was done to the archive in this period, by the day it was logged", ["What", "Times"], acts,
+               f"Rights were granted to: {granted}." if granted else ""),
+    ]  # fmt: skip
+    return _chapter("owned", "4. Who owns and controls the tool and its data?", "Ownership",
+                    "The force holds the data, the keys and the log. Who owns the program, and whether the force may "
+                    "inspect and change it, stands in no paper that this report has seen: ask the force.",
+                    blocks)  # fmt: skip
+
+
+def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
+    errors = said["errors"]
+    time = errors["days_to_settle"]
+    rows = [["reported in this period", errors["reported"]], ["settled in this period", errors["settled"]],
+            ["open at its end", errors["open"]]]  # fmt: skip
+    if time:
+        rows += [["days until settled, the middle one", time["median"]], ["days until settled, the longest",
+                 time["longest"]]]  # fmt: skip
+    any_at_all = errors["reported"] or errors["settled"] or errors["open"]
+    blocks = [_table("Errors", ["Reports of an error", "Number"], rows)] if any_at_all else []
+    for name, title in (("findings", "What was found"), ("causes", "Where the errors came from")):
+        if errors[name]:
+            blocks.append(_table(title, [title, "Reports"],
+                                 [[k.replace("-", " "), v] for k, v in errors[name].items()]))  # fmt: skip
+    asked = said["acts"].get("Asked", 0)
+    told = f"{_plural(errors['reported'], 'error was', 'errors were')}" if errors["reported"] else "no error was"
+    return _chapter(
+        "challengeable", "5. Can somebody who is affected, or an expert, question what was said?", "Challengeable",
+        "Staff can report any page as wrong; it is then put right at the source, and whoever was given the wrong "
+        f"figure is told. In this period {told} reported, and {_plural(asked, 'person', 'people')} asked what is held "
+        "about them. How the public is told, and how somebody complains, this report cannot say: ask the "
+        "data-protection officer.", blocks,
+    )  # fmt: skip
+
+
+def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
+    hang = {
+        "all links": "all links", "rest on one record": "rest on one record",
+        "rest on intelligence alone": "rest on intelligence alone", _BARE: _BARE,
+    }  # fmt: skip
+    made = [[one["build"], _day(one["on"]), one["verdict"]] for one in said["reproductions"]]
+    parts = {
+        "everybody": "all in the theme", "suspected, never a victim": "suspected, never a victim",
+        "suspected in one record, victim in another": "suspected in one record, victim in another",
+        "victim and nothing else": "victim and nothing else", "witness, or another part": "witness, or another part",
+    }  # fmt: skip
+    if "figures withheld" in said["tables"]["people-by-part"]["counts"]:
+        parts["figures withheld"] = "figures withheld"
+    children = {
+        "children, in all": "all children", "children suspected of something": "suspected of something",
+        "children who are victims and nothing else": "victims and nothing else",
+    }  # fmt: skip
+    sizes = {charts_row: charts_row for charts_row in (ethics.tallies.of_line(*each) for each in ethics.tallies.SIZES)}
+    everything = {theme: _count(said, "links-that-hang", "all links", theme) or 0 for theme in themes}
+    one = {theme: _count(said, "links-that-hang", "rest on one record", theme) or 0 for theme in themes}
+    largest = said["tables"]["people-in-largest"]
+    known = largest["off_by"] < said["least_count"] * 100
+    of_largest = [
+        f"{text}: about {count:,}" for theme, text in themes.items()
+        if known and (count := largest["counts"].get("largest network", {}).get(theme))
+    ]  # fmt: skip
+    aged = said["tables"]["groups-by-age-band"]["counts"].get(ethics.EVERYBODY, {}).get("recorded")
+    blocks = [
+        _h("What links rest on"),
+        _counted(said, "links-that-hang", "Links that hang by a thread", "Links that", themes, hang,
+                 "If the one record behind a link is wrong, the link is wrong. Such links are shown and marked"
+                 f"{', but do not make a network' if _strict(said) else ''}. The figure needs no action by itself: it "
+                 "says how careful a reader of the pages has to be."),
+        _counted(said, "links-by-records", "Links, by the number of records behind them", "Records", themes,
+                 _in_order(said, "links-by-records")),
+        _counted(said, "links-by-sources", "Links, by the number of different source systems behind them",
+                 "Source systems", themes, _in_order(said, "links-by-sources")),
+        _h("Who is in them"),
+        _counted(said, "people-by-part", "People in each theme, linked or not, by their part in records", "Part",
+                 themes, parts, "Victims and witnesses are there because a record names them beside somebody else."),
+        _counted(said, "children-by-part", "Children under 18", "Children", themes, children,
+                 "The lower rows are some of the first. The other children are witnesses, have another part (such as "
+                 "missing, or an associate in intelligence).")
+        if aged else _p("Children under 18: ages are not recorded, so children cannot be counted."),
+        _h("How large networks are, and whether they stay"),
+        _counted(said, "networks-by-size", "Networks, by the number of people in them", "People in it", themes, sizes,
+                 f"People in the largest network: {'; '.join(of_largest)}." if of_largest else ""),
+        _counted(said, "networks-that-stayed", "Networks, compared with the build before", "Network", themes),
+        *_then_and_now(said, themes),
+        *_over_time(said, themes),
+        _table("Builds of this period made again from their records", ["Build", "When", "Result"], made,
+               empty="None, so whether the same records give the same result was not checked."),
+    ]  # fmt: skip
+    share = _in_hundred(sum(one.values()), sum(everything.values()))
+    evaluated = any(p["name"] == "accuracy_evaluation" and p["state"] == "in force" for p in said["papers"])
+    return _chapter(
+        "accurate", "6. How much can what is shown be relied on, and is that checked?", "Accuracy",
+        f"{share.capitalize() or 'An unknown share of'} links rest on a single record. "
+        + (f"{_plural(len(made), 'build was', 'builds were')} made again as a check; " if made else
+           "No build was made again as a check; ")
+        + ("an evaluation of accuracy is in force." if evaluated else "no evaluation of accuracy is in force."), blocks,
+    )  # fmt: skip
+
+
+def _strict(said: Mapping[str, Any]) -> bool:
+    """Whether a link of one record never makes a network."""
+    return said["rules"]["least_records"] > 1 and not said["rules"]["shared_associate"]
+
+
+def _in_order(said: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Rows that are numbers or spans of them, the smallest first."""
+    rows = said["tables"][name]["counts"]
+    return {row: row for row in sorted(rows, key=lambda row: int(row.split(" ")[0].replace(",", "")))}
+
+
+_OVER = (("people", "People in the analysis"), ("links", "Links"), ("networks", "Networks"))
+
+
+def _labels(said: Mapping[str, Any], unit: str) -> dict[str, date]:
+    counts = said["tables"][f"{unit}-over-builds"]["counts"]
+    return {label: _monday(label) for label in sorted(counts, key=lambda label: (label.partition(".")[0], len(label)))}
+
+
+def _then_and_now(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The build beside those of about a quarter and about a year before, at most three weeks off."""
+    found: dict[str, str] = {}
+    labels = _labels(said, "people")
+    here = _monday(said["build"])
+    for name, back in (("A year before", 364), ("A quarter before", 91)):
+        near = {abs((here - day).days - back): label for label, day in labels.items() if label != said["build"]}
+        if near and min(near) <= 21:
+            found[f"{name} ({near[min(near)]})"] = near[min(near)]
+    if not found:
+        return [_p("There was no build a quarter or a year before to compare with.")]
+    found["Now"] = said["build"]
+    rows = [
+        [f"{title}: {text}" if len(themes) > 1 else title,
+         *(_cell(said, said["tables"][f"{unit}-over-builds"]["counts"], label, theme) for label in found.values())]
+        for unit, title in _OVER for theme, text in themes.items()
+    ]  # fmt: skip
+    return [_table("Then and now", ["", *found], rows)]
+
+
+def _over_time(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = []
+    for unit, title in _OVER:
+        counts = said["tables"][f"{unit}-over-builds"]["counts"]
+        labels = _labels(said, unit)
+        dates = list(labels.values())
+        if len(labels) < 2 or len(set(dates)) < len(dates):
+            continue
+        series, small = [], []
+        for theme, text in themes.items():
+            values = tuple(counts[label].get(theme) for label in labels)
+            if any(value is not None for value in values):
+                series.append(charts.Series(text, values))
+            else:
+                small.append(text)
+        sparse = (dates[-1] - dates[0]).days > 21 * len(dates)
+        chart = charts.lines(
+            dates, list(labels), series, title=title, prefix=f"over-{unit}", points=sparse, height=220,
+            said=f"{title} in each weekly build, one line for each theme; the table has the figures.",
+        )  # fmt: skip
+        drawn = _figure(f"{title} in each build" + (f" ({_listed(small)}: {_few(said)}, not drawn)" if small else ""),
+                        chart)  # fmt: skip
+        drawn["rows"] = [[_few(said) if cell == charts.NONE else cell for cell in row] for row in drawn["rows"]]
+        found.append(drawn)
+    return found
+
+
+def _monday(label: str) -> date:
+    year, _, week = label.partition("-W")
+    return date.fromisocalendar(int(year), int(week.partition(".")[0]), 1)
+
+
+def _group(characteristic: str, group: str) -> str:
+    if group == fairness.NOT_RECORDED:
+        return group
+    if group == ethics.EVERYBODY:
+        return f"all whose {_GROUPS[characteristic].removeprefix('recorded ')} is recorded"
+    if characteristic == "sex":
+        return words.SEXES.get(group, group)
+    if characteristic == "age band":
+        return f"aged {group}"
+    if characteristic == "ethnicity":
+        return words.ETHNICITIES.get(group, f"code {group}")
+    return group
+
+
+def _responsible(said: Mapping[str, Any], found: Sequence[Finding]) -> dict[str, Any]:
+    least = said["least_count"]
+    blocks = [
+        _p("No rule of the analyses uses sex, ethnicity, age or another protected characteristic, and the program "
+           "refuses settings that would. Yet a blind rule can fall more heavily on one group, because the records it "
+           "reads do. The first drawing of each kind shows the records; the others what the analyses make of them."),
+        _p("The dot is the group's share. The bar spans all that the true share may be, given that counts are rounded "
+           "and that chance plays a part (19 times in 20). The grey band and its dashed line are the same for all of "
+           "whom the characteristic is recorded. A bar that does not touch the band is listed on page 1. It does not "
+           "follow that the rule is unfair, nor that the group does more: records show where police have looked. "
+           f"Where many bars are looked at, a few may stand apart by chance.{_example(said)}"),
+    ]  # fmt: skip
+    for characteristic in fairness.CHARACTERISTICS:
+        blocks += _of_characteristic(said, characteristic)
+    blocks.append(_p(f"Groups of fewer than {ethics.LEAST_OF_GROUP * least} people are left out, and areas of fewer "
+                     f"than {ethics.LEAST_OF_AREA * least}: what is said of so few may be about somebody one knows. "
+                     "So are people whose records were destroyed or are restricted."))  # fmt: skip
+    apart = [each for each in found if "differ from the whole" in each.text]
+    blind = _blind(said)
+    return _chapter(
+        "responsible", "7. Is it fair, and does it serve the public interest?", "Responsible",
+        ("Some groups stand apart from the whole, and the force owes an explanation. " if apart else
+         "No group stands apart from the whole by more than chance and rounding allow. ")
+        + (f"By {_listed(blind)} nobody can judge. " if blind else "")
+        + "Whether the tool serves the public interest no count can say: it is the committee's own question.", blocks,
+    )  # fmt: skip
+
+
+def _example(said: Mapping[str, Any]) -> str:
+    """One bar, read aloud; "" where there is none."""
+    for characteristic in fairness.CHARACTERISTICS:
+        for group, one in said["rates"][characteristic]["linked"].items():
+            if "per_mille" in one and group not in (ethics.EVERYBODY, fairness.NOT_RECORDED):
+                share, low, high = (_percent(one[name]) for name in ("per_mille", "low", "high"))
+                return (f" For example, {_group(characteristic, group)}: {one['of']:,} of {one['among']:,} people are "
+                        f"linked, which is {share} in 100; the true share may be anything from {low} to "
+                        f"{high} in 100.")  # fmt: skip
+    return ""
+
+
+def _percent(per_mille: int) -> str:
+    return f"{per_mille // 10}.{per_mille % 10}"
+
+
+def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dict[str, Any]]:
+    name = _GROUPS[characteristic]
+    blocks = [_h(f"By {name}")]
+    shares = said["rates"][characteristic]
+    plain = name.removeprefix("recorded ")
+    if plain in _blind(said):
+        return [*blocks, _p(f"Fairness by {plain} cannot be judged, because the records do not say it "
+                            f"({_few(said)} people).")]  # fmt: skip
+    groups = sorted(
+        (group for group in shares["linked"] if group not in (ethics.EVERYBODY, fairness.NOT_RECORDED)),
+        key=lambda group: _rank(characteristic, group, shares),
+    )
+    table = said["tables"][f"groups-by-{characteristic.replace(' ', '-')}"]
+    if characteristic == "area":
+        if not groups:
+            least = ethics.LEAST_OF_AREA * said["least_count"]
+            return [*blocks, _p(f"No area has {least} people or more, too few to say anything by area.")]
+        blocks.append(
+            _p(
+                f"The {len(groups)} areas with the most people. A person belongs to the area of most of their "
+                f"records. {said['owner']['areas'] or 'The force has not said what the codes stand for.'}"
+            )
+        )
+    drawn_of = [*groups, *([fairness.NOT_RECORDED] if fairness.NOT_RECORDED in shares["linked"] else [])]
+    too_few = []
+    for place, (share, text) in enumerate(_SHARES.items()):
+        if not any("per_mille" in shares[share][group] for group in groups):
+            too_few.append(text[0].lower() + text[1:])
+            continue
+        rows = [_range(_group(characteristic, group), shares[share][group]) for group in drawn_of]
+        everybody = _range(_group(characteristic, ethics.EVERYBODY), shares[share][ethics.EVERYBODY])
+        chart = charts.ranges(
+            rows, everybody, title=f"{text}, by {name}",
+            said="Shares with the span of what they may be, beside that of all; the table has the figures.",
+            prefix=f"share-{characteristic.replace(' ', '-')}-{place}",
+        )  # fmt: skip
+        blocks.append(_figure(text, chart))
+    if too_few:
+        blocks.append(_p(f"Too few to say anything: {'; '.join(too_few)}."))
+    counts = table["counts"]
+    body = [
+        [_group(characteristic, group), *(_cell(said, counts, group, column) for column in _COUNTS)]
+        for group in [*groups, ethics.EVERYBODY, fairness.NOT_RECORDED] if group in counts
+    ]  # fmt: skip
+    whole = said["tables"]["people-in-all"]["counts"]
+    body.append(["all people", *(_cell(said, whole, "people", column) for column in _COUNTS)])
+    note = "Some groups are left out as too small." if table["left_out"] and characteristic != "area" else ""
+    blocks.append(_table(f"The counts behind it, by {name}", [name.capitalize(), *_COUNTS.values()], body, note))
+    return blocks
+
+
+def _rank(characteristic: str, group: str, shares: Mapping[str, Any]) -> Any:
+    if characteristic == "age band":
+        return fairness.AGE_BANDS.index(group)
+    return -shares["linked"][group].get("among", 0), group
+
+
+def _range(label: str, one: Mapping[str, Any]) -> charts.Range:
+    return charts.Range(label, *(one.get(name) for name in ("per_mille", "low", "high")))
+
+
+def _explainable(said: Mapping[str, Any]) -> dict[str, Any]:
+    changes = said["changes"]
+    rows = [[c["build"], c["what"], c["before"] or "none", c["after"] or "none"] for c in changes[:_CHANGES_SHOWN]]
+    rest = len(changes) - len(rows)
+    blocks = [
+        _table("How the method changed: settings, tables and program, from build to build",
+               ["Build", "What", "Before", "After"], rows,
+               f"And {rest} more, in the report's data file." if rest else "", "Nothing changed in this period."),
+        *([_p("Code and environment are the program and what it runs on: a change there does not by itself change a "
+              "result.")] if {"code", "environment"} & {c["what"] for c in changes} else []),
+    ]  # fmt: skip
+    return _chapter(
+        "explainable", "8. Can it be said, to those affected and to a court, how a result came about?", "Explainable",
+        "To a court, yes: every link names the records behind it, and every figure can be worked out again by hand "
+        "from a page. How it is explained to those affected this report cannot say: ask the data-protection officer.",
+        blocks,
+    )  # fmt: skip
+
+
+def _annex(said: Mapping[str, Any]) -> dict[str, Any]:
+    settings: dict[str, list[dict[str, str]]] = {}
+    for each in said["rules"]["to_confirm"]:
+        settings.setdefault(each["key"].partition(".")[0], []).append(each)
+    rows = [
+        [_SETTINGS.get(section, section), ", ".join(_setting(each["key"]) for each in mine),
+         "; ".join(sorted({part for each in mine for part in each["rests_on"].split("; ") if part}))
+         or "the makers' own choice"]
+        for section, mine in settings.items()
+    ]  # fmt: skip
+    heads = said["heads"]
+    shown = [
+        [f"{head['size']:,} entries", ", ".join(head["cosigned_by"]) or "nobody",
+         ", ".join(head["stamped_by"]) or "nobody", "yes" if head["enough_witnesses"] else "no"]
+        for head in heads["shown"]
+    ]  # fmt: skip
+    blocks = [
+        _h("A. Settings that wait for the force to confirm"),
+        _p("Until the force has confirmed them, the choices of the program's makers are used, as they read the "
+           "instruments named; they had none of these at hand."),
+        _table("Settings to confirm", ["About", "Settings", "Rest meanwhile on"], rows),
+        _h("B. The rule for counts"),
+        _p(said["rule"]),
+        _h("C. For the technical auditor"),
+        _p("Fingerprint of the log:"),
+        {"kind": "code", "text": heads["root"]},
+        _p(f"Fingerprint of build {said['build']}, of which all that is stored is what was signed and logged when it "
+           "was made:"),
+        {"kind": "code", "text": said["root"]},
+        *([_table("Fingerprints of the log that were published", ["Of", "Signed by", "Time-stamped by",
+                                                                  "Enough witnesses"], shown)] if shown else []),
+    ]  # fmt: skip
+    return _chapter("annex", "Annex", "", "", blocks)
+
+
+def _setting(key: str) -> str:
+    """The last parts of a key, as words."""
+    parts = key.split(".")[1:]
+    said = " ".join(parts) if parts else "the table of admitted grades"
+    said = said.removeprefix("table rows ").removeprefix("bases ").removeprefix("editions ")
+    return said.replace("groups ", "group ").replace("_", " ")
