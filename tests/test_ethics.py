@@ -27,13 +27,18 @@ def people() -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
+def area(n: int) -> str:
+    """One area that is large enough to be told, and small ones."""
+    return f"WM-{0 if n < 53 else n % 6}"
+
+
 def rows(week: int) -> list[dict]:
     """Records up to a week: each person in several, in rings, with some intelligence and victims."""
     made = []
     for n in range(60):
         other, third = (n + 1) % 60, (n + 7) % 60
-        made.append(record(f"RC-{n}", f"ZN-{n}", f"ZN-{other}", place=f"WM-{n % 6}", themes="SOC"))
-        made.append(record(f"RD-{n}", f"ZN-{n}", f"ZN-{third}:victim", place=f"WM-{n % 6}", themes="SOC;CL"))
+        made.append(record(f"RC-{n}", f"ZN-{n}", f"ZN-{other}", place=area(n), themes="SOC"))
+        made.append(record(f"RD-{n}", f"ZN-{n}", f"ZN-{third}:victim", place=area(n), themes="SOC;CL"))
     for n in range(12):
         made.append(
             record(
@@ -70,8 +75,10 @@ def counts(said: dict, table: str) -> dict[tuple[str, str], int]:
     return {(r, c): n for r, cells in said["tables"][table]["counts"].items() for c, n in cells.items()}
 
 
-def nearest(exact: Counter) -> dict:
-    return {cell: (2 * n + LEAST) // (2 * LEAST) * LEAST for cell, n in exact.items() if n >= LEAST}
+def nearest(exact: Counter, fewest: int = LEAST) -> dict:
+    """As they are told; a group of fewer people than `fewest` is not."""
+    told = {cell: (2 * n + LEAST) // (2 * LEAST) * LEAST for cell, n in exact.items() if n >= LEAST}
+    return {cell: n for cell, n in told.items() if cell[0] in ("everybody", "not recorded") or n >= fewest}
 
 
 def test_every_count_of_a_first_report_is_counted_again_from_what_the_build_shows(force):
@@ -119,15 +126,18 @@ def test_every_count_of_a_first_report_is_counted_again_from_what_the_build_show
     for person in people():
         cell = person["sex"], "recorded"
         groups[cell] = groups.get(cell, 0) + 1
-    assert {c: n for c, n in counts(said, "groups-by-sex").items() if c[1] == "recorded"} == nearest(Counter(groups))
+    assert {c: n for c, n in counts(said, "groups-by-sex").items() if c[1] == "recorded"} == nearest(
+        Counter(groups), 20
+    )
     areas = Counter({("everybody", "recorded"): 60})
     for n in range(60):
         mine = Counter(r["place"] or "not recorded" for r in rows(2) if any(who == f"ZN-{n}" for who, _ in r["people"]))
         areas[min(mine, key=lambda place: (-mine[place], place)), "recorded"] += 1
-    assert {c: n for c, n in counts(said, "groups-by-area").items() if c[1] == "recorded"} == nearest(areas)
+    assert {c: n for c, n in counts(said, "groups-by-area").items() if c[1] == "recorded"} == nearest(areas, 50)
+    assert {area for area, _ in counts(said, "groups-by-area")} == {"everybody", "WM-0"}
     ages = Counter({("everybody", "recorded"): 60})
     ages.update((fairness.age_band(p["born"], "2026-01-24"), "recorded") for p in people())
-    assert {c: n for c, n in counts(said, "groups-by-age-band").items() if c[1] == "recorded"} == nearest(ages)
+    assert {c: n for c, n in counts(said, "groups-by-age-band").items() if c[1] == "recorded"} == nearest(ages, 20)
     for theme, groups_of in said["rates"].items():
         table = counts(said, f"groups-by-{theme.replace(' ', '-')}")
         for share, (of, among) in fairness.RATES.items():
@@ -136,8 +146,28 @@ def test_every_count_of_a_first_report_is_counted_again_from_what_the_build_show
                     table.get((group, of), 0),
                     table.get((group, among), 0),
                 )
-                again = fairness.rate(one.get("of", 0), one.get("among", 0))
+                again = fairness.rate(one.get("of", 0), one.get("among", 0), LEAST - 1)
                 assert (one.get("per_mille"), one.get("low"), one.get("high")) == (again.rate, again.low, again.high)
+
+
+def test_only_groups_of_some_size_are_told_and_the_twelve_largest_areas():
+    def table(**recorded: int) -> dict:
+        cells = {group.replace("_", " "): {"recorded": n, "linked": 5} for group, n in recorded.items()}
+        return {"unit": "people", "off_by": 4, "counts": cells, "first_told": dict.fromkeys(cells, "as told")}
+
+    areas = {f"a{n:02d}": 45 + 5 * n for n in range(16)}
+    told = {
+        "groups-by-sex": table(everybody=100, M=80, X=15, F=20, not_recorded=5), "groups-by-ethnicity": table(),
+        "groups-by-age-band": table(everybody=60, young=15), "groups-by-area": table(everybody=900, **areas),
+        "records-by-theme": table(SOC=5),
+    }  # fmt: skip
+    kept = ethics._without_small_groups(told, LEAST)
+    assert kept["groups-by-sex"]["counts"].keys() == {"everybody", "M", "F", "not recorded"}
+    assert kept["groups-by-sex"]["first_told"].keys() == {"everybody", "M", "F", "not recorded"}
+    assert kept["groups-by-age-band"]["counts"].keys() == {"everybody"}
+    assert kept["groups-by-area"]["counts"].keys() == {"everybody", *(f"a{n:02d}" for n in range(4, 16))}
+    assert [kept[name]["left_out"] for name in sorted(kept) if name.startswith("groups")] == [1, 1, 0, 1]
+    assert kept["records-by-theme"] == told["records-by-theme"]
 
 
 def test_a_report_has_no_id_and_no_name_in_any_form(force):

@@ -23,11 +23,27 @@ def test_an_interval_is_wilson_s_as_scipy_has_it_rounded_outwards():
             assert abs(found.rate - of * 1000 / among) <= 0.5
 
 
+def test_an_interval_of_rounded_counts_holds_those_of_all_counts_that_they_may_stand_for():
+    for of, among in ((5, 20), (20, 20), (50, 50), (5, 300), (150, 300)):
+        found, ends = rate(of, among, 4), []
+        for true_among in range(among - 4, among + 5):
+            for true_of in range(max(of - 4, 1), min(of + 4, true_among) + 1):
+                exact = rate(true_of, true_among)
+                ends += [exact.low, exact.high]
+        assert (found.low, found.high) == (min(ends), max(ends))
+        assert found.rate == rate(of, among).rate
+    # All of 50, as told: 46 of 54 may be meant, so that nothing is said of a group that small.
+    assert rate(50, 50).against(rate(870, 1000)) == "higher"
+    assert rate(50, 50, 4).against(rate(870, 1000, 4)) == "no clear difference"
+
+
 def test_a_share_of_too_few_is_none():
     assert rate(0, 50) == Rate(0, 50, None, None, None)
     assert rate(5, 0) == Rate(5, 0, None, None, None)
     with pytest.raises(Malformed, match="found -1 of 5"):
         rate(-1, 5)
+    with pytest.raises(Malformed, match="off by -1"):
+        rate(1, 5, -1)
 
 
 def test_rounded_counts_that_cross_are_all():

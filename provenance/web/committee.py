@@ -633,7 +633,7 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         _counted(said, "people-by-part", "People in each theme, linked or not, by their part in records", "Part",
                  themes, parts, "Victims and witnesses are there because a record names them beside somebody else."),
         _counted(said, "children-by-part", "Children under 18", "Children", themes, children,
-                 "The lower rows are some of the first. The other children are witnesses, have another part (such as "
+                 "The lower rows are some of the first. The other children are witnesses or have another part (such as "
                  "missing, or an associate in intelligence).")
         if aged else _p("Children under 18: ages are not recorded, so children cannot be counted."),
         _h("How large networks are, and whether they stay"),
