@@ -7,7 +7,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STATIC := provenance/web/static/manifest.json
 
-.PHONY: demo test assets judges bench soak lock lint screenshots wheelhouse postgres
+.PHONY: demo register test assets judges bench soak lock lint screenshots wheelhouse postgres
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -n "$(PY)" || { echo "python3.11 or later is wanted on the PATH"; exit 2; }
@@ -29,6 +29,10 @@ wheelhouse: $(VENV)/.ready $(STATIC)
 
 demo: $(VENV)/.ready $(STATIC)
 	@$(BIN)/python -m pipeline.demo demo
+
+# The archive of a public register, release by release, and its report in audit_reports (wants ../shared/data).
+register: $(VENV)/.ready $(STATIC)
+	@$(BIN)/python -m pipeline.register demo/register
 
 test: $(VENV)/.ready $(STATIC) lint judges
 	$(BIN)/python -m pytest -n 2 --dist loadfile

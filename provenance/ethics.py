@@ -533,7 +533,7 @@ def _weeks(archive: Archive, period: Period, on: str) -> dict[str, int]:
     report, and those that have a build; the same from the archive's first build on. 0 where the period is a build."""
     quarter = _sundays(period.start, period.end) if "-Q" in period.name else []
     ended = [label for label in quarter if label in set(_sundays(period.start, min(period.end, on)))]
-    labels = {p.label.partition(".")[0] for p in archive.history.publications if p.start < period.end}
+    labels = {p.label.partition(".")[0] for p in archive.history.publications if p.start <= period.publication.start}
     every = _span(min(labels), max(labels))
     return {
         "in_period": len(quarter), "ended": len(ended), "built": len(labels & {*ended}),

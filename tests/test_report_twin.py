@@ -53,7 +53,8 @@ def rows(week: int) -> list[dict[str, Any]]:
         made.append(record(f"RD-{n}", f"ZN-{n}", f"ZN-{(n + 30) % 60}:victim", place=area(n), themes="SOC;CL"))
     for n in range(8):
         said = {"occurred_at": "2011-01-05", "recorded_at": "2011-01-05T12:00:00Z"}
-        made.append(record(f"RO-{n}", f"ZN-{60 + n}", f"ZN-{60 + (n + 1) % 8}", place="WM-2", **said))
+        for twice in ("RO", "RP"):  # so that the eight are one network
+            made.append(record(f"{twice}-{n}", f"ZN-{60 + n}", f"ZN-{60 + (n + 1) % 8}", place="WM-2", **said))
     for n in range(24):
         said = {"kind": "intelligence", "grade_scheme": "3x5x2", "source_grade": "1", "handling": "P"}
         grade = "D" if n % 4 == 0 else "A"
