@@ -99,10 +99,10 @@ def document(said: Mapping[str, Any]) -> dict[str, Any]:
     every = said["rules"]["themes"]
     themes = {theme: text for theme, text in every.items() if any(theme in cells for cells in counted)} or every
     found = _findings(said, themes)
-    what = f"Quarter {said['period']}" if "-Q" in said["period"] else f"Week {said['period']}"
+    what = _period(said["period"])
     owner = said["owner"]
     return {
-        "title": "Ethics report on network analyses of police records",
+        "title": "Ethics report on network analyses",
         "what": what,
         "archive": said["archive"],
         "owner": owner["name"] or "The force has given no name",
@@ -225,12 +225,27 @@ def _facts(said: Mapping[str, Any], what: str) -> list[list[str]]:
     linked = _people(said, "linked")
     return [
         ["About", about],
-        ["Figures are of", f"the build of week {said['build']}, with records up to {_moment(said['cut_off'])}"],
+        ["Figures are of", f"the build of {_week(said['build'])}, with records up to {_moment(said['cut_off'])}"],
         ["People", f"about {_people(said) or 0:,} in the records, "
                    f"{f'about {linked:,}' if linked else _few(said)} of them linked to somebody"],
         ["Made", f"{_day(said['made_on'])}, report number {said['number']} of this archive. "
                  f"Questions to: {said['owner']['contact'] or 'no contact was given'}"],
     ]  # fmt: skip
+
+
+def _period(name: str) -> str:
+    """`2026-Q4` or `2026-W46` as it is spoken."""
+    year, _, number = name.partition("-Q")
+    return f"{_QUARTERS[int(number) - 1]} {year}" if number else f"The {_week(name)}"
+
+
+def _week(label: str) -> str:
+    week, _, again = label.partition(".")
+    year, _, number = week.partition("-W")
+    return f"week {int(number)} of {year}" + (f", build {again}" if again else "")
+
+
+_QUARTERS = ("January to March", "April to June", "July to September", "October to December")
 
 
 def _day(instant: str) -> str:
@@ -330,7 +345,7 @@ def _due(said: Mapping[str, Any]) -> list[Finding]:
     parts = [f"As at {_day(said['made_on'])}, by the rules for how long things are kept:"]
     if any(gone):
         old = of("due for disposal", ethics.A_YEAR)
-        late = f" ({both(old)} for a year or more)" if any(old) else ""
+        late = "" if not any(old) else f" ({'all' if old == gone else both(old)} for a year or more)"
         done = sum(each["disposals"] for each in said["disposals"])
         parts.append(f"what is held about {both(gone)} is past its destruction date{late}, and "
                      f"{'none has ever been' if not said['disposals_so_far'] else f'{done} disposals were ordered'} "
@@ -408,8 +423,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
     harmless = "" if _people(said, "harmed") else f" Here {_few(said)} people have any harm, so that list says little."
     blocks = [
         _p("Each week a program reads police records and works out who appears in records with whom. One week's result "
-           f"is a build, named by year and week: {said['build']} is this report's. Trained staff see it on a "
-           f"dashboard, by theme: {_listed(list(themes.values()))}"
+           f"is a build, named by year and week: {said['build']} is of {_week(said['build'])}. Trained staff see it "
+           f"on a dashboard, by theme: {_listed(list(themes.values()))}"
            + (f" ({_plural(unused, 'other theme has', 'other themes have')} no records)" if unused else "") + ". "
            "This report names no person, record or case."),
         _p("A link joins two people who are named in the same record, whatever their part: a victim is linked to the "
@@ -559,7 +574,8 @@ def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
               f"{_has(len({name for head in seen for name in head['cosigned_by']}))} signed one."
               if seen else "nobody outside the force does yet.")),
         _table("What was done to the archive in this period, by the day it was logged", ["What", "Times"], acts,
-               f"Rights were granted to: {granted}." if granted else ""),
+               f"Rights were granted to: {granted}." if granted else "",
+               "Nothing. Builds that were made later, of weeks gone by, count in the period in which they were made."),
     ]  # fmt: skip
     return _chapter("owned", "4. Who owns and controls the tool and its data?", "Ownership",
                     "The force holds the data, the keys and the log. Who owns the program, and whether the force may "
@@ -586,8 +602,8 @@ def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
     return _chapter(
         "challengeable", "5. Can somebody who is affected, or an expert, question what was said?", "Challengeable",
         "Staff can report any page as wrong; it is then put right at the source, and whoever was given the wrong "
-        f"figure is told. In this period {told} reported, and {_plural(asked, 'person', 'people')} asked what is held "
-        "about them. How the public is told, and how somebody complains, this report cannot say: ask the "
+        f"figure is told. In this period {told} reported, and "
+        f"{_plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the public is told, and how somebody complains, this report cannot say: ask the "
         "data-protection officer.", blocks,
     )  # fmt: skip
 
@@ -749,9 +765,9 @@ def _responsible(said: Mapping[str, Any], found: Sequence[Finding]) -> dict[str,
            "reads do. The first drawing of each kind shows the records; the others what the analyses make of them."),
         _p("The dot is the group's share. The bar spans all that the true share may be, given that counts are rounded "
            "and that chance plays a part (19 times in 20). The grey band and its dashed line are the same for all of "
-           "whom the characteristic is recorded. A bar that does not touch the band is listed on page 1. It does not "
-           "follow that the rule is unfair, nor that the group does more: records show where police have looked. "
-           f"Where many bars are looked at, a few may stand apart by chance.{_example(said)}"),
+           "whom the characteristic is recorded. A group whose bar does not touch the band is listed on page 1 "
+           "(“not recorded” is no group). It does not follow that the rule is unfair, nor that the group does more: "
+           f"records show where police have looked. Where many bars are looked at, a few may stand apart by chance.{_example(said)}"),
     ]  # fmt: skip
     for characteristic in fairness.CHARACTERISTICS:
         blocks += _of_characteristic(said, characteristic)
@@ -901,8 +917,17 @@ def _annex(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _setting(key: str) -> str:
-    """The last parts of a key, as words."""
-    parts = key.split(".")[1:]
-    said = " ".join(parts) if parts else "the table of admitted grades"
-    said = said.removeprefix("table rows ").removeprefix("bases ").removeprefix("editions ")
-    return said.replace("groups ", "group ").replace("_", " ")
+    """What a setting is about, or the last parts of its key."""
+    name = key.rpartition(".")[2]
+    return _ABOUT.get(name) or f"group {name} of offences" * (".groups." in key) or name.replace("_", " ")
+
+
+_ABOUT = {
+    "grading": "the table of grades that may count", "clear_period": "what begins the time anew",
+    "no_group": "records without a group", "no_record": "people in no record", "reviews": "how a review is written down",
+    "still_needed": "people who are in a record that is kept", "under_10": "children under 10",
+    "under_18": "children under 18", "unknown_birth": "people without a date of birth",
+    "withdrawn": "records that their source withdrew", "inquiry": "public inquiries", "litigation": "civil claims",
+    "appeal": "appeals", "ccrc": "cases before the Criminal Cases Review Commission", "custody": "time in custody",
+    "six-months": "six months from a conviction",
+}  # fmt: skip
