@@ -603,8 +603,8 @@ def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
         "challengeable", "5. Can somebody who is affected, or an expert, question what was said?", "Challengeable",
         "Staff can report any page as wrong; it is then put right at the source, and whoever was given the wrong "
         f"figure is told. In this period {told} reported, and "
-        f"{_plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the public is told, and how somebody complains, this report cannot say: ask the "
-        "data-protection officer.", blocks,
+        f"{_plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the public "
+        "is told, and how somebody complains, this report cannot say: ask the data-protection officer.", blocks,
     )  # fmt: skip
 
 
@@ -767,7 +767,8 @@ def _responsible(said: Mapping[str, Any], found: Sequence[Finding]) -> dict[str,
            "and that chance plays a part (19 times in 20). The grey band and its dashed line are the same for all of "
            "whom the characteristic is recorded. A group whose bar does not touch the band is listed on page 1 "
            "(“not recorded” is no group). It does not follow that the rule is unfair, nor that the group does more: "
-           f"records show where police have looked. Where many bars are looked at, a few may stand apart by chance.{_example(said)}"),
+           "records show where police have looked. Where many bars are looked at, a few may stand apart by chance."
+           f"{_example(said)}"),
     ]  # fmt: skip
     for characteristic in fairness.CHARACTERISTICS:
         blocks += _of_characteristic(said, characteristic)
@@ -924,7 +925,8 @@ def _setting(key: str) -> str:
 
 _ABOUT = {
     "grading": "the table of grades that may count", "clear_period": "what begins the time anew",
-    "no_group": "records without a group", "no_record": "people in no record", "reviews": "how a review is written down",
+    "no_group": "records without a group", "no_record": "people in no record",
+    "reviews": "how a review is written down",
     "still_needed": "people who are in a record that is kept", "under_10": "children under 10",
     "under_18": "children under 18", "unknown_birth": "people without a date of birth",
     "withdrawn": "records that their source withdrew", "inquiry": "public inquiries", "litigation": "civil claims",
