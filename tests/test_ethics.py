@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 
@@ -148,6 +149,100 @@ def test_every_count_of_a_first_report_is_counted_again_from_what_the_build_show
                 )
                 again = fairness.rate(one.get("of", 0), one.get("among", 0), LEAST - 1)
                 assert (one.get("per_mille"), one.get("low"), one.get("high")) == (again.rate, again.low, again.high)
+
+
+@pytest.fixture(scope="module")
+def said(force) -> dict:
+    with issuing.alone(force.archive):
+        period = ethics.of_quarter(force.archive, "2026-Q1")
+        return ethics.report(force.archive, period, PARAMS, on="2026-02-20T09:00:00Z")
+
+
+def shown(said: dict) -> str:
+    """All that a reader of the page sees, without its style."""
+    return documents.html(committee.document(said)).decode().split("</style>")[1]
+
+
+def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follows(said):
+    found = committee.document(said)
+    page = [each["text"] for each in found["findings"] if each["kind"] == "look"]
+    assert page[:4] == [
+        "Nobody has said what these records are and who answers for them.",
+        "0 of the 7 papers that should govern the analyses can be shown to have been in force. Chapter 2 lists the "
+        "others.",
+        "Harm figures rest on the table “illustrative”, a sample that no force has adopted: rely on none of them.",
+        "21 settings still wait for the force to confirm; until then the choices of the program's makers are used "
+        "(annex A).",
+    ]  # fmt: skip
+    # On 20 February seven of the quarter's thirteen Sundays have passed; three weeks have a build.
+    assert page[4] == "In 4 of the 7 weeks of the quarter so far there was no build, which is one week's result."
+    assert said["weeks"] == {
+        "in_period": 13, "ended": 7, "built": 3, "since_first": 3, "built_since_first": 3
+    }  # fmt: skip
+    assert found["facts"][0][1].endswith("The quarter is not over (7 weeks have ended): provisional")
+    assert found["asks"][0] == "Give its own advice, or say what it needs first: it is one of the missing papers."
+    assert (
+        "Ask the head of the analysts: why builds are missing; when a build will be made again as a check"
+        in " ".join(found["asks"])
+    )
+    for text in [*page, *found["asks"], "The force has not said what these records are."]:
+        assert text.replace("'", "&#39;") in shown(said)
+
+
+def test_what_is_in_order_is_not_on_the_first_page(said):
+    good = copy.deepcopy(said)
+    good["owner"] |= {"records": "Invented ones.", "name": "A force", "contact": "ethics@force.example"}
+    good["papers"] = [paper | {"state": "in force"} for paper in good["papers"]]
+    good["harm_editions"] = [edition | {"adopted": 1} for edition in good["harm_editions"]]
+    good["rules"]["to_confirm"] = []
+    good["weeks"] |= {"built": 7}
+    good["heads"]["shown"] = [
+        {"size": 9, "root": "ab", "cosigned_by": ["witness"], "stamped_by": [], "enough_witnesses": 1}
+    ]
+    good["reproductions"] = [{"build": good["build"], "on": good["made_on"], "verdict": "the same"}]
+    for name in ("people-due", "records-due"):
+        good["tables"][name]["counts"] = {}
+    for groups in (groups for shares in good["rates"].values() for groups in shares.values()):
+        for one in groups.values():
+            one["against"] = ""
+    found = committee.document(good)
+    assert [each["kind"] for each in found["findings"]] == ["know"] * 2
+    assert found["asks"] == []
+    assert "ethics@force.example" in shown(good)
+    # And each by itself comes back.
+    good["feeds"][0]["days_before"] = 2 * 365 + 65
+    (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
+    assert line == f"Sources were old when the build was made: {good['feeds'][0]['system']} by 2 years and 2 months."
+    good["feeds"][0]["days_before"] = 0
+    good["rates"]["area"]["linked"]["WM-0"]["against"] = "lower"
+    (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
+    assert "less often linked: WM-0" in line
+    good["rates"]["area"]["linked"]["WM-0"]["against"] = ""
+    good["tables"]["people-due"]["counts"] = {"due for disposal": {"now": 60, "for a year or more": 60}}
+    (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
+    assert line == (
+        "As at Friday 20 February 2026: what is held about 60 people is past its destruction date, all of it by a "
+        "year or more. None has ever been destroyed. Together that is nearly everybody in the archive."
+    )
+    good["tables"]["people-due"]["counts"] = {}
+    good["tables"]["groups-by-age-band"] |= {"counts": {}}
+    (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
+    assert line == "Fairness by age cannot be judged, because the records do not say it (0 to 4 people)."
+    assert "ages are not recorded, so children cannot be counted" in shown(good)
+
+
+def test_every_size_of_network_is_a_row_and_the_largest_is_told_by_its_people(said):
+    told = copy.deepcopy(said)
+    told["tables"]["people-in-largest"]["counts"] = {"largest network": {"SOC": 60}}
+    chapters = {chapter["id"]: chapter for chapter in committee.document(told)["chapters"]}
+    (sizes,) = [block for block in chapters["accurate"]["blocks"]
+                if block.get("title") == "Networks, by the number of people in them"]  # fmt: skip
+    assert [row[0] for row in sizes["rows"]] == [tallies.of_line(*each) for each in tallies.SIZES]
+    assert {cell for row in sizes["rows"] for cell in row[1:]} >= {"0 to 4"}
+    assert sizes["note"] == "People in the largest network: Serious and organised crime: about 60."
+    # After a disposal it may have been any number, so it is not told.
+    told["tables"]["people-in-largest"]["off_by"] = tallies._ALL_OF_IT
+    assert "People in the largest network" not in shown(told)
 
 
 def test_only_groups_of_some_size_are_told_and_the_twelve_largest_areas():

@@ -277,24 +277,25 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Findin
              "by when")  # fmt: skip
     for edition in said["harm_editions"]:
         if not edition["adopted"]:
-            look(f"Harm is counted by the table “{edition['name']}”, a sample that no force has adopted. "
-                 "Rely on no harm figure.", _LEAD, "which harm table the force adopts")  # fmt: skip
+            look(f"Harm figures rest on the table “{edition['name']}”, a sample that no force has adopted: rely on "
+                 "none of them.", _LEAD, "which harm table the force adopts")  # fmt: skip
     settings = [each for each in said["rules"]["to_confirm"] if not each["key"].startswith("harm.")]
     if settings:
-        look(f"{_plural(len(settings), 'setting')} wait for the force to confirm; meanwhile the makers of the program "
-             "have chosen (annex A).", _LEAD, "who confirms the settings")  # fmt: skip
+        look(f"{_plural(len(settings), 'setting')} still {'waits' if len(settings) == 1 else 'wait'} for the force to "
+             "confirm; until then the choices of the program's makers are used (annex A).", _LEAD,
+             "who confirms the settings")  # fmt: skip
     stale = [feed for feed in said["feeds"] if feed["days_before"] > _STALE_DAYS]
     if stale:
         listed = "; ".join(f"{feed['system']} by {_behind(feed['days_before'])}" for feed in stale)
         look(f"Sources were old when the build was made: {listed}.", _ANALYSTS, "why sources are so old")
     weeks = said["weeks"]
     if weeks["built"] < weeks["ended"]:
+        so_far = " so far" if weeks["ended"] < weeks["in_period"] else ""
         since = ""
         if weeks["built_since_first"] < weeks["since_first"] * 3 // 4:
-            since = f"; since the first build, {weeks['built_since_first']} of {weeks['since_first']}"
-        look(f"Of the {_plural(weeks['ended'], 'week')} of the quarter that have ended, "
-             f"{_plural(weeks['ended'] - weeks['built'], 'week')} {_has(weeks['ended'] - weeks['built'])} no build; "
-             f"{weeks['built']} {_has(weeks['built'])}{since}.".replace("; 0 have", "; none has"), _ANALYSTS,
+            since = f"; since the first, {weeks['built_since_first']} of {weeks['since_first']} weeks have one"
+        look(f"In {weeks['ended'] - weeks['built']} of the {_plural(weeks['ended'], 'week')} of the quarter{so_far} "
+             f"there was no build, which is one week's result{since}.", _ANALYSTS,
              "why builds are missing")  # fmt: skip
     found += _due(said)
     if said["holds"]["overdue"]:
@@ -304,11 +305,11 @@ def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Findin
         look(f"{_plural(said['errors']['open'], 'report')} of an error {_was(said['errors']['open'])} still open.",
              _ANALYSTS, "when open errors will be settled")  # fmt: skip
     if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
-        look("Nobody outside the force holds a signed copy of the log's fingerprint, so nobody outside could notice if "
-             "the log of what was done were replaced (chapter 4).", "committee", "Name somebody outside the force who "
-             "keeps the log's fingerprint (chapter 4)")  # fmt: skip
+        look("What is done to the archive is written in a log. Nobody outside the force holds a signed copy of its "
+             "fingerprint, so nobody outside could notice if it were replaced (chapter 4).", "committee",
+             "Name somebody outside the force who keeps the log's fingerprint (chapter 4)")  # fmt: skip
     if not said["reproductions"]:
-        look("No build of this period was made again to check that its records give the same result.", _ANALYSTS,
+        look("No build was made again in this period to check that the same records give the same result.", _ANALYSTS,
              "when a build will be made again as a check")  # fmt: skip
     found += _unfair(said)
     for theme, text in themes.items():
@@ -337,22 +338,24 @@ def _due(said: Mapping[str, Any]) -> list[Finding]:
         return _count(said, "people-due", row, column), _count(said, "records-due", row, column)
 
     def both(pair: tuple[int | None, int | None]) -> str:
-        return _listed([f"{count:,} {what}" for count, what in zip(pair, ("people", "records"), strict=True) if count])
+        people, records = (f"{count:,}" if count else "" for count in pair)
+        return " and ".join(
+            [f"what is held about {people} people"] * bool(people) + [f"{records} single records"] * bool(records)
+        )
 
     gone, again = of("due for disposal"), of("due for review")
     if not any(gone + again):
         return []
-    parts = [f"As at {_day(said['made_on'])}, by the rules for how long things are kept:"]
+    parts = [f"As at {_day(said['made_on'])}:"]
     if any(gone):
         old = of("due for disposal", ethics.A_YEAR)
-        late = "" if not any(old) else f" ({'all' if old == gone else both(old)} for a year or more)"
+        late = "" if not any(old) else ", all of it by a year or more" if old == gone else f" ({both(old)} by a year)"
         done = sum(each["disposals"] for each in said["disposals"])
-        parts.append(f"what is held about {both(gone)} is past its destruction date{late}, and "
-                     f"{'none has ever been' if not said['disposals_so_far'] else f'{done} disposals were ordered'} "
-                     f"{'destroyed' if not said['disposals_so_far'] else 'in this period'}"
-                     + (";" if any(again) else "."))  # fmt: skip
+        parts.append(f"{both(gone)} is past its destruction date{late}. "
+                     + ("None has ever been destroyed." if not said["disposals_so_far"] else
+                        f"In this period {_plural(done, 'disposal was', 'disposals were')} ordered."))  # fmt: skip
     if any(again):
-        parts.append(f"{both(again)} should have been looked at again.")
+        parts.append(f"{both(again)} should have been looked at again.".capitalize())
     if (gone[0] or 0) + (again[0] or 0) >= 0.9 * (_people(said) or 1):
         parts.append("Together that is nearly everybody in the archive.")
     return [Finding("look", " ".join(parts), _DPO, "why so much is past its date, and when it will be decided")]
@@ -426,7 +429,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
            f"is a build, named by year and week: {said['build']} is of {_week(said['build'])}. Trained staff see it "
            f"on a dashboard, by theme: {_listed(list(themes.values()))}"
            + (f" ({_plural(unused, 'other theme has', 'other themes have')} no records)" if unused else "") + ". "
-           "This report names no person, record or case."),
+           "This report names no person, record or case. Its "
+           "chapters are the eight questions of ALGO-CARE, which forces are to ask of such tools."),
         _p("A link joins two people who are named in the same record, whatever their part: a victim is linked to the "
            "suspect. It is not an accusation. A network is a group of people joined by links that rest on at least "
            f"{said['rules']['least_records']} records"
@@ -475,17 +479,14 @@ def _lawful(said: Mapping[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     holds = said["holds"]
     dated = {ethics.NOW: "In all", ethics.A_YEAR: "Of these, for a year or more"}
-    rows = {
-        "due for disposal": "past the date to destroy them",
-        "due for review": "past the date to look at them again",
-    }
+    rows = {"due for disposal": "past its destruction date", "due for review": "past the date to look at it again"}
     good = sum(p["state"] == "in force" for p in said["papers"])
     late = any(said["tables"][name]["counts"] for name in ("people-due", "records-due"))
     blocks = [
         _table("Papers that govern the analyses, on the day of the build", ["Paper", "It says", "Valid", "State"],
                papers, "In force: the force has supplied it, and the build's day lies within its days."),
-        _counted(said, "people-due", "People, by what the force's retention rules say today", "People", dated, rows,
-                 "A person is past a date when nothing that is held about them has to be kept any longer."),
+        _counted(said, "people-due", "People, by what the retention rules say today", "What is held about a person is",
+                 dated, rows, "The rules say how long things are kept; they are among the settings of annex A."),
         _counted(said, "records-due", "Records, by the same rules", "Records", dated, rows),
         _table("Disposals in this period, by reason", ["Reason", "Disposals", "Of which certified"],
                [[d["reason"].replace("-", " "), d["disposals"], d["certified"]] for d in said["disposals"]]),
@@ -497,7 +498,7 @@ def _lawful(said: Mapping[str, Any]) -> dict[str, Any]:
     return _chapter("lawful", "2. Is there a purpose and a legal basis, and is nothing kept too long?", "Lawful",
                     f"Purpose and basis stand in papers; {good} of {len(papers)} can be shown to be in force. "
                     "This report cannot judge them: ask the force's legal services. "
-                    + ("Things are kept past their date." if late else "Nothing is past its date."),
+                    + ("Things are kept past their date." if late else "Nothing, or almost nothing, is past its date."),
                     blocks)  # fmt: skip
 
 
