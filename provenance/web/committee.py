@@ -8,16 +8,14 @@ of the committee what follows from that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from provenance import charts, ethics, fairness, moments
+from provenance import charts, ethics, fairness
 from provenance.charts import Chart
-from provenance.web import words
+from provenance.web import firstpage, wording
 
 _CHANGES_SHOWN = 40
-_STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
 _REASONS = {
     "status": "the source had withdrawn or cancelled it",
     "no-grade": "intelligence without a grade",
@@ -43,17 +41,6 @@ _ACTS = {
     "Issued": "Reports like this one", "Granted": "Rights to look at the dashboard, granted",
     "Revoked": "Rights to look at the dashboard, ended", "Restored": "Restored from a backup",
     "Rekeyed": "Signing key changed", "Relocked": "Key of the vault changed",
-}  # fmt: skip
-_GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age band": "age", "area": "area"}
-_SHARES = {
-    "offending in a source record": "Suspected in a record, of all people in the records",
-    "linked": "Linked to somebody, of all people in the records",
-    "key nominal": "On a list of key people, of those who are linked",
-    "with harm": "With a harm figure above 0, of those who are linked",
-}
-_SHORT = {
-    "offending in a source record": "suspected", "linked": "linked", "key nominal": "on a list of key people",
-    "with harm": "with a harm figure",
 }  # fmt: skip
 _COUNTS = {
     "recorded": "In the records", "offending": "Suspected", "linked": "Linked", "key": "Key people",
@@ -87,10 +74,6 @@ _SETTINGS = {  # by the first parts of a key, what a setting is about
     "holds": "What is kept for a court or an inquiry",
     "harm": "The harm table",
 }
-_BARE = "rest on one piece of intelligence, which nothing else bears out"
-_LEAD, _DPO, _ANALYSTS = (
-    "the chief officer who answers for the tool", "the force's data-protection officer", "the head of the analysts",
-)  # fmt: skip
 
 
 def document(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,8 +81,8 @@ def document(said: Mapping[str, Any]) -> dict[str, Any]:
     counted = said["tables"]["people-by-part"]["counts"].values()
     every = said["rules"]["themes"]
     themes = {theme: text for theme, text in every.items() if any(theme in cells for cells in counted)} or every
-    found = _findings(said, themes)
-    what = _period(said["period"])
+    found = firstpage.findings(said, themes)
+    what = wording.period(said["period"])
     owner = said["owner"]
     return {
         "title": "Ethics report on network analyses",
@@ -108,9 +91,9 @@ def document(said: Mapping[str, Any]) -> dict[str, Any]:
         "owner": owner["name"] or "The force has given no name",
         "made_on": said["made_on"],
         "records": owner["records"] or "The force has not said what these records are.",
-        "facts": _facts(said, what),
+        "facts": firstpage.facts(said, what),
         "findings": [{"kind": each.kind, "text": each.text} for each in found],
-        "asks": _asks(said, found),
+        "asks": firstpage.asks(said, found),
         "chapters": [
             _reading(said, themes), _advisory(said), _lawful(said), _granular(said, themes), _owned(said),
             _challengeable(said), _accurate(said, themes), _responsible(said, found), _explainable(said), _annex(said),
@@ -127,10 +110,6 @@ def _p(text: str) -> dict[str, Any]:
 
 def _h(text: str) -> dict[str, Any]:
     return {"kind": "heading", "text": text}
-
-
-def _few(said: Mapping[str, Any]) -> str:
-    return f"0 to {said['least_count'] - 1}"
 
 
 def _table(
@@ -164,251 +143,8 @@ def _counted(
     as they come."""
     counts = said["tables"].get(name, {}).get("counts", {})
     named = rows if rows else {row: row for row in counts}
-    body = [[text, *(_cell(said, counts, row, column) for column in columns)] for row, text in named.items()]
-    return _table(title, [first, *columns.values()], body, note, f"{_few(said)} in each row.")
-
-
-def _cell(said: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], row: str, column: str) -> int | str:
-    return counts.get(row, {}).get(column) or _few(said)
-
-
-def _count(said: Mapping[str, Any], table: str, row: str, column: str) -> int | None:
-    return said["tables"].get(table, {}).get("counts", {}).get(row, {}).get(column)
-
-
-def _people(said: Mapping[str, Any], column: str = "recorded") -> int | None:
-    return _count(said, "people-in-all", "people", column)
-
-
-def _in_hundred(of: int | None, among: int | None) -> str:
-    """`about 8 in 100`, of counts as they are told; "" where either is too small."""
-    if not of or not among:
-        return ""
-    share = min((200 * of + among) // (2 * among), 100)
-    return f"about {share} in 100" if share else "fewer than 1 in 100"
-
-
-def _plural(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
-
-
-def _behind(days: int) -> str:
-    years, months = days // 365, days % 365 // 30
-    parts = [_plural(years, "year")] * bool(years) + [_plural(months, "month")] * bool(months)
-    return _listed(parts) or _plural(days, "day")
-
-
-# -- the first page ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a reader should take away. `look`: somebody must act or explain; `know`: context."""
-
-    kind: str
-    text: str
-    who: str = ""  # who is asked
-    ask: str = ""
-
-
-def _facts(said: Mapping[str, Any], what: str) -> list[list[str]]:
-    weeks = said["weeks"]
-    about = what
-    if weeks["in_period"]:
-        about = f"{what}: {weeks['built']} of {_plural(weeks['in_period'], 'week')} have a build"
-        if said["made_on"] < said["end"]:
-            about += f". The quarter is not over ({weeks['ended']} weeks have ended): provisional"
-    linked = _people(said, "linked")
-    return [
-        ["About", about],
-        ["Figures are of", f"the build of {_week(said['build'])}, with records up to {_moment(said['cut_off'])}"],
-        ["People", f"about {_people(said) or 0:,} in the records, "
-                   f"{f'about {linked:,}' if linked else _few(said)} of them linked to somebody"],
-        ["Made", f"{_day(said['made_on'])}, report number {said['number']} of this archive. "
-                 f"Questions to: {said['owner']['contact'] or 'no contact was given'}"],
-    ]  # fmt: skip
-
-
-def _period(name: str) -> str:
-    """`2026-Q4` or `2026-W46` as it is spoken."""
-    year, _, number = name.partition("-Q")
-    return f"{_QUARTERS[int(number) - 1]} {year}" if number else f"The {_week(name)}"
-
-
-def _week(label: str) -> str:
-    week, _, again = label.partition(".")
-    year, _, number = week.partition("-W")
-    return f"week {int(number)} of {year}" + (f", build {again}" if again else "")
-
-
-_QUARTERS = ("January to March", "April to June", "July to September", "October to December")
-
-
-def _day(instant: str) -> str:
-    return words.day(moments.london_day(instant))
-
-
-def _moment(instant: str) -> str:
-    """The day of an instant, or the end of the day before where it is a midnight."""
-    day, end = moments.london_day(instant), moments.instant(instant)
-    if moments.day(day)[0] != end:
-        return words.day(day)
-    return "the end of " + words.day(date.fromordinal(date.fromisoformat(day).toordinal() - 1).isoformat())
-
-
-def _findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
-    """The most pressing first."""
-    found: list[Finding] = []
-
-    def look(text: str, who: str = "", ask: str = "") -> None:
-        found.append(Finding("look", text, who, ask))
-
-    if not said["owner"]["records"]:
-        look("Nobody has said what these records are and who answers for them.", _LEAD, "what the records are")
-    bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
-    if bad:
-        look(f"{len(said['papers']) - len(bad)} of the {len(said['papers'])} papers that should govern the analyses "
-             f"can be shown to have been in force. Chapter 2 lists the others.", _LEAD,
-             f"the {_plural(len(bad), 'paper')} that {'is' if len(bad) == 1 else 'are'} missing or out of date, and "
-             "by when")  # fmt: skip
-    for edition in said["harm_editions"]:
-        if not edition["adopted"]:
-            look(f"Harm figures rest on the table “{edition['name']}”, a sample that no force has adopted: rely on "
-                 "none of them.", _LEAD, "which harm table the force adopts")  # fmt: skip
-    settings = [each for each in said["rules"]["to_confirm"] if not each["key"].startswith("harm.")]
-    if settings:
-        look(f"{_plural(len(settings), 'setting')} still {'waits' if len(settings) == 1 else 'wait'} for the force to "
-             "confirm; until then the choices of the program's makers are used (annex A).", _LEAD,
-             "who confirms the settings")  # fmt: skip
-    stale = [feed for feed in said["feeds"] if feed["days_before"] > _STALE_DAYS]
-    if stale:
-        listed = "; ".join(f"{feed['system']} by {_behind(feed['days_before'])}" for feed in stale)
-        look(f"Sources were old when the build was made: {listed}.", _ANALYSTS, "why sources are so old")
-    weeks = said["weeks"]
-    if weeks["built"] < weeks["ended"]:
-        so_far = " so far" if weeks["ended"] < weeks["in_period"] else ""
-        since = ""
-        if weeks["built_since_first"] < weeks["since_first"] * 3 // 4:
-            since = f"; since the first, {weeks['built_since_first']} of {weeks['since_first']} weeks have one"
-        look(f"In {weeks['ended'] - weeks['built']} of the {_plural(weeks['ended'], 'week')} of the quarter{so_far} "
-             f"there was no build, which is one week's result{since}.", _ANALYSTS,
-             "why builds are missing")  # fmt: skip
-    found += _due(said)
-    if said["holds"]["overdue"]:
-        look(f"{_plural(said['holds']['overdue'], 'legal hold')} should have been looked at again by now.", _DPO,
-             "why holds were not looked at again")  # fmt: skip
-    if said["errors"]["open"]:
-        look(f"{_plural(said['errors']['open'], 'report')} of an error {_was(said['errors']['open'])} still open.",
-             _ANALYSTS, "when open errors will be settled")  # fmt: skip
-    if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
-        look("What is done to the archive is written in a log. Nobody outside the force holds a signed copy of its "
-             "fingerprint, so nobody outside could notice if it were replaced (chapter 4).", "committee",
-             "Name somebody outside the force who keeps the log's fingerprint (chapter 4)")  # fmt: skip
-    if not said["reproductions"]:
-        look("No build was made again in this period to check that the same records give the same result.", _ANALYSTS,
-             "when a build will be made again as a check")  # fmt: skip
-    found += _unfair(said)
-    for theme, text in themes.items():
-        everything = _count(said, "links-that-hang", "all links", theme)
-        one = _count(said, "links-that-hang", "rest on one record", theme)
-        bare = _count(said, "links-that-hang", _BARE, theme)
-        if share := _in_hundred(one, everything):
-            sentence = f"{text}: {share} links rest on a single record"
-            sentence += f", {_in_hundred(bare, everything)} on a single piece of intelligence" if bare else ""
-            found.append(Finding("know", sentence + "."))
-    return found
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def _has(count: int) -> str:
-    return "has" if count == 1 else "have"
-
-
-def _due(said: Mapping[str, Any]) -> list[Finding]:
-    """What is past its time by the retention rules, in one line."""
-
-    def of(row: str, column: str = ethics.NOW) -> tuple[int | None, int | None]:
-        return _count(said, "people-due", row, column), _count(said, "records-due", row, column)
-
-    def both(pair: tuple[int | None, int | None]) -> str:
-        people, records = (f"{count:,}" if count else "" for count in pair)
-        return " and ".join(
-            [f"what is held about {people} people"] * bool(people) + [f"{records} single records"] * bool(records)
-        )
-
-    gone, again = of("due for disposal"), of("due for review")
-    if not any(gone + again):
-        return []
-    parts = [f"As at {_day(said['made_on'])}:"]
-    if any(gone):
-        old = of("due for disposal", ethics.A_YEAR)
-        late = "" if not any(old) else ", all of it by a year or more" if old == gone else f" ({both(old)} by a year)"
-        done = sum(each["disposals"] for each in said["disposals"])
-        parts.append(f"{both(gone)} is past its destruction date{late}. "
-                     + ("None has ever been destroyed." if not said["disposals_so_far"] else
-                        f"In this period {_plural(done, 'disposal was', 'disposals were')} ordered."))  # fmt: skip
-    if any(again):
-        parts.append(f"{both(again)} should have been looked at again.".capitalize())
-    if (gone[0] or 0) + (again[0] or 0) >= 0.9 * (_people(said) or 1):
-        parts.append("Together that is nearly everybody in the archive.")
-    return [Finding("look", " ".join(parts), _DPO, "why so much is past its date, and when it will be decided")]
-
-
-def _unfair(said: Mapping[str, Any]) -> list[Finding]:
-    """Every group of chapter 7 that stands apart, and every characteristic by which nobody can judge."""
-    found = []
-    for shares, what in (
-        ([share for share in _SHARES if share != "offending in a source record"], "In the analyses"),
-        (["offending in a source record"], "In the records themselves"),
-    ):
-        said_of = []
-        for share in shares:
-            for against, more in (("higher", "more"), ("lower", "less")):
-                groups = [
-                    _group(characteristic, group)
-                    for characteristic in fairness.CHARACTERISTICS
-                    for group, one in said["rates"][characteristic][share].items()
-                    if one["against"] == against and group != fairness.NOT_RECORDED
-                ]
-                if groups:
-                    said_of.append(f"{more} often {_SHORT[share]}: {', '.join(groups)}")
-        if said_of:
-            found.append(Finding("look", f"{what}, these groups differ from the whole by more than chance and rounding "
-                                 f"allow: {'; '.join(said_of)} (chapter 7).", _ANALYSTS,
-                                 "what explains each difference between groups"))  # fmt: skip
-    if blind := _blind(said):
-        found.append(Finding("look", f"Fairness by {_listed(blind)} cannot be judged, because the records do not say "
-                             f"it ({_few(said)} people).", _LEAD, "how fairness will be judged where records are "
-                             "silent"))  # fmt: skip
-    return found
-
-
-def _blind(said: Mapping[str, Any]) -> list[str]:
-    """The characteristics that no source records."""
-    return [
-        _GROUPS[name].removeprefix("recorded ")
-        for name in fairness.CHARACTERISTICS
-        if not said["tables"][f"groups-by-{name.replace(' ', '-')}"]["counts"].get(ethics.EVERYBODY, {}).get("recorded")
-    ]
-
-
-def _asks(said: Mapping[str, Any], found: Sequence[Finding]) -> list[str]:
-    """What the committee is asked to do, of whom; the force's people in the order in which they first come up."""
-    asks = []
-    if any(paper["name"] == "ethics_advice" and paper["state"] != "in force" for paper in said["papers"]):
-        asks.append("Give its own advice, or say what it needs first: it is one of the missing papers.")
-    asks += [each.ask + "." for each in found if each.who == "committee"]
-    for who in (_LEAD, _DPO, _ANALYSTS):
-        if mine := list(dict.fromkeys(each.ask for each in found if each.who == who)):
-            asks.append(f"Ask {who}: {'; '.join(mine)}.")
-    return asks
+    body = [[text, *(wording.cell(said, counts, row, column) for column in columns)] for row, text in named.items()]
+    return _table(title, [first, *columns.values()], body, note, f"{wording.few(said)} in each row.")
 
 
 # -- chapters ----------------------------------------------------------------------------------------------------------
@@ -423,14 +159,15 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
     least = said["least_count"]
     unused = len(said["rules"]["themes"]) - len(themes)
     points = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in said["rules"]["kind_points"].items())
-    harmless = "" if _people(said, "harmed") else f" Here {_few(said)} people have any harm, so that list says little."
+    few = wording.few(said)
+    harmless = "" if wording.people(said, "harmed") else f" Here {few} people have any harm, so that list says little."
+    no_records = f" ({wording.plural(unused, 'other theme has', 'other themes have')} no records)" if unused else ""
     blocks = [
         _p("Each week a program reads police records and works out who appears in records with whom. One week's result "
-           f"is a build, named by year and week: {said['build']} is of {_week(said['build'])}. Trained staff see it "
-           f"on a dashboard, by theme: {_listed(list(themes.values()))}"
-           + (f" ({_plural(unused, 'other theme has', 'other themes have')} no records)" if unused else "") + ". "
-           "This report names no person, record or case. Its "
-           "chapters are the eight questions of ALGO-CARE, which forces are to ask of such tools."),
+           f"is a build, named by year and week: {said['build']} is of {wording.week(said['build'])}. Trained staff "
+           f"see it on a dashboard, by theme: {wording.listed(list(themes.values()))}{no_records}. This report names "
+           "no person, record or case. Its chapters are the eight questions of ALGO-CARE, which forces are to ask of "
+           "such tools."),
         _p("A link joins two people who are named in the same record, whatever their part: a victim is linked to the "
            "suspect. It is not an accusation. A network is a group of people joined by links that rest on at least "
            f"{said['rules']['least_records']} records"
@@ -444,10 +181,9 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
            "says that it was done. A legal hold keeps what a court or an inquiry needs; what is due to be destroyed "
            "meanwhile is restricted: out of sight until the hold ends. A figure is withheld where it would tell of "
            "somebody who was destroyed or restricted."),
-        _p(f"To protect people, counts are rounded to the nearest {least}; “{_few(said)}” is a count too small to "
-           "tell, and may be none. A figure is changed only after it has moved by "
-           f"{least} or more, so figures need not add up. Acts, such as pages looked at, are counted exactly. Annex B "
-           "has the rule."),
+        _p(f"To protect people, counts are rounded to the nearest {least}; “{few}” is a count too small to tell, and "
+           f"may be none. A figure is changed only after it has moved by {least} or more, so figures need not add up. "
+           "Acts, such as pages looked at, are counted exactly. Annex B has the rule."),
     ]  # fmt: skip
     return _chapter("reading", "How to read this report", "", "", blocks)
 
@@ -455,7 +191,7 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
 def _advisory(said: Mapping[str, Any]) -> dict[str, Any]:
     use = said["use"]
     blocks = [
-        _p(f"Pages were looked at {use['views']:,} times, by {_plural(use['staff'], 'member')} of staff; "
+        _p(f"Pages were looked at {use['views']:,} times, by {wording.plural(use['staff'], 'member')} of staff; "
            f"{use['for_a_case']:,} of those looks were at material held for a case."
            if use["views"] else "Nobody looked at a page of the dashboard in this period."),
     ]  # fmt: skip
@@ -515,12 +251,12 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     behind = {feed["system"]: feed for feed in said["feeds"]}
     sources = [
         [f"{system}: {kind.lower()}", of.get(system, "the force has not said"), count,
-         _moment(behind[system]["watermark"]) if system in behind else "not said"]
+         wording.moment(behind[system]["watermark"]) if system in behind else "not said"]
         for system, cells in counts.items() for kind, count in cells.items()
     ]  # fmt: skip
     left = [
         [f"{what.partition(': ')[0].replace('_', ' ')}: {_REASONS.get(what.partition(': ')[2], what)}",
-         cells.get("records") or _few(said)]
+         cells.get("records") or wording.few(said)]
         for what, cells in said["tables"]["records-left-out"]["counts"].items()
     ]  # fmt: skip
     grades = {"may count towards a link": "May count towards a link", "may not": "May not"}
@@ -542,18 +278,18 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     may = sum(cells.get("may count towards a link", 0) for cells in graded.values())
     most = may + sum(cells.get("may not", 0) for cells in graded.values())
     oldest = max(said["feeds"], key=lambda feed: feed["days_before"], default=None)
-    late = oldest and oldest["days_before"] > _STALE_DAYS
+    late = oldest and oldest["days_before"] > wording.STALE_DAYS
     return _chapter(
         "granular", "3. Is the data detailed and reliable enough for what is said with it?", "Granularity",
-        f"{_in_hundred(may, most).capitalize() or 'Too few to say how many'} records are of a grade that may count. "
-        + (f"The oldest source was {_behind(oldest['days_before'])} behind. " if late else "")
+        f"{wording.in_hundred(may, most).capitalize() or 'Too few to say how many'} records are of a grade that may "
+        "count. " + (f"The oldest source was {wording.behind(oldest['days_before'])} behind. " if late else "")
         + "Whether that is enough for the purpose this report cannot say: ask the head of the analysts.", blocks,
     )  # fmt: skip
 
 
 def _of_grades(said: Mapping[str, Any], graded: Mapping[str, Any], grades: Mapping[str, str]) -> list[list[Any]]:
     """One grade a row; a grade counts or does not, so the column that is too small is a dash in words: none."""
-    return [[row, *(_cell(said, graded, row, column) for column in grades)] for row in graded]
+    return [[row, *(wording.cell(said, graded, row, column) for column in grades)] for row in graded]
 
 
 def _of_schemes(said: Mapping[str, Any], table: str, words_of: Mapping[str, str]) -> list[str]:
@@ -571,8 +307,8 @@ def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
         _p(f"Everything that is done to the archive is written in a log, which has {heads['size']:,} entries. One "
            "number, its fingerprint (annex C), stands for all of them. A change can be noticed only by someone who "
            "holds an earlier copy of this number; "
-           + (f"outside the force {_listed(sorted({name for head in seen for name in head['cosigned_by']}))} "
-              f"{_has(len({name for head in seen for name in head['cosigned_by']}))} signed one."
+           + (f"outside the force {wording.listed(sorted({name for head in seen for name in head['cosigned_by']}))} "
+              f"{wording.has(len({name for head in seen for name in head['cosigned_by']}))} signed one."
               if seen else "nobody outside the force does yet.")),
         _table("What was done to the archive in this period, by the day it was logged", ["What", "Times"], acts,
                f"Rights were granted to: {granted}." if granted else "",
@@ -599,22 +335,22 @@ def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
             blocks.append(_table(title, [title, "Reports"],
                                  [[k.replace("-", " "), v] for k, v in errors[name].items()]))  # fmt: skip
     asked = said["acts"].get("Asked", 0)
-    told = f"{_plural(errors['reported'], 'error was', 'errors were')}" if errors["reported"] else "no error was"
+    told = f"{wording.plural(errors['reported'], 'error was', 'errors were')}" if errors["reported"] else "no error was"
     return _chapter(
         "challengeable", "5. Can somebody who is affected, or an expert, question what was said?", "Challengeable",
         "Staff can report any page as wrong; it is then put right at the source, and whoever was given the wrong "
         f"figure is told. In this period {told} reported, and "
-        f"{_plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the public "
-        "is told, and how somebody complains, this report cannot say: ask the data-protection officer.", blocks,
+        f"{wording.plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the "
+        "public is told, and how somebody complains, this report cannot say: ask the data-protection officer.", blocks,
     )  # fmt: skip
 
 
 def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
     hang = {
         "all links": "all links", "rest on one record": "rest on one record",
-        "rest on intelligence alone": "rest on intelligence alone", _BARE: _BARE,
+        "rest on intelligence alone": "rest on intelligence alone", wording.BARE: wording.BARE,
     }  # fmt: skip
-    made = [[one["build"], _day(one["on"]), one["verdict"]] for one in said["reproductions"]]
+    made = [[one["build"], wording.day(one["on"]), one["verdict"]] for one in said["reproductions"]]
     parts = {
         "everybody": "all in the theme", "suspected, never a victim": "suspected, never a victim",
         "suspected in one record, victim in another": "suspected in one record, victim in another",
@@ -627,8 +363,8 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         "children who are victims and nothing else": "victims and nothing else",
     }  # fmt: skip
     sizes = {charts_row: charts_row for charts_row in (ethics.tallies.of_line(*each) for each in ethics.tallies.SIZES)}
-    everything = {theme: _count(said, "links-that-hang", "all links", theme) or 0 for theme in themes}
-    one = {theme: _count(said, "links-that-hang", "rest on one record", theme) or 0 for theme in themes}
+    everything = {theme: wording.count(said, "links-that-hang", "all links", theme) or 0 for theme in themes}
+    one = {theme: wording.count(said, "links-that-hang", "rest on one record", theme) or 0 for theme in themes}
     largest = said["tables"]["people-in-largest"]
     known = largest["off_by"] < said["least_count"] * 100
     of_largest = [
@@ -662,12 +398,12 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         _table("Builds of this period made again from their records", ["Build", "When", "Result"], made,
                empty="None, so whether the same records give the same result was not checked."),
     ]  # fmt: skip
-    share = _in_hundred(sum(one.values()), sum(everything.values()))
+    share = wording.in_hundred(sum(one.values()), sum(everything.values()))
     evaluated = any(p["name"] == "accuracy_evaluation" and p["state"] == "in force" for p in said["papers"])
     return _chapter(
         "accurate", "6. How much can what is shown be relied on, and is that checked?", "Accuracy",
         f"{share.capitalize() or 'An unknown share of'} links rest on a single record. "
-        + (f"{_plural(len(made), 'build was', 'builds were')} made again as a check; " if made else
+        + (f"{wording.plural(len(made), 'build was', 'builds were')} made again as a check; " if made else
            "No build was made again as a check; ")
         + ("an evaluation of accuracy is in force." if evaluated else "no evaluation of accuracy is in force."), blocks,
     )  # fmt: skip
@@ -706,7 +442,8 @@ def _then_and_now(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[di
     found["Now"] = said["build"]
     rows = [
         [f"{title}: {text}" if len(themes) > 1 else title,
-         *(_cell(said, said["tables"][f"{unit}-over-builds"]["counts"], label, theme) for label in found.values())]
+         *(wording.cell(said, said["tables"][f"{unit}-over-builds"]["counts"], label, theme)
+           for label in found.values())]
         for unit, title in _OVER for theme, text in themes.items()
     ]  # fmt: skip
     return [_table("Then and now", ["", *found], rows)]
@@ -732,9 +469,9 @@ def _over_time(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[
             dates, list(labels), series, title=title, prefix=f"over-{unit}", points=sparse, height=220,
             said=f"{title} in each weekly build, one line for each theme; the table has the figures.",
         )  # fmt: skip
-        drawn = _figure(f"{title} in each build" + (f" ({_listed(small)}: {_few(said)}, not drawn)" if small else ""),
-                        chart)  # fmt: skip
-        drawn["rows"] = [[_few(said) if cell == charts.NONE else cell for cell in row] for row in drawn["rows"]]
+        beside = f" ({wording.listed(small)}: {wording.few(said)}, not drawn)" if small else ""
+        drawn = _figure(f"{title} in each build{beside}", chart)
+        drawn["rows"] = [[wording.few(said) if cell == charts.NONE else cell for cell in row] for row in drawn["rows"]]
         found.append(drawn)
     return found
 
@@ -744,21 +481,7 @@ def _monday(label: str) -> date:
     return date.fromisocalendar(int(year), int(week.partition(".")[0]), 1)
 
 
-def _group(characteristic: str, group: str) -> str:
-    if group == fairness.NOT_RECORDED:
-        return group
-    if group == ethics.EVERYBODY:
-        return f"all whose {_GROUPS[characteristic].removeprefix('recorded ')} is recorded"
-    if characteristic == "sex":
-        return words.SEXES.get(group, group)
-    if characteristic == "age band":
-        return f"aged {group}"
-    if characteristic == "ethnicity":
-        return words.ETHNICITIES.get(group, f"code {group}")
-    return group
-
-
-def _responsible(said: Mapping[str, Any], found: Sequence[Finding]) -> dict[str, Any]:
+def _responsible(said: Mapping[str, Any], found: Sequence[firstpage.Finding]) -> dict[str, Any]:
     least = said["least_count"]
     blocks = [
         _p("No rule of the analyses uses sex, ethnicity, age or another protected characteristic, and the program "
@@ -777,12 +500,12 @@ def _responsible(said: Mapping[str, Any], found: Sequence[Finding]) -> dict[str,
                      f"than {ethics.LEAST_OF_AREA * least}: what is said of so few may be about somebody one knows. "
                      "So are people whose records were destroyed or are restricted."))  # fmt: skip
     apart = [each for each in found if "differ from the whole" in each.text]
-    blind = _blind(said)
+    blind = wording.blind(said)
     return _chapter(
         "responsible", "7. Is it fair, and does it serve the public interest?", "Responsible",
         ("Some groups stand apart from the whole, and the force owes an explanation. " if apart else
          "No group stands apart from the whole by more than chance and rounding allow. ")
-        + (f"By {_listed(blind)} nobody can judge. " if blind else "")
+        + (f"By {wording.listed(blind)} nobody can judge. " if blind else "")
         + "Whether the tool serves the public interest no count can say: it is the committee's own question.", blocks,
     )  # fmt: skip
 
@@ -793,8 +516,8 @@ def _example(said: Mapping[str, Any]) -> str:
         for group, one in said["rates"][characteristic]["linked"].items():
             if "per_mille" in one and group not in (ethics.EVERYBODY, fairness.NOT_RECORDED):
                 share, low, high = (_percent(one[name]) for name in ("per_mille", "low", "high"))
-                return (f" For example, {_group(characteristic, group)}: {one['of']:,} of {one['among']:,} people are "
-                        f"linked, which is {share} in 100; the true share may be anything from {low} to "
+                return (f" For example, {wording.group(characteristic, group)}: {one['of']:,} of {one['among']:,} "
+                        f"people are linked, which is {share} in 100; the true share may be anything from {low} to "
                         f"{high} in 100.")  # fmt: skip
     return ""
 
@@ -804,13 +527,13 @@ def _percent(per_mille: int) -> str:
 
 
 def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dict[str, Any]]:
-    name = _GROUPS[characteristic]
+    name = wording.GROUPS[characteristic]
     blocks = [_h(f"By {name}")]
     shares = said["rates"][characteristic]
     plain = name.removeprefix("recorded ")
-    if plain in _blind(said):
+    if plain in wording.blind(said):
         return [*blocks, _p(f"Fairness by {plain} cannot be judged, because the records do not say it "
-                            f"({_few(said)} people).")]  # fmt: skip
+                            f"({wording.few(said)} people).")]  # fmt: skip
     groups = sorted(
         (group for group in shares["linked"] if group not in (ethics.EVERYBODY, fairness.NOT_RECORDED)),
         key=lambda group: _rank(characteristic, group, shares),
@@ -828,12 +551,12 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dic
         )
     drawn_of = [*groups, *([fairness.NOT_RECORDED] if fairness.NOT_RECORDED in shares["linked"] else [])]
     too_few = []
-    for place, (share, text) in enumerate(_SHARES.items()):
+    for place, (share, text) in enumerate(wording.SHARES.items()):
         if not any("per_mille" in shares[share][group] for group in groups):
             too_few.append(text[0].lower() + text[1:])
             continue
-        rows = [_range(_group(characteristic, group), shares[share][group]) for group in drawn_of]
-        everybody = _range(_group(characteristic, ethics.EVERYBODY), shares[share][ethics.EVERYBODY])
+        rows = [_range(wording.group(characteristic, group), shares[share][group]) for group in drawn_of]
+        everybody = _range(wording.group(characteristic, ethics.EVERYBODY), shares[share][ethics.EVERYBODY])
         chart = charts.ranges(
             rows, everybody, title=f"{text}, by {name}",
             said="Shares with the span of what they may be, beside that of all; the table has the figures.",
@@ -844,11 +567,11 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dic
         blocks.append(_p(f"Too few to say anything: {'; '.join(too_few)}."))
     counts = table["counts"]
     body = [
-        [_group(characteristic, group), *(_cell(said, counts, group, column) for column in _COUNTS)]
+        [wording.group(characteristic, group), *(wording.cell(said, counts, group, column) for column in _COUNTS)]
         for group in [*groups, ethics.EVERYBODY, fairness.NOT_RECORDED] if group in counts
     ]  # fmt: skip
     whole = said["tables"]["people-in-all"]["counts"]
-    body.append(["all people", *(_cell(said, whole, "people", column) for column in _COUNTS)])
+    body.append(["all people", *(wording.cell(said, whole, "people", column) for column in _COUNTS)])
     note = "Some groups are left out as too small." if table["left_out"] and characteristic != "area" else ""
     blocks.append(_table(f"The counts behind it, by {name}", [name.capitalize(), *_COUNTS.values()], body, note))
     return blocks

@@ -1,0 +1,178 @@
+"""The first page of an ethics report: what it is of, what somebody must act on or explain, what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provenance import ethics, fairness
+from provenance.web import wording
+
+_LEAD, _DPO, _ANALYSTS = (
+    "the chief officer who answers for the tool", "the force's data-protection officer", "the head of the analysts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a reader should take away. `look`: somebody must act or explain; `know`: context."""
+
+    kind: str
+    text: str
+    who: str = ""  # who is asked
+    ask: str = ""
+
+
+def facts(said: Mapping[str, Any], what: str) -> list[list[str]]:
+    weeks = said["weeks"]
+    about = what
+    if weeks["in_period"]:
+        about = f"{what}: {weeks['built']} of {wording.plural(weeks['in_period'], 'week')} have a build"
+        if said["made_on"] < said["end"]:
+            about += f". The quarter is not over ({weeks['ended']} weeks have ended): provisional"
+    linked = wording.people(said, "linked")
+    return [
+        ["About", about],
+        ["Figures are of", f"the build of {wording.week(said['build'])}, with records up to "
+                           f"{wording.moment(said['cut_off'])}"],
+        ["People", f"about {wording.people(said) or 0:,} in the records, "
+                   f"{f'about {linked:,}' if linked else wording.few(said)} of them linked to somebody"],
+        ["Made", f"{wording.day(said['made_on'])}, report number {said['number']} of this archive. "
+                 f"Questions to: {said['owner']['contact'] or 'no contact was given'}"],
+    ]  # fmt: skip
+
+
+def findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
+    """The most pressing first."""
+    found: list[Finding] = []
+
+    def look(text: str, who: str = "", ask: str = "") -> None:
+        found.append(Finding("look", text, who, ask))
+
+    if not said["owner"]["records"]:
+        look("Nobody has said what these records are and who answers for them.", _LEAD, "what the records are")
+    bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
+    if bad:
+        look(f"{len(said['papers']) - len(bad)} of the {len(said['papers'])} papers that should govern the analyses "
+             f"can be shown to have been in force. Chapter 2 lists the others.", _LEAD,
+             f"the {wording.plural(len(bad), 'paper')} that {'is' if len(bad) == 1 else 'are'} missing or out of date, "
+             "and by when")  # fmt: skip
+    for edition in said["harm_editions"]:
+        if not edition["adopted"]:
+            look(f"Harm figures rest on the table “{edition['name']}”, a sample that no force has adopted: rely on "
+                 "none of them.", _LEAD, "which harm table the force adopts")  # fmt: skip
+    settings = [each for each in said["rules"]["to_confirm"] if not each["key"].startswith("harm.")]
+    if settings:
+        look(f"{wording.plural(len(settings), 'setting')} still {'waits' if len(settings) == 1 else 'wait'} for the "
+             "force to confirm; until then the choices of the program's makers are used (annex A).", _LEAD,
+             "who confirms the settings")  # fmt: skip
+    stale = [feed for feed in said["feeds"] if feed["days_before"] > wording.STALE_DAYS]
+    if stale:
+        listed = "; ".join(f"{feed['system']} by {wording.behind(feed['days_before'])}" for feed in stale)
+        look(f"Sources were old when the build was made: {listed}.", _ANALYSTS, "why sources are so old")
+    weeks = said["weeks"]
+    if weeks["built"] < weeks["ended"]:
+        so_far = " so far" if weeks["ended"] < weeks["in_period"] else ""
+        since = ""
+        if weeks["built_since_first"] < weeks["since_first"] * 3 // 4:
+            since = f"; since the first, {weeks['built_since_first']} of {weeks['since_first']} weeks have one"
+        look(f"In {weeks['ended'] - weeks['built']} of the {wording.plural(weeks['ended'], 'week')} of the "
+             f"quarter{so_far} there was no build, which is one week's result{since}.", _ANALYSTS,
+             "why builds are missing")  # fmt: skip
+    found += _due(said)
+    if said["holds"]["overdue"]:
+        look(f"{wording.plural(said['holds']['overdue'], 'legal hold')} should have been looked at again by now.", _DPO,
+             "why holds were not looked at again")  # fmt: skip
+    if said["errors"]["open"]:
+        look(f"{wording.plural(said['errors']['open'], 'report')} of an error {wording.was(said['errors']['open'])} "
+             "still open.", _ANALYSTS, "when open errors will be settled")  # fmt: skip
+    if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
+        look("What is done to the archive is written in a log. Nobody outside the force holds a signed copy of its "
+             "fingerprint, so nobody outside could notice if it were replaced (chapter 4).", "committee",
+             "Name somebody outside the force who keeps the log's fingerprint (chapter 4)")  # fmt: skip
+    if not said["reproductions"]:
+        look("No build was made again in this period to check that the same records give the same result.", _ANALYSTS,
+             "when a build will be made again as a check")  # fmt: skip
+    found += _unfair(said)
+    for theme, text in themes.items():
+        everything = wording.count(said, "links-that-hang", "all links", theme)
+        one = wording.count(said, "links-that-hang", "rest on one record", theme)
+        bare = wording.count(said, "links-that-hang", wording.BARE, theme)
+        if share := wording.in_hundred(one, everything):
+            sentence = f"{text}: {share} links rest on a single record"
+            sentence += f", {wording.in_hundred(bare, everything)} on a single piece of intelligence" if bare else ""
+            found.append(Finding("know", sentence + "."))
+    return found
+
+
+def _due(said: Mapping[str, Any]) -> list[Finding]:
+    """What is past its time by the retention rules, in one line."""
+
+    def of(row: str, column: str = ethics.NOW) -> tuple[int | None, int | None]:
+        return wording.count(said, "people-due", row, column), wording.count(said, "records-due", row, column)
+
+    def both(pair: tuple[int | None, int | None]) -> str:
+        people, records = (f"{count:,}" if count else "" for count in pair)
+        return " and ".join(
+            [f"what is held about {people} people"] * bool(people) + [f"{records} single records"] * bool(records)
+        )
+
+    gone, again = of("due for disposal"), of("due for review")
+    if not any(gone + again):
+        return []
+    parts = [f"As at {wording.day(said['made_on'])}:"]
+    if any(gone):
+        old = of("due for disposal", ethics.A_YEAR)
+        late = "" if not any(old) else ", all of it by a year or more" if old == gone else f" ({both(old)} by a year)"
+        done = sum(each["disposals"] for each in said["disposals"])
+        parts.append(f"{both(gone)} is past its destruction date{late}. "
+                     + ("None has ever been destroyed." if not said["disposals_so_far"] else
+                        f"In this period {wording.plural(done, 'disposal was', 'disposals were')} ordered.")
+                     )  # fmt: skip
+    if any(again):
+        parts.append(f"{both(again)} should have been looked at again.".capitalize())
+    if (gone[0] or 0) + (again[0] or 0) >= 0.9 * (wording.people(said) or 1):
+        parts.append("Together that is nearly everybody in the archive.")
+    return [Finding("look", " ".join(parts), _DPO, "why so much is past its date, and when it will be decided")]
+
+
+def _unfair(said: Mapping[str, Any]) -> list[Finding]:
+    """Every group of chapter 7 that stands apart, and every characteristic by which nobody can judge."""
+    found = []
+    for shares, what in (
+        ([share for share in wording.SHARES if share != "offending in a source record"], "In the analyses"),
+        (["offending in a source record"], "In the records themselves"),
+    ):
+        said_of = []
+        for share in shares:
+            for against, more in (("higher", "more"), ("lower", "less")):
+                groups = [
+                    wording.group(characteristic, group)
+                    for characteristic in fairness.CHARACTERISTICS
+                    for group, one in said["rates"][characteristic][share].items()
+                    if one["against"] == against and group != fairness.NOT_RECORDED
+                ]
+                if groups:
+                    said_of.append(f"{more} often {wording.SHORT[share]}: {', '.join(groups)}")
+        if said_of:
+            found.append(Finding("look", f"{what}, these groups differ from the whole by more than chance and rounding "
+                                 f"allow: {'; '.join(said_of)} (chapter 7).", _ANALYSTS,
+                                 "what explains each difference between groups"))  # fmt: skip
+    if blind := wording.blind(said):
+        found.append(Finding("look", f"Fairness by {wording.listed(blind)} cannot be judged, because the records do "
+                             f"not say it ({wording.few(said)} people).", _LEAD,
+                             "how fairness will be judged where records are silent"))  # fmt: skip
+    return found
+
+
+def asks(said: Mapping[str, Any], found: Sequence[Finding]) -> list[str]:
+    """What the committee is asked to do, of whom; the force's people in the order in which they first come up."""
+    asks = []
+    if any(paper["name"] == "ethics_advice" and paper["state"] != "in force" for paper in said["papers"]):
+        asks.append("Give its own advice, or say what it needs first: it is one of the missing papers.")
+    asks += [each.ask + "." for each in found if each.who == "committee"]
+    for who in (_LEAD, _DPO, _ANALYSTS):
+        if mine := list(dict.fromkeys(each.ask for each in found if each.who == who)):
+            asks.append(f"Ask {who}: {'; '.join(mine)}.")
+    return asks

@@ -1,0 +1,132 @@
+"""How an ethics report says a count, a share, a day and a group, for somebody who reads one once a quarter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from provenance import ethics, fairness, moments
+from provenance.web import words
+
+GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age band": "age", "area": "area"}
+SHARES = {
+    "offending in a source record": "Suspected in a record, of all people in the records",
+    "linked": "Linked to somebody, of all people in the records",
+    "key nominal": "On a list of key people, of those who are linked",
+    "with harm": "With a harm figure above 0, of those who are linked",
+}
+SHORT = {
+    "offending in a source record": "suspected", "linked": "linked", "key nominal": "on a list of key people",
+    "with harm": "with a harm figure",
+}  # fmt: skip
+BARE = "rest on one piece of intelligence, which nothing else bears out"
+STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
+
+
+def few(said: Mapping[str, Any]) -> str:
+    """How a count reads that is too small to tell."""
+    return f"0 to {said['least_count'] - 1}"
+
+
+def cell(said: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], row: str, column: str) -> int | str:
+    """A count for a table."""
+    return counts.get(row, {}).get(column) or few(said)
+
+
+def count(said: Mapping[str, Any], table: str, row: str, column: str) -> int | None:
+    """A count for a sentence; None where it is too small to tell."""
+    return said["tables"].get(table, {}).get("counts", {}).get(row, {}).get(column)
+
+
+def people(said: Mapping[str, Any], column: str = "recorded") -> int | None:
+    """How many people there are in all, or are linked, key or harmed."""
+    return count(said, "people-in-all", "people", column)
+
+
+def in_hundred(of: int | None, among: int | None) -> str:
+    """`about 8 in 100`, of counts as they are told; "" where either is too small."""
+    if not of or not among:
+        return ""
+    share = min((200 * of + among) // (2 * among), 100)
+    return f"about {share} in 100" if share else "fewer than 1 in 100"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 week`, `1,200 weeks`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`one, two and three`."""
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+
+
+def behind(days: int) -> str:
+    """Days as years and months, `2 years and 3 months`, cut off."""
+    years, months = days // 365, days % 365 // 30
+    parts = [plural(years, "year")] * bool(years) + [plural(months, "month")] * bool(months)
+    return listed(parts) or plural(days, "day")
+
+
+def was(count: int) -> str:
+    """The verb that goes with a count."""
+    return "was" if count == 1 else "were"
+
+
+def has(count: int) -> str:
+    """The verb that goes with a count."""
+    return "has" if count == 1 else "have"
+
+
+def period(name: str) -> str:
+    """`2026-Q4` or `2026-W46` as it is spoken."""
+    year, _, number = name.partition("-Q")
+    return f"{_QUARTERS[int(number) - 1]} {year}" if number else f"The {week(name)}"
+
+
+def week(label: str) -> str:
+    """`2026-W46` as `week 46 of 2026`, and which build of it where there are several."""
+    week, _, again = label.partition(".")
+    year, _, number = week.partition("-W")
+    return f"week {int(number)} of {year}" + (f", build {again}" if again else "")
+
+
+_QUARTERS = ("January to March", "April to June", "July to September", "October to December")
+
+
+def day(instant: str) -> str:
+    """The London day of an instant."""
+    return words.day(moments.london_day(instant))
+
+
+def moment(instant: str) -> str:
+    """The day of an instant, or the end of the day before where it is a midnight."""
+    day, end = moments.london_day(instant), moments.instant(instant)
+    if moments.day(day)[0] != end:
+        return words.day(day)
+    return "the end of " + words.day(date.fromordinal(date.fromisoformat(day).toordinal() - 1).isoformat())
+
+
+def blind(said: Mapping[str, Any]) -> list[str]:
+    """The characteristics that no source records."""
+    return [
+        GROUPS[name].removeprefix("recorded ")
+        for name in fairness.CHARACTERISTICS
+        if not said["tables"][f"groups-by-{name.replace(' ', '-')}"]["counts"].get(ethics.EVERYBODY, {}).get("recorded")
+    ]
+
+
+def group(characteristic: str, group: str) -> str:
+    """What a group of people is called."""
+    if group == fairness.NOT_RECORDED:
+        return group
+    if group == ethics.EVERYBODY:
+        return f"all whose {GROUPS[characteristic].removeprefix('recorded ')} is recorded"
+    if characteristic == "sex":
+        return words.SEXES.get(group, group)
+    if characteristic == "age band":
+        return f"aged {group}"
+    if characteristic == "ethnicity":
+        return words.ETHNICITIES.get(group, f"code {group}")
+    return group
