@@ -460,9 +460,8 @@ def _over_time(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[
         series, small = [], []
         for theme, text in themes.items():
             values = tuple(counts[label].get(theme) for label in labels)
-            if any(value is not None for value in values):
-                series.append(charts.Series(text, values))
-            else:
+            series.append(charts.Series(text, values))  # one that is not drawn too, so that each keeps its colour
+            if not any(values):
                 small.append(text)
         sparse = (dates[-1] - dates[0]).days > 21 * len(dates)
         chart = charts.lines(
