@@ -81,7 +81,7 @@ def lines(
     scale = ticks(min([0, *told]), max([1, *told]), 3 if small else 5)
     left = 12 + max(wide(number(value), 13) for value in scale)
     names = [cut(one.name, 28) for one in series]
-    right = 14 if small else 16 + max([wide(name, 14) for name in names], default=0)
+    right = 14 if small else 16 + max([wide(name, 15) for name in names], default=0)  # they are bold
     key = flow([34 + wide(name, 13) for name in names], width - 16) if small else []
     top = 24 + (20 * (key[-1][1] + 1) + (16 if unit else 0) if key else 0) + (14 if changes else 0)
     bottom = height - 44

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import demo, register
 from provenance import params
 from provenance.errors import Malformed, Missing
 from provenance.records import KINDS, ROLES, SCHEMES, THEMES
@@ -40,6 +41,35 @@ def test_what_is_shipped_is_whole_and_says_what_the_paper_says():
     assert shipped.links.people_per_record == 30
     assert shipped.networks.least_records == 2
     assert "solely" in shipped.landing_page.text
+
+
+def test_what_an_owner_says_is_read_and_names_systems_that_there_are(tmp_path):
+    shipped = params.read(SHIPPED)
+    assert (shipped.owner.name, shipped.owner.records) == ("", "")  # a force's own words, and nobody else's
+    assert shipped.owner.sources.keys() == shipped.systems.keys()
+    with pytest.raises(Malformed, match=r"owner\.sources names no system of systems: PINZ"):
+        params.read(altered(tmp_path, "    PINS: releases", "    PINZ: releases"))
+
+
+def test_the_demonstrations_say_what_their_records_are(tmp_path):
+    for write, owner in ((demo._write_owner, demo.OWNER), (register._write_params, register.OWNER)):
+        path = altered(tmp_path, "", "")
+        write(path)
+        said = params.read(path)
+        assert said.owner.records == owner["records"]
+        assert said.owner.name == owner["name"]
+    assert set(said.systems) == {"CPD-COMPLAINTS", "CPD-FORCE", "CPD-CIVIL"}
+
+
+def test_whether_a_harm_table_is_adopted_changes_no_result(tmp_path):
+    shipped, adopted = (
+        params.read(SHIPPED),
+        params.read(altered(tmp_path, "      force_to_confirm: yes # no force", "# no")),
+    )
+    assert shipped.harm.editions[0].force_to_confirm
+    assert adopted.harm.editions[0].force_to_confirm is None
+    assert shipped.tallying_digest() == adopted.tallying_digest()
+    assert shipped.digest() != adopted.digest()
 
 
 def test_the_shipped_harm_table_is_the_pinned_one():
