@@ -99,7 +99,7 @@ def lines(
         parts.append(words(left - 6, y(value) + 4, number(value), ' text-anchor="end"'))
     if unit:
         parts.append(words(left, top - (26 if changes else 10), unit, f' fill="{SOFT}"'))
-    for first in months(dates[0], dates[-1], 3 if small else 8) if dates else []:
+    for first in months(dates[0], dates[-1], 3 if small else min((width - left - right) // 64, 8)) if dates else []:
         at = left + round((first - dates[0]).days * (width - left - right) / span)
         parts.append(line(at, bottom, at, bottom + 5, SOFT))
         parts.append(words(at, bottom + 20, f"{first:%b %Y}", f' text-anchor="{_anchor(at, left, width)}"'))
