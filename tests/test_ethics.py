@@ -206,7 +206,7 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
         for one in groups.values():
             one["against"] = ""
     found = committee.document(good)
-    assert [each["kind"] for each in found["findings"]] == ["know"] * 2
+    assert [each["kind"] for each in found["findings"]] == ["know"] * 3
     assert found["asks"] == []
     assert "ethics@force.example" in shown(good)
     # And each by itself comes back.

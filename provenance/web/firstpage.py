@@ -95,6 +95,7 @@ def findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding
         look("No build was made again in this period to check that the same records give the same result.", _ANALYSTS,
              "when a build will be made again as a check")  # fmt: skip
     found += _unfair(said)
+    found.append(Finding("know", "A link joins two people who are named in the same record; it is not an accusation."))
     for theme, text in themes.items():
         everything = wording.count(said, "links-that-hang", "all links", theme)
         one = wording.count(said, "links-that-hang", "rest on one record", theme)
@@ -124,7 +125,13 @@ def _due(said: Mapping[str, Any]) -> list[Finding]:
     parts = [f"As at {wording.day(said['made_on'])}:"]
     if any(gone):
         old = of("due for disposal", ethics.A_YEAR)
-        late = "" if not any(old) else ", all of it by a year or more" if old == gone else f" ({both(old)} by a year)"
+        late = (
+            ""
+            if not any(old)
+            else ", all of it by a year or more"
+            if old == gone
+            else f" (by a year or more: {both(old)})"
+        )
         done = sum(each["disposals"] for each in said["disposals"])
         parts.append(f"{both(gone)} is past its destruction date{late}. "
                      + ("None has ever been destroyed." if not said["disposals_so_far"] else
