@@ -189,6 +189,11 @@ def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follo
         assert text.replace("'", "&#39;") in shown(said)
 
 
+def test_the_page_can_be_drawn_again_from_the_data_file(said):
+    assert shown(canonical.loads(canonical.dumps(said))) == shown(said)
+    assert set(ethics._COUNTED) == set(committee._ACTS)
+
+
 def test_what_is_in_order_is_not_on_the_first_page(said):
     good = copy.deepcopy(said)
     good["owner"] |= {"records": "Invented ones.", "name": "A force", "contact": "ethics@force.example"}

@@ -301,7 +301,7 @@ def _of_schemes(said: Mapping[str, Any], table: str, words_of: Mapping[str, str]
 def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
     heads = said["heads"]
     seen = [head for head in heads["shown"] if head["cosigned_by"]]
-    acts = [[_ACTS[name], count] for name, count in said["acts"].items()]
+    acts = [[text, said["acts"][name]] for name, text in _ACTS.items() if name in said["acts"]]
     granted = ", ".join(f"{role.replace('-', ' ')} {count}" for role, count in said["granted"].items())
     blocks = [
         _p(f"Everything that is done to the archive is written in a log, which has {heads['size']:,} entries. One "
