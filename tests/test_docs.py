@@ -232,7 +232,7 @@ OPEN_KEYS = {
     "systems", "themes", "grading.admitted", "grading.view_conversion.source", "grading.view_conversion.assessment",
     "grading.view_conversion.handling", "grading.view_conversion.conditions", "links.kind_points",
     "links.role_classes", "links.role_pairs", "links.grade_percents", "holds.bases", "holds.table.rows",
-    "retention.groups", "retention.reviews.reasons", "retention.disposal_reasons",
+    "retention.groups", "retention.reviews.reasons", "retention.disposal_reasons", "owner.sources",
 }  # fmt: skip
 
 
