@@ -18,13 +18,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from provenance import (
     bags,
@@ -40,8 +38,8 @@ from provenance import (
     moments,
     openings,
     proving,
+    rows,
     scheduling,
-    sets,
     statements,
     viewing,
     watching,
@@ -96,6 +94,7 @@ class Made:
     head: int  # entries of the log under the head that everything is proved with
     tag_manifest: str  # SHA-256, by which the pack is named
     logged: int  # place of its entry in the log
+    lacking: int  # links that items on the MG6C name, withheld for a record behind them that is not on it
 
 
 def make(
@@ -169,10 +168,10 @@ def make(
         return Made(**{**asdict(made), "logged": place})
 
 
-def _disclosable(archive: Archive, case: str) -> set[str]:
-    """Leaves of all rows that the defence may be shown. Raises Refused where there are none, whatever the reason."""
+def _disclosable(archive: Archive, case: str) -> scheduling.Disclosable:
+    """What the defence may be shown. Raises Refused where that is nothing, whatever the reason."""
     found = scheduling.disclosable(archive, case)
-    if not found:
+    if not found.leaves:
         raise Refused(f"nothing of case {case} may be shown to the defence: wanted an item on its MG6C, with its rows")
     return found
 
@@ -199,7 +198,7 @@ class _Pack:
 
     def __init__(
         self, archive: Archive, saved: Saved, query: Query, staged: Path, drawer: Drawer,
-        disclosable: Set[str] | None, force: str, marking: str, on: str, by: str, version: str, report: Report,
+        disclosable: scheduling.Disclosable | None, force: str, marking: str, on: str, by: str, version: str, report: Report,
     ) -> None:  # fmt: skip
         self.archive, self.saved, self.query, self.drawer = archive, saved, query, drawer
         self.force, self.marking, self.on, self.by, self.report = force, marking, on, by, report
@@ -207,7 +206,8 @@ class _Pack:
         self.root, self.data = staged, staged / "data"
         self.case = watching.case_of(query)
         self.opened: dict[str, Snapshot] = {}
-        self.pages: dict[Wanted, viewing.Page | None] = {}
+        self.pages: dict[Wanted, viewing.Page | None] = {}  # what the query comes to
+        self.told: dict[Wanted, viewing.Page | None] = {}  # and what of that the pack speaks of
         self.items: list[dict[str, Any]] = []
         self.proofs: dict[tuple[str, str, tuple[str, ...]], dict[str, Any]] = {}  # by build and subject
         self.subjects = {subject: number for number, subject in enumerate(query.subjects(), start=1)}
@@ -259,6 +259,7 @@ class _Pack:
             complete=sum(bool(one["made"].complete) for one in made), proofs=len(made), handling=strictest,
             conditions=conditions, head=max((one["made"].head for one in made), default=self.archive.log.size),
             tag_manifest=hashlib.sha256(tags[bags.TAGS]).hexdigest(), logged=-1,
+            lacking=self.disclosable.lacking if self.disclosable else 0,
         )  # fmt: skip
 
     def about(self) -> str:
@@ -287,8 +288,26 @@ class _Pack:
         asked = watching.wanted(self.archive, self.query)
         for done, one in enumerate(asked):
             self.report("Working out the pages", done, len(asked))
-            self.pages[one] = watching.page(self.archive, one, self.case, self.opened)
+            page = watching.page(self.archive, one, self.case, self.opened)
+            self.pages[one] = page
+            if self._may_name(one):
+                self.told[one] = page
+            elif one.place < 0:  # that somebody looked at such a page is not told at all
+                self.told[one] = None
         self.report("Working out the pages", len(asked), len(asked))
+
+    def _may_name(self, one: Wanted) -> bool:
+        """Whether it may be told that a build has what a page is about: to the defence, of what the MG6C names."""
+        found, (kind, ids) = self.disclosable, self._subject(one.ask)
+        if found is None or not ids or one.label not in self.opened:
+            return True
+        if kind == "network":
+            return ids[0] in found.networks
+        try:
+            tokens = frozenset(map(self.opened[one.label].token, ids))
+        except Missing:
+            return False
+        return tokens in found.pairs if kind == "link" else tokens <= found.people
 
     def _may_show(self, page: viewing.Page) -> bool:
         """Whether all that items are made of, of what a page opened, may be shown; names and totals go with it."""
@@ -298,7 +317,7 @@ class _Pack:
         opened = openings.read(self.archive, page.leaves)
         mine = {table: at for table, at in opened.items() if table in _ITEMISED}
         return bool(mine) and all(
-            proving.may_show(self.archive.index(table), at, self.disclosable).all() for table, at in mine.items()
+            proving.may_show(self.archive.index(table), at, self.disclosable.leaves).all() for table, at in mine.items()
         )
 
     def _file(self, one: Wanted) -> str:
@@ -315,7 +334,7 @@ class _Pack:
     def _proofs(self) -> None:
         asked = {
             (one.label, *self._subject(one.ask)): one
-            for one, page in self.pages.items()
+            for one, page in self.told.items()
             if page is not None and one.ask.view in ("nominal", "figures", "link", "network")
         }
         for done, (key, one) in enumerate(asked.items()):
@@ -327,7 +346,7 @@ class _Pack:
             try:
                 made = proving.prove(
                     self.opened[label], self.data / "proofs" / name, as_of=self._moment(one), on=self.on,
-                    programs=False, disclosable=self.disclosable,
+                    programs=False, disclosable=None if self.disclosable is None else self.disclosable.leaves,
                     common=self.common, **subject,
                 )  # fmt: skip
             except Missing:
@@ -373,9 +392,9 @@ class _Pack:
         return at[0] if len(at) == 1 else ""
 
     def _drawings(self) -> None:
-        may = {one: page is not None and self._may_show(page) for one, page in self.pages.items()}
-        files = {(one.label, one.ask): self._file(one) for one in self.pages if may[one]}
-        for one, page in self.pages.items():
+        may = {one: page is not None and self._may_show(page) for one, page in self.told.items()}
+        files = {(one.label, one.ask): self._file(one) for one in self.told if may[one]}
+        for one, page in self.told.items():
             kind, ids = self._subject(one.ask)
             item: dict[str, Any] = {
                 "build": one.label, "view": one.ask.view, "subject": list(ids), "filters": one.ask.parameters(),
@@ -425,12 +444,12 @@ class _Pack:
 
     def _views(self) -> list[dict[str, Any]]:
         """The log entries that say to whom pages were shown, with proofs; and what came of showing them again."""
-        places = sorted({one.place for one in self.pages if one.place >= 0})
+        places = sorted({one.place for one in self.told if one.place >= 0})
         found: list[dict[str, Any]] = []
         if not places:
             return found
         note, size = proving.head_over(self.archive, places[-1])
-        shown = {one.place: page for one, page in self.pages.items() if one.place >= 0}
+        shown = {one.place: page for one, page in self.told.items() if one.place >= 0}
         for place in places:
             entry = next(self.archive.log.entries(place, place + 1))
             proof = bytes(Proof(place, tuple(self.archive.log.inclusion(place, size)), note))
@@ -563,10 +582,7 @@ class _Pack:
             leaf for one in self._proved() for table, leaf, row in one["rows"] if table == "record" and row is not None
         }
         held = self.archive.index("record").leaf
-        firsts = np.frombuffer(b"".join(bytes.fromhex(leaf)[:8] for leaf in sorted(leaves)), np.int64)
-        at = np.flatnonzero(sets.among(np.ascontiguousarray(held[:, :8]).view(np.int64).ravel(), firsts))
-        named = ((held[place].tobytes().hex(), place) for place in at.tolist())
-        return [(leaf, place) for leaf, place in named if leaf in leaves]
+        return [(held[at].tobytes().hex(), at) for at in rows.with_leaves(held, leaves).tolist()]
 
     def _crate(self, conditions: str) -> dict[str, Any]:
         builds = []

@@ -498,6 +498,14 @@ def as_keys(leaves: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(leaves).view("S32").ravel()
 
 
+def with_leaves(leaves: np.ndarray, wanted: Iterable[str]) -> np.ndarray:
+    """Positions among (n, 32) leaves of those that are `wanted`, in hexadecimal; few are."""
+    few = np.frombuffer(b"".join(map(bytes.fromhex, sorted(wanted))), np.uint8).reshape(-1, 32)
+    firsts = (np.ascontiguousarray(some[:, :8]).view(np.int64).ravel() for some in (leaves, few))
+    at = np.flatnonzero(sets.among(*firsts))
+    return at[sets.among(as_keys(leaves[at]), as_keys(few))]
+
+
 def pair_keys(theme: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """One comparable value per theme and pair of tokens; a and b are filed in the order of their names."""
     return np.ascontiguousarray(np.stack([a, b, theme.astype(np.int64)], axis=1)).view("V24").ravel()

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import apart, edits, leaks, papers, selection, sets, staff
+from provenance import apart, edits, leaks, papers, rows, selection, sets, staff
 from provenance.archive import Archive
 from provenance.entries import TOKENS_AT_MOST, Scheduled, Sent, packed, unpacked
 from provenance.errors import Conflict, Malformed, Refused
@@ -53,6 +54,17 @@ class Listed:
     def number(self) -> int:
         """Its number on the schedule that it stands on."""
         return self.item.act.number if self.schedule == MG6C else self.item.act.item
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosable:
+    """What of a case the defence may be shown: see `disclosable`."""
+
+    leaves: frozenset[str]  # of the rows
+    people: frozenset[int]  # by token, whom items on the MG6C name
+    pairs: frozenset[frozenset[int]]
+    networks: frozenset[str]
+    lacking: int  # links that items on the MG6C name, and that rest on a record that is not on it
 
 
 def enter(
@@ -203,21 +215,58 @@ def listed(archive: Archive, case: str, *, after: int = 0, separate: bool = Fals
     return found
 
 
-def disclosable(archive: Archive, case: str) -> set[str]:
-    """Leaves of the rows that a pack for the defence may show: of an item on the MG6C, and of none that is sensitive.
+def disclosable(archive: Archive, case: str) -> Disclosable:
+    """What a pack for the defence may show: what items on the MG6C name, and no sensitive item has.
 
     Whatever no item names is sensitive by default (R24); of a row that is in two items, the stricter one counts, in
-    whichever register it stands in.
+    whichever register it stands in. A link says of each record behind it the number, date, roles and grade, so it is
+    shown only where every one of them is itself on the MG6C.
     """
-    open_, closed = set(), set()
+    named: set[tuple[str, str]] = set()
+    closed: set[str] = set()
     for separate in (False, True):
         for each in listed(archive, case, separate=separate):
             if each.said is not None:
                 edited = {line["unedited"] for line in each.said.edits}  # those are disclosed as their edited copies
-                leaves = {leaf for _, leaf in each.said.leaves}
-                open_ |= leaves - edited if each.schedule == MG6C else set()
-                closed |= leaves if each.schedule in (MG6D, APART) else edited
-    return open_ - closed
+                if each.schedule == MG6C:
+                    named |= {row for row in _named(each.item.act, each.said) if row[1] not in edited}
+                closed |= {leaf for _, leaf in each.said.leaves} if each.schedule in (MG6D, APART) else edited
+    at = {
+        table: rows.with_leaves(archive.index(table).leaf, {leaf for of, leaf in named if of == table} - closed)
+        for table in sorted({table for table, _ in named})
+    }
+    at = {table: held[archive.index(table).died[held] == 0] for table, held in at.items()}
+    shown = {table: held for table, held in at.items() if table != "link"}
+    links = at.get("link", np.zeros(0, np.int64))
+    listed_records = _versions(selection.contents(archive, "record", at["record"])) if "record" in at else set()
+    behind = selection.contents(archive, "link", links)["supports"].to_pylist()
+    whole = np.array([listed_records.issuperset(map(_version, supports)) for supports in behind], bool)
+    shown["link"] = links[whole]
+    people, pairs = archive.index("nominal"), archive.index("link")
+    ends = set(zip(pairs.a[links].tolist(), pairs.b[links].tolist(), strict=True))
+    networks = selection.contents(archive, "network", at["network"])["network"].to_pylist() if "network" in at else []
+    return Disclosable(
+        frozenset(leaf.tobytes().hex() for table, held in shown.items() for leaf in archive.index(table).leaf[held]),
+        frozenset(people.a[at.get("nominal", links[:0])].tolist()) | {token for pair in ends for token in pair},
+        frozenset(map(frozenset, ends)),
+        frozenset(networks),
+        int((~whole).sum()),
+    )
+
+
+def _named(act: Scheduled, said: Said) -> set[tuple[str, str]]:
+    """The rows of what an item names, as table and leaf. One of a person rests on their links too, and names neither
+    those at the other end nor the records behind: each link is an item of its own."""
+    person = any(table == "nominal" for table, _ in said.leaves) or len(unpacked(act.nominals)) > 2
+    return {(table, leaf) for table, leaf in said.leaves if not (person and table == "link")}
+
+
+def _versions(records: pa.Table) -> set[tuple[str, str, int]]:
+    return set(map(_version, records.select(["system", "record_id", "version"]).to_pylist()))
+
+
+def _version(named: Mapping[str, object]) -> tuple[str, str, int]:
+    return named["system"], named["record_id"], named["version"]  # type: ignore[return-value]
 
 
 def sent_up_to(archive: Archive, case: str, *, separate: bool = False) -> int:

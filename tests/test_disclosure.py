@@ -369,23 +369,38 @@ def test_a_nil_mg6d_can_be_signed_and_gaps_tell_the_defence_nothing(force):
 
 
 def test_a_pack_for_the_defence_shows_what_is_on_the_mg6c_and_in_no_sensitive_item(force):
+    def disclosable():
+        return scheduling.disclosable(force.archive, CASE)
+
     pair, crime = made(force, pair=("ANN", "BOB")), made(force, record=("CONNECT", "R-1"))
-    enter(force, pair)
-    enter(force, crime)
-    assert scheduling.disclosable(force.archive, CASE) == set()  # by default nothing
+    report = made(force, record=("CONNECT", "I-2"))
+    for material in (pair, crime, report):
+        enter(force, material)
+    shown = {leaf for material in (pair, crime, report) for _, leaf in material.leaves}
+    assert disclosable().leaves == set()  # by default nothing
     move(force, 1, MG6C)
+    assert (disclosable().leaves, disclosable().lacking) == (set(), 1)  # the link would tell of its records
     move(force, 2, MG6C)
-    shown = {leaf for _, leaf in (*pair.leaves, *crime.leaves)}
-    assert scheduling.disclosable(force.archive, CASE) == shown
+    assert disclosable().leaves == {leaf for _, leaf in crime.leaves}  # and of the other one still
+    move(force, 3, MG6C)
+    assert (disclosable().leaves, disclosable().lacking) == (shown, 0)
     enter(force, crime, separate=True)  # the same row, in another item
-    assert scheduling.disclosable(force.archive, CASE) == {leaf for _, leaf in pair.leaves}
+    assert disclosable().leaves == {leaf for _, leaf in report.leaves}
+    scheduling.move(force.archive, CASE, 1, WITHDRAWN, reason="entered twice", separate=True, on=AFTER[1], **WHO)
+    assert disclosable().leaves == shown
+    person = made(force, nominal="ANN")
+    enter(force, person)
+    move(force, 4, MG6C)
+    figures = {leaf for table, leaf in person.leaves if table == "nominal"}
+    assert disclosable().leaves == shown | figures  # and no other link
+    assert len(disclosable().pairs) == 1
     snapshot = force.as_of(AFTER[0])
     rows = list(materials.contents(snapshot, pair.leaves))
     (copy,) = scheduling.edit(
         force.archive, CASE, 1, rows, {"link": {"supports.grade": "the grade"}}, on=AFTER[1], **WHO
     )
     assert set(copy.row["supports"]["grade"]) == {"[edited]"}
-    assert scheduling.disclosable(force.archive, CASE) == set()  # the copy goes out, and the row as its leaf
+    assert pair.leaves[0][1] not in disclosable().leaves  # the copy goes out, and the row as its leaf
     (line,) = scheduling.listed(force.archive, CASE)[0].said.edits
     assert (line["unedited"], line["column"]) == (pair.leaves[0][1], "supports.grade")
 

@@ -496,17 +496,29 @@ def test_a_byte_changed_without_new_checksums_is_named(pack, tmp_path):
 
 @pytest.fixture(scope="module")
 def for_defence(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ANN's figures and links are on the MG6C but for her link with EVE, which is an item of its own on the MG6D."""
+    """On the MG6C: ANN's and BOB's figures, their link with both of its records, and ANN's link with DAN without its
+    record. On the MG6D: ANN's link with EVE."""
     folder = tmp_path_factory.mktemp("defence") / "pack"
     other = told.copied(folder.with_name("copy"))
     with pytest.raises(Refused, match="nothing of case 26/0113 may be shown to the defence"):
         other.make(folder, audience=disclosing.DEFENCE)
-    other.enter(nominal="ANN", to=MG6C)
-    other.enter(pair=("ANN", "BOB"), to=MG6C)
-    other.enter(nominal="BOB", to=MG6C)
+    for item in ({"nominal": "ANN"}, {"nominal": "BOB"}, {"pair": ("ANN", "BOB")}, {"pair": ("ANN", "DAN")}):
+        other.enter(**item, to=MG6C)
+    for id in ("R-1", "R-2"):
+        other.enter(record=("CONNECT", id), to=MG6C)
     other.enter(pair=("ANN", "EVE"))
-    other.make(folder, audience=disclosing.DEFENCE)
+    asked = ask(links=[("BOB", "ANN"), ("ANN", "DAN"), ("ANN", "EVE"), ("ANN", "FAY")])
+    made = other.make(folder, other.save(asked), audience=disclosing.DEFENCE)
+    assert made.lacking == 1  # the officer is told that DAN's link waits for its record
     return folder
+
+
+def every_byte(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Each file of a pack as it is, and whatever in it is base64 as what that says."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield path.name, path.read_bytes()
+        for word in re.findall(rb"[A-Za-z0-9+/]{61,}", path.read_bytes()):  # longer than a digest
+            yield path.name, base64.b64decode(word[: len(word) // 4 * 4])
 
 
 def lines(folder: Path, proof: str) -> list[dict[str, Any]]:
@@ -517,20 +529,39 @@ def test_a_pack_for_the_defence_withholds_what_is_not_on_the_mg6c_and_keeps_its_
     assert read(for_defence, "answer.json")["audience"] == "defence"
     rows_ = lines(for_defence, "2026-W03-nominal-1")
     assert sorted((row["table"], row.get("withheld", "")) for row in rows_) == sorted(
-        [("link", "")] * 4 + [("link", "sensitive"), ("nominal", ""), ("network", "sensitive")]
-        + [("record", "sensitive")] * 4
-    )  # fmt: skip
+        [("link", "")] + [("link", "sensitive")] * 4 + [("nominal", ""), ("network", "sensitive")] + [("record", "")] * 2
+    )
     (claim,) = [json.loads((for_defence / PROOF / "pack.json").read_bytes())["complete"][0]]
-    assert len(claim["links"]) == 5  # the one withheld is counted, and in its place
+    assert len(claim["links"]) == 5  # those withheld are counted, and in their places
     assert {row["leaf"] for row in rows_ if row["table"] == "link" and "withheld" in row} < set(claim["links"])
-    for path in (for_defence / "data").rglob("*"):
-        if path.is_file() and "verify" not in path.name:
-            assert not re.search(rb"\bEVE\b", path.read_bytes()), path.name
+
+
+def test_no_byte_of_a_pack_for_the_defence_tells_of_a_record_that_is_not_on_the_mg6c(for_defence, pack):
+    """Not the number of one, nor who is in one: but for whom the question itself names."""
+    def found(folder: Path, words: bytes) -> set[str]:
+        return {name for name, data in every_byte(folder) if "verify" not in name and re.search(words, data)}
+
+    assert found(for_defence, rb"\bR-[12]\b") >= {"rows.jsonl", "lineage.json"}  # it looks where they would be
+    assert found(pack, rb"\bR-[3-9]\b") >= {"rows.jsonl", "lineage.json"}
+    assert found(for_defence, rb"\bR-[3-9]\b") == set()
+    assert found(for_defence, rb"\bCAT\b") == set()
+    assert found(for_defence, rb"\bask first\b") == set()
+    assert found(for_defence, rb"\b(EVE|FAY)\b") == {"answer.json", "READ-ME-FIRST.html"}  # what was asked
+
+
+def test_what_no_item_names_is_to_the_defence_as_what_there_is_not(for_defence):
+    """A digest of the page, or a proof of it, would say that the link is there."""
+    for item in read(for_defence, "answer.json")["answers"]:
+        told_ = {"withheld", "digest", "proof", "file"} & item.keys()
+        assert (told_ == set()) == (item["view"] == "link" and item["subject"][1] in ("EVE", "FAY")), item
+    said = (for_defence / "data/READ-ME-FIRST.html").read_text("utf-8")
+    assert "Whether the build has something of them is not told" in said
 
 
 def test_a_page_that_rests_on_something_sensitive_is_withheld_and_keeps_its_digest(for_defence, pack):
     whole = {(i["build"], i["view"]): i for i in read(pack, "answer.json")["answers"]}
-    held = {(i["build"], i["view"]): i for i in read(for_defence, "answer.json")["answers"]}
+    mine = [i for i in read(for_defence, "answer.json")["answers"] if i["view"] != "link" or "BOB" in i["subject"]]
+    held = {(i["build"], i["view"]): i for i in mine}
     assert {key for key, item in held.items() if "file" in item} == {("2026-W03", "link")}
     withheld = held["2026-W03", "nominal"]
     assert (withheld["withheld"], withheld["digest"]) == ("sensitive", whole["2026-W03", "nominal"]["digest"])
@@ -545,13 +576,13 @@ def test_every_verifier_says_that_rows_are_withheld_as_sensitive(for_defence, ch
     found = bags.check(for_defence)
     assert [step.faults for step in found.steps if step.faults] == []
     assert any("rows say that are withheld as sensitive" in text for text in found.not_proved)
-    assert any("all 5 links of the nominal are in the pack, 1 of them as bare leaves" in text for text in found.proved)
+    assert any("all 5 links of the nominal are in the pack, 4 of them as bare leaves" in text for text in found.proved)
     done = alone(for_defence)
     said = " ".join(done.stdout.split())
     assert done.returncode == 0, done.stdout
-    assert "5 links, 4 shown as they were, 1 withheld as sensitive" in said
-    assert "6 as sensitive unused material" in said
-    assert "5 pages withheld as sensitive" in said
+    assert "5 links, 1 shown as they were, 4 withheld as sensitive" in said
+    assert "5 as sensitive unused material" in said
+    assert "7 pages withheld as sensitive" in said
     context = chromium.new_context(offline=True)
     page = context.new_page()
     page.goto((for_defence / "data/verify.html").as_uri())
@@ -561,7 +592,7 @@ def test_every_verifier_says_that_rows_are_withheld_as_sensitive(for_defence, ch
     page.wait_for_selector("body[data-done=yes]", timeout=60_000)
     text = " ".join(page.inner_text("#result").split())
     assert "CONSISTENT IN ITSELF" in page.inner_text("#verdict")
-    for words in ("1 withheld as sensitive", "6 as sensitive unused material", "5 pages withheld as sensitive"):
+    for words in ("4 withheld as sensitive", "5 as sensitive unused material", "7 pages withheld as sensitive"):
         assert words in text
     context.close()
 

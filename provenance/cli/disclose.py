@@ -138,6 +138,11 @@ def make(door: Door, query: str, out: str, audience: str, by: str, under: str, a
     page.print(f"Pack       {out}", markup=False)
     page.print(f"Answers    {several(made.pages, 'page')} of {several(made.builds, 'build')}")
     page.print(f"Rows       {made.rows:,} shown{withheld}")
+    if made.lacking:
+        page.print(
+            f"Withheld   {several(made.lacking, 'link')} on the MG6C: enter each record behind them on it too, or "
+            "disclose an edited copy (`provenance schedule edit`)"
+        )
     page.print(f"Complete   {made.complete:,} of {several(made.proofs, 'proof')} show that no link is left out")
     page.print(
         f"Handling   {made.handling or 'no code'}{': ' + made.conditions if made.conditions else ''}", markup=False
