@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from provenance import checking, merkle, steps
@@ -52,28 +52,65 @@ def is_bag(folder: Path) -> bool:
     return (folder / "bagit.txt").is_file()
 
 
-def check(folder: Path, *, policy: bytes | None = None, published: str | None = None) -> Checked:
+def check(
+    folder: Path, *, policy: bytes | None = None, published: str | None = None, letter: str = ""
+) -> Checked:  # fmt: skip
     """Check a disclosure pack: the bag, that its pages and proofs are those it says, and each proof as `checking` does.
 
-    Step 0 is about the bag; the others are those of all proofs, each fault under its proof's name.
+    `letter` is the SHA-256 of the tag manifest, as the covering letter has it: with it, no byte of the pack is another
+    than when the letter was written. Step 0 is about the bag; the others are those of all proofs, each fault under its
+    proof's name.
     """
     names = sorted(path.name for path in (folder / "data" / "proofs").glob("*") if path.is_dir())
     found = {
         name: checking.check(folder / "data" / "proofs" / name, policy=policy, published=published) for name in names
     }
-    whole = [steps.take(0, "bag", lambda: faults(folder)), steps.take(0, "pages", lambda: _answer(folder, found))]
+    whole = [
+        steps.take(0, "bag", lambda: faults(folder, letter)),
+        steps.take(0, "pages", lambda: _answer(folder, found)),
+    ]
     for number, first in enumerate(next(iter(found.values())).steps if found else [], start=1):
         each = [(name, one.steps[number - 1]) for name, one in found.items()]
         said = tuple(f"{name}: {fault}" for name, step in each for fault in step.faults)
         whole.append(Step(number, first.name, sum(step.checked for _, step in each), said))
     if not found:
         whole.append(Step(1, "files", 0, ("the pack holds no proof, so there is nothing to verify",)))
+    whole_bytes = ["every byte is as it was when the number that you gave was written down, pages and all"]
+    pages = ["that the pages are drawn rightly, or what READ-ME-FIRST says: what is proved are the rows in the proofs"]
     return Checked(
         whole,
-        list(dict.fromkeys(text for one in found.values() for text in one.relied_on)),
-        [f"{name}: {text}" for name, one in found.items() for text in one.proved],
-        list(dict.fromkeys(text for one in found.values() for text in one.not_proved)),
+        ["the number that you gave, and the way by which it came"] * bool(letter)
+        + _merged({name: one.relied_on for name, one in found.items()}),
+        whole_bytes * bool(letter) + _merged({name: one.proved for name, one in found.items()}),
+        _merged({name: _of_this_alone(one, found.values()) for name, one in found.items()}) + pages * (not letter),
+        wanted=next((one.wanted for one in found.values() if one.wanted), ""),
     )
+
+
+def _of_this_alone(one: Checked, all_: Iterable[Checked]) -> list[str]:
+    """What a proof does not prove, but for what another in the same pack says of the same person's links."""
+
+    def whose(each: Checked) -> tuple[str, str]:
+        return each.said["build"], each.said["question"]["person"]
+
+    told = bool(one.said) and any(each.said and each.said["complete"] and whose(each) == whose(one) for each in all_)
+    if not told or one.said["complete"]:
+        return one.not_proved
+    silent = {checking.incomplete(item) for item in one.said["incomplete"]} | {checking.NOTHING_COMPLETE}
+    return [text for text in one.not_proved if text not in silent]
+
+
+def _merged(said: Mapping[str, list[str]]) -> list[str]:
+    """Sentences of all proofs, each once, after the names of the proofs that say it unless all do."""
+    by: dict[str, list[str]] = {}
+    for name, sentences in said.items():
+        for text in dict.fromkeys(sentences):
+            by.setdefault(text, []).append(name)
+    return [text if len(names) == len(said) else f"{_several(names)}: {text}" for text, names in by.items()]
+
+
+def _several(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _answer(folder: Path, proofs: Mapping[str, Checked]) -> Iterator[str]:
@@ -113,8 +150,12 @@ def _answer(folder: Path, proofs: Mapping[str, Checked]) -> Iterator[str]:
         yield f"data/proofs/{name} is a proof that data/answer.json does not name"
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """What is not as the manifests say: "" for each file that is, a sentence for each that is not."""
+def faults(folder: Path, letter: str = "") -> Iterator[str]:
+    """What is not as the manifests say, and the manifest of manifests not as the `letter`: "" for each file that is,
+    a sentence for each that is not."""
+    if letter:
+        found = hashlib.sha256(_read(folder, TAGS)).hexdigest()
+        yield "" if found == letter else f"{TAGS} has SHA-256 {found}, and the number that you gave is {letter}"
     listed = {name: _listed(folder, name) for name in (TAGS, MANIFEST)}
     if _read(folder, "bagit.txt") != DECLARATION:
         yield "bagit.txt declares another version or encoding than BagIt 1.0 in UTF-8"
@@ -126,7 +167,10 @@ def faults(folder: Path) -> Iterator[str]:
     every = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     there = {path.relative_to(folder).as_posix() for path in every}
     for name in sorted(there - wanted.keys() - {TAGS}):
-        yield f"file {ascii(name)[1:-1]} is in the bag and no manifest names it"
+        yield (
+            f"file {ascii(name)[1:-1]} is in the bag and no manifest names it: it is no part of the pack; remove "
+            "it, if you put it there, and check again"
+        )
     for name, digest in sorted(wanted.items()):
         path = folder / name
         if path.is_symlink() or not path.is_file():

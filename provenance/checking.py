@@ -7,7 +7,7 @@
      5  statement  the build's statement: logged, signed by the key of its time, about this build
      6  rows       each row, and each leaf that is not shown, is under the root of its table
      7  disposals  the certificates: logged, signed, and each hole and reduced row is one that they account for
-     8  complete   every link of the nominal is in the pack, shown or as a bare leaf
+     8  complete   every link of the nominal is in the pack, and every record behind one, shown or as a bare leaf
      9  time       what time-stamping authorities said of the head
 
 Each step computes first and compares last. What is trusted comes from the reader: a policy, a published line, or both.
@@ -47,6 +47,7 @@ class Checked:
     proved: list[str]
     not_proved: list[str]
     said: Mapping[str, Any] = field(default_factory=dict)  # pack.json, {} when it cannot be read
+    wanted: str = ""  # where the reader's line is newer than the pack, and nothing else vouches for it: what is needed
 
 
 def check(folder: Path, *, policy: bytes | None = None, published: str | None = None) -> Checked:
@@ -70,6 +71,7 @@ class _Check:
         self.head: Checkpoint | None = None
         self.opened: Opened | None = None
         self.stamped: list[str] = []
+        self.newer, self.carried = False, ()  # whether the reader's line is later than the head; lines in the pack
         self.rows: list[dict[str, Any]] = []
         self.shown: dict[str, dict[str, Any]] = {}  # by leaf, hex: the content of rows that are shown as they were
         self.certified: dict[str, certificates.Certificate] = {}
@@ -87,7 +89,21 @@ class _Check:
             self._step(9, "time", self._time),
         ]
         return Checked(
-            steps, list(self._relied_on()), list(self._proved(steps)), list(self._not_proved()), self._pack or {}
+            steps, list(self._relied_on()), list(self._proved(steps)), list(self._not_proved()), self._pack or {},
+            self._wanted(),
+        )  # fmt: skip
+
+    def _wanted(self) -> str:
+        """What would let the pack be compared, where the reader has only a later line."""
+        if not (self.newer and self.line and self.head and self._pack) or self.brought:
+            return ""
+        since = max(self._pack["entries"]["built"], self._pack["entries"]["published"]) + 1
+        known = [line.label for line in self.carried if line.size >= since]
+        return (
+            f"your line is of {self.line.size:,} entries, and this pack was made when the log had {self.head.size:,}. "
+            f"Wanted a line of {since:,} to {self.head.size:,} entries"
+            + (f", such as that of the notice for {known[-1]}" if known else "")
+            + "; or a policy file; or the same pack made anew, after your notice"
         )
 
     def _step(self, number: int, name: str, look: Callable[[], Iterable[str]]) -> Step:
@@ -173,12 +189,16 @@ class _Check:
             yield "heads.txt is not lines as they are published, each with its end"
         for line in lines:
             yield self._continues(line, head)
+        self.carried = lines
         ways = {path.name for path in (self.folder / "heads").glob("*")}
         for name in sorted(ways - {f"{line.size}.add-checkpoint" for line in [*lines, *filter(None, [self.line])]}):
             yield f"heads/{ascii(name)[1:-1]} starts from no head that heads.txt has"
         if self.line is None:
             return
         built, live = self.said["entries"]["built"], self.said["entries"]["published"]
+        if self.line.origin == head.origin and self.line.size > head.size:
+            self.newer = True  # nothing is wrong with a pack for what came after it
+            return
         if not self.brought and max(built, live) >= self.line.size:
             what = "the build" if built >= self.line.size else "what made the build live"
             yield (
@@ -195,10 +215,7 @@ class _Check:
         if line.origin != head.origin:
             return f"the published head is of log {line.origin}, and the pack's of {head.origin}"
         if line.size > head.size:
-            return (
-                f"the published head has {line.size} entries and this pack's only {head.size}: wanted a line "
-                "published no later than the pack's head, or a pack made since"
-            )
+            return f"the published head has {line.size} entries and this pack's only {head.size}"
         if line.size == head.size and line.root != head.root:
             return f"the published head of {line.size} entries has another root than the pack's"
         name = f"heads/{line.size}.add-checkpoint"
@@ -331,7 +348,21 @@ class _Check:
             root = merkle.root_from_path(leaf, index, table.size, _path(row["path"]))
             self.rows.append({**row, "leaf": leaf.hex(), "bytes": entry})
             same = root.hex() == table.root
-            yield "" if same else f"rows.jsonl line {number}: its table has root {root.hex()}, logged as {table.root}"
+            yield (
+                ""
+                if same
+                else f"rows.jsonl line {number}: {self._told(row['table'], entry)} in this pack is not what the force "
+                f"signed: its table has root {root.hex()}, logged as {table.root}"
+            )
+
+    def _told(self, table: str, entry: bytes | None) -> str:
+        """What a row says that it is; of what is not shown, and of another form, only that it is a row."""
+        said = canonical.loads(entry[merkle.DIGEST :]) if entry else {}
+        names = {
+            "link": "the link of {a} and {b} in theme {theme}", "nominal": "the figures of {nominal} in theme {theme}",
+            "record": "record {system} {record_id}",
+        }  # fmt: skip
+        return names.get(table, "a row").format(**said) if said else "a digest"
 
     def _disposals(self) -> Iterator[str]:
         numbers = {}
@@ -388,6 +419,7 @@ class _Check:
         return ""
 
     def _complete(self) -> Iterator[str]:
+        yield from self._records()
         links = {row["leaf"]: row for row in self.rows if row["table"] == "link"}
         claimed = [item["theme"] for item in self.said["complete"]]
         spoken = sorted(claimed + [item["theme"] for item in self.said["incomplete"]])
@@ -420,9 +452,38 @@ class _Check:
             for leaf in item["links"]:
                 if leaf in said and leaf not in theirs:
                     yield f"theme {theme}: link {leaf} is listed and is not one of this nominal"
-                yield "" if leaf in links else f"theme {theme}: link {leaf} is listed and not in the pack"
+                there = leaf in links
+                yield (
+                    ""
+                    if there
+                    else (
+                        f"theme {theme}: one of the {len(listed):,} links of the nominal is missing: link {leaf} is "
+                        "listed and not in the pack"
+                    )
+                )
             for leaf in sorted(theirs - set(item["links"])):
                 yield f"theme {theme}: link {leaf} is shown and not in the nominal's list"
+
+    def _records(self) -> Iterator[str]:
+        """That the pack has every record which a link shown names: shown, or as a bare leaf."""
+        held = [row for row in self.rows if row["table"] == "record"]
+        there = {
+            (said["system"], said["record_id"]) for row in held if row["bytes"] for said in [self._content(row)]
+        }  # fmt: skip
+        links = [self._content(row) for row in self.rows if row["table"] == "link" and row["bytes"]]
+        behind = [set(zip(*(link["supports"][c] for c in ("system", "record_id")), strict=True)) for link in links]
+        absent = set().union(*behind) - there
+        if len(absent) <= sum(row["bytes"] is None for row in held):
+            return
+        for link, records in zip(links, behind, strict=True):
+            if lacking := sorted(records & absent):
+                names = ", ".join(" ".join(record) for record in lacking[:3]) + (
+                    " and more" if len(lacking) > 3 else ""
+                )
+                yield (
+                    f"{len(lacking)} of the {len(records)} records behind the link of {link['a']} and {link['b']} in "
+                    f"theme {link['theme']} are not in the pack: {names}"
+                )
 
     def _content(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What a row says: as it was, or what is left of it."""
@@ -437,18 +498,25 @@ class _Check:
 
     def _relied_on(self) -> Iterator[str]:
         head = self.head
-        if self.line:
-            yield f"the published head that you gave, of {self.line.size:,} entries (notice for {self.line.label})"
+        line = None if self.newer else self.line
+        if line:
+            yield f"the published head that you gave, of {line.size:,} entries (notice for {line.label})"
         if self.brought:
             yield "the policy that you gave: it names the log's key and the witnesses"
+            path = self.folder / "policy"
+            if path.is_file() and path.read_bytes() == bytes(self.brought):
+                yield (
+                    "that you did not take that policy from a pack: this one has the same, which proves nothing then, "
+                    "and is as it should be if you got yours elsewhere"
+                )
             logs = [log for log in self.brought.logs if head and log.name == head.origin]
             if self.opened and self.opened.log != logs[-1]:
                 yield (
                     "an earlier key of the log, which your policy still names: if it was stolen, its line must go, "
                     "and only a witness or a published head vouches for this pack"
                 )
-        elif self.line:
-            if any(index >= self.line.size for index in self.acts):
+        elif line:
+            if any(index >= line.size for index in self.acts):
                 yield "the policy inside the pack, for what was logged after that head"
         else:
             yield (
@@ -497,14 +565,19 @@ class _Check:
         return f" at {moment}, the moment asked about" if moment else " in between"
 
     def _not_proved(self) -> Iterator[str]:
+        if self.newer and self.line:
+            yield (
+                f"anything about what the log came to by the notice for {self.line.label}, of {self.line.size:,} "
+                "entries: this pack is from before it"
+            )
         said = self._pack or {"question": {}, "complete": [], "incomplete": []}
         question = said["question"]
         if question.get("person") != question.get("nominal"):
             yield "that the id asked about was judged to be the person whose row and links are shown"
         for item in said["incomplete"]:
-            yield f"theme {item['theme']}: {item['why']}"
+            yield incomplete(item)
         if not said["complete"]:
-            yield "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
+            yield NOTHING_COMPLETE
         hidden = sum(
             row.get("withheld") in ("restricted", "figures") or row.get("heirs") == []  # reduced, by no certificate
             for row in self.rows
@@ -527,6 +600,14 @@ class _Check:
             "asked about, and the counts of what has gone from the whole build"
         )
         yield "that what was disposed of is gone from every copy: that is the force's word, under its signature"
+
+
+NOTHING_COMPLETE = "that nothing was left out: the answer is not about one nominal, or the themes above say why not"
+
+
+def incomplete(item: Mapping[str, str]) -> str:
+    """Why it is not proved of a theme that its links are all there, in words."""
+    return f"theme {item['theme']}: {item['why']}"
 
 
 def _in_form(look: Callable[[], Iterable[str]]) -> Iterator[str]:

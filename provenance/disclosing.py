@@ -198,7 +198,8 @@ class _Pack:
 
     def __init__(
         self, archive: Archive, saved: Saved, query: Query, staged: Path, drawer: Drawer,
-        disclosable: scheduling.Disclosable | None, force: str, marking: str, on: str, by: str, version: str, report: Report,
+        disclosable: scheduling.Disclosable | None, force: str, marking: str, on: str, by: str, version: str,
+        report: Report,
     ) -> None:  # fmt: skip
         self.archive, self.saved, self.query, self.drawer = archive, saved, query, drawer
         self.force, self.marking, self.on, self.by, self.report = force, marking, on, by, report

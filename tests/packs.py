@@ -282,12 +282,20 @@ class Story:
         add("network", {**network, "network": "SOC-2026-W01-002", "alarm": 0})
         add("record", {"system": "CONNECT", "record_id": "R-00", "kind": "crime", "place": say("E0100")}, kind="shown")
         add("record", {"system": "CONNECT", "record_id": "R-01", "kind": "crime", "place": ""}, kind="shown")
+        for id in sorted(self._behind() - {"R-00", "R-01"}):
+            add("record", {"system": "CONNECT", "record_id": id, "kind": "crime"}, kind="shown")
         for i in range(5):
             add("person", {"nominal_id": f"N-{i}", "name": "not in the pack"})
         self.tables = {
             name: sorted(leaf_hash(made) for made in entries) for name, entries in self._edit("tables", tables).items()
         }
         self.trees = {name: Tree(leaves) for name, leaves in self.tables.items()}
+
+    def _behind(self) -> set[str]:
+        """The records that the links shown name, as they were or with what is left."""
+        made = [state["heirs"][-1][1] if "heirs" in state else state["made"] for state in self.state.values()
+                if state["table"] == "link" and state["kind"] in ("shown", "reduced")]  # fmt: skip
+        return {id for one in made for id in json.loads(one[32:])["supports"]["record_id"]}
 
     def _certificates(self) -> None:
         """What each disposal destroyed, and what took its place; each under its two roots."""

@@ -529,7 +529,7 @@ def test_a_pack_for_the_defence_withholds_what_is_not_on_the_mg6c_and_keeps_its_
     assert read(for_defence, "answer.json")["audience"] == "defence"
     rows_ = lines(for_defence, "2026-W03-nominal-1")
     assert sorted((row["table"], row.get("withheld", "")) for row in rows_) == sorted(
-        [("link", "")] + [("link", "sensitive")] * 4 + [("nominal", ""), ("network", "sensitive")] + [("record", "")] * 2
+        [("link", ""), ("nominal", ""), ("network", "sensitive")] + [("link", "sensitive")] * 4 + [("record", "")] * 2
     )
     (claim,) = [json.loads((for_defence / PROOF / "pack.json").read_bytes())["complete"][0]]
     assert len(claim["links"]) == 5  # those withheld are counted, and in their places
@@ -538,6 +538,7 @@ def test_a_pack_for_the_defence_withholds_what_is_not_on_the_mg6c_and_keeps_its_
 
 def test_no_byte_of_a_pack_for_the_defence_tells_of_a_record_that_is_not_on_the_mg6c(for_defence, pack):
     """Not the number of one, nor who is in one: but for whom the question itself names."""
+
     def found(folder: Path, words: bytes) -> set[str]:
         return {name for name, data in every_byte(folder) if "verify" not in name and re.search(words, data)}
 

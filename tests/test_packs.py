@@ -412,16 +412,29 @@ def test_a_file_more_or_less_or_changed_is_found_by_the_checksums(told, tmp_path
 
 
 def test_a_published_head_that_does_not_fit_is_said(told):
-    log = told.force.archive.log
     _, origin, size, root = told.line.split(" ")
     for line, said in (
         (told.early, "the build was logged after them"),
         (f"2026-W02 elsewhere {size} {root}", "is of log elsewhere"),
         (f"2026-W02 {origin} {size} {base64.b64encode(bytes(32)).decode()}", "entries have root"),
-        (f"2026-W02 {origin} {log.size + 5} {root}", "wanted a line published no later"),
     ):
         assert said in " ".join(faults(checking.check(told.pack, published=line))[3])
         assert alone(told.pack, "--published", line).returncode == 4
+
+
+def test_a_line_newer_than_the_pack_is_neither_a_fault_nor_a_comparison(told):
+    size = told.force.archive.log.size
+    line = f"2026-W09 {told.line.split(' ')[1]} {size + 5} {told.line.split(' ')[3]}"
+    found = checking.check(told.pack, published=line)
+    assert faults(found) == {}
+    assert f"your line is of {size + 5} entries, and this pack was made when the log had {size}" in found.wanted
+    assert any("this pack is from before it" in text for text in found.not_proved)
+    assert not any("published head that you gave" in text for text in found.relied_on)
+    assert checking.check(told.pack, published=told.line).wanted == ""
+    assert alone(told.pack, "--published", line).returncode == 5
+    done = CliRunner().invoke(main, ["verify", str(told.pack), "--published", line])
+    assert done.exit_code == 5
+    assert "NOT COMPARED: nothing was found wrong" in " ".join(done.output.split())
 
 
 def test_what_the_reader_brings_must_be_in_form(told, tmp_path):

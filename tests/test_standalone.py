@@ -102,6 +102,56 @@ def test_each_spoilt_pack_is_refused_by_its_step_in_its_words(check, one):
     assert one.words in f"{file}: {message}"
 
 
+LATER = f"2026-W49 {packs.ORIGIN} 20 {packs.b64(packs.sha256(b'later'))}"
+
+
+def test_a_line_newer_than_the_pack_is_neither_a_fault_nor_a_comparison(check, tmp_path):
+    """A pack that is sound cannot be called wrong for what came after it; nor is it vouched for."""
+    checked = check(good().files, LATER)
+    assert (checked.faults, checked.compared) == ([], False)
+    assert checked.verdict == "NOT COMPARED: your line is newer than this pack"
+    assert "your line is of 20 entries, and this pack was made when the log had 14" in checked.meaning
+    assert "you need a line of 8 to 14 entries, such as that of the notice for 2026-W48" in checked.meaning
+    for words in ("notice for 2026-W49, of 20 entries: this pack is from before it", "Who made this pack"):
+        assert words in "\n".join(checked.not_proved())
+    done = run(write(good().files, tmp_path / "pack"), "--published", LATER)
+    assert (done.returncode, done.stdout.partition("\n")[0]) == (5, checked.verdict)
+    said = json.loads(run(tmp_path / "pack", "--published", LATER, "--json").stdout)
+    assert (said["verified"], said["compared"], said["faults"]) == (False, False, [])
+    # With something else that vouches for it, the newer line takes nothing away.
+    assert check(good().files, LATER, packs.Story().lines["covering"]).verdict.startswith("VERIFIED against")
+    assert check(good().files, LATER, policy=policy()).verdict == "VERIFIED under the policy that you gave"
+    # And a line that is older than the build stays what it was.
+    assert check(good().files, LATER, packs.Story().lines["before"]).verdict == "NOT VERIFIED"
+    assert check(good().files, LATER.replace(packs.ORIGIN, "other.example/builds")).verdict == "NOT VERIFIED"
+
+
+def test_a_record_withheld_in_its_place_is_counted_as_withheld(check):
+    def withhold(files: Files) -> None:
+        lines = map(json.loads, files["rows.jsonl"].splitlines())
+        line = next(line for line in lines if spoilt.is_record(line, "R-00"))
+        bare = {**line, "leaf": spoilt.leaf(line), "withheld": "sensitive"}
+        del bare["entry"]
+        files["rows.jsonl"] = files["rows.jsonl"].replace(canonical(line), canonical(bare))
+
+    checked = check(changed(good(), withhold))
+    assert checked.faults == []
+    assert any("1 as sensitive unused material" in text for text in checked.not_proved())
+
+
+def test_what_lies_in_the_pack_cannot_vouch_for_it(tmp_path):
+    pack = write(good().files, tmp_path / "pack")
+    for option, name in (("--policy", "policy"), ("--published", "heads.txt")):
+        done = run(pack, option, pack / name)
+        assert done.returncode == 2
+        assert "is a file of the pack itself" in done.stderr
+    line = packs.Story().lines["covering"]
+    elsewhere = write({"lines": f"{line}\n".encode(), "policy": policy()}, tmp_path / "other")
+    assert run(pack, "--published", elsewhere / "lines").stdout.startswith("VERIFIED against the published head")
+    done = run(pack, "--policy", elsewhere / "policy")
+    assert "The pack has the same one" in " ".join(done.stdout.split())
+
+
 def test_the_table_has_something_for_every_step():
     assert {one.step for one in spoilt.TABLE} == set(range(1, 10))
 

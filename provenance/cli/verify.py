@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @click.argument("pack", required=False, metavar="[PACK]")
 @click.option("--build", "label", default=None, metavar="LABEL", help="Only what this build rests on.")
 @click.option("--row", metavar="LEAF", help="Only the row with this leaf, in LABEL or the last build that has it.")
-@click.option("--published", metavar="LINE", help="For a PACK: the line of a weekly notice.")
+@click.option("--published", metavar="LINE", help="For a PACK: the line of a weekly notice, or a file with one.")
 @click.option("--policy", metavar="FILE", help="For a PACK: the log's keys and witnesses, as you have them.")
+@click.option("--tagmanifest", metavar="HEX", help="For a disclosure pack: the number on its covering letter.")
 @as_json
 @click.pass_obj
 def verify(
@@ -31,6 +32,7 @@ def verify(
     row: str | None,
     published: str | None,
     policy: str | None,
+    tagmanifest: str | None,
     as_json: bool,
 ) -> None:
     """Check every stored byte against the log; exit code 4 when something differs.
@@ -38,10 +40,11 @@ def verify(
     What was checked is followed by what that rests on.
 
     With PACK, a folder that `asof --proof` or `disclose make` wrote: check that instead. No archive is needed for it.
+    Exit code 5 where nothing is wrong and the line is newer than the pack: then nothing was compared.
     """
     if pack is None:
-        if published or policy:
-            raise click.UsageError("--published and --policy are for checking a PACK.")
+        if published or policy or tagmanifest:
+            raise click.UsageError("--published, --policy and --tagmanifest are for checking a PACK.")
         if row:
             _row(door, row, label or "", as_json)
         else:
@@ -49,7 +52,7 @@ def verify(
     else:
         if label or row:
             raise click.UsageError("--build and --row are for checking the archive, and not a PACK.")
-        _pack(Path(pack), published, policy, as_json)
+        _pack(Path(pack), published, policy, tagmanifest or "", as_json)
 
 
 def _archive(door: Door, label: str | None, as_json: bool) -> None:
@@ -98,25 +101,44 @@ def _row(door: Door, row: str, label: str, as_json: bool) -> None:
         raise Tampered(f"row does not verify: {faults} fault(s), listed above")
 
 
-def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool) -> None:
+def _pack(folder: Path, published: str | None, policy: str | None, letter: str, as_json: bool) -> None:
     from provenance import bags, checking
-    from provenance.errors import Missing, Tampered
+    from provenance.errors import Malformed, Missing, Refused, Tampered
 
+    if not (folder / "pack.json").exists() and bags.is_bag(folder.resolve().parent):
+        folder = folder.resolve().parent  # data/ was named, and the pack is what it lies in
     brought = Path(policy) if policy else None
     if brought and not brought.is_file():
         raise Missing(f"policy file {brought.name} is not there")
+    if published and Path(published).is_file():
+        line: str | None = Path(published).read_text("utf-8", "replace").strip()
+    else:
+        line = published
+    for given in (policy, published):
+        if given and Path(given).is_file() and Path(given).resolve().is_relative_to(folder.resolve()):
+            raise Refused(f"{Path(given).name} is a file of the pack itself: wanted one that came another way")
+    letter = "".join(letter.split()).lower()
+    if letter and (len(letter) != 64 or set(letter) - set("0123456789abcdef")):
+        raise Malformed(f"number of the covering letter: {len(letter)} characters, wanted 64 hexadecimal digits")
+    if letter and not bags.is_bag(folder):
+        raise Malformed(f"folder {folder.name} is no disclosure pack: only one has a number on a covering letter")
     with waiting("Checking the pack"):
-        look = bags.check if bags.is_bag(folder) else checking.check
-        found = look(folder, policy=brought.read_bytes() if brought else None, published=published)
-    faults, anchored = sum(len(step.faults) for step in found.steps), bool(published or policy)
+        given_ = {"policy": brought.read_bytes() if brought else None, "published": line}
+        found = bags.check(folder, letter=letter, **given_) if bags.is_bag(folder) else checking.check(folder, **given_)
+    faults = sum(len(step.faults) for step in found.steps)
+    behind = bool(found.wanted) and not faults
+    anchored = bool(published or policy) and not found.wanted
     if as_json:
         said = {"relied_on": found.relied_on, "proved": found.proved, "not_proved": found.not_proved}
-        emit_json({"verified": not faults, "anchored": anchored, "steps": _as_values(found.steps), **said})
+        verified = not faults and not behind
+        emit_json({"verified": verified, "anchored": anchored, "steps": _as_values(found.steps), **said})
     else:
         out = console()
         _print(out, found.steps, "as it should be")
         if faults:
             out.print("The pack does NOT verify.\n")
+        elif behind:
+            out.print(f"NOT COMPARED: nothing was found wrong, and {_visible(found.wanted)}.\n", markup=False)
         elif anchored:
             out.print("The pack verifies.\n")
         else:
@@ -131,6 +153,8 @@ def _pack(folder: Path, published: str | None, policy: str | None, as_json: bool
                 _list(out, title, said)
     if faults:
         raise Tampered(f"pack {folder.name} does not verify: {faults} fault(s), listed above")
+    if behind:
+        raise Missing(f"line to compare pack {folder.name} with: the one given is newer than the pack, see above")
 
 
 def _list(out: Console, title: str, sentences: Iterable[str]) -> None:

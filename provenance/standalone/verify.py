@@ -3,8 +3,9 @@
 
     python3 verify.py PACK                       a folder with pack.json in it, or a disclosure pack (with bagit.txt);
                                                  without PACK, the one this file lies in
-    python3 verify.py PACK --published "LINE"    a head from a weekly notice: LABEL ORIGIN SIZE ROOT
+    python3 verify.py PACK --published "LINE"    a head from a weekly notice: LABEL ORIGIN SIZE ROOT, or a file of such
     python3 verify.py PACK --policy FILE         whose signatures count, from a file got elsewhere than the pack
+    python3 verify.py PACK --tagmanifest HEX     the number on the covering letter, by which every byte is checked
     python3 verify.py --proof FILE --entry FILE  one entry of the log and its .tlog-proof, instead of a pack
 
 One file, on the standard library of Python 3.8 or later and the command line of OpenSSL 3 (`openssl`). It is written
@@ -13,7 +14,8 @@ paths), C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy, tlog-p
 RFC 8785 (canonical JSON), RFC 3161 (time-stamps). The form of a pack is in the force's reference manual.
 
 It reads the pack, writes nothing but temporary files for OpenSSL, and asks no network. Everything in the pack is taken
-as written by someone who wants to deceive. Exit code: 0 verified, 4 not, 2 wrongly asked.
+as written by someone who wants to deceive. Exit code: 0 verified, 4 not, 5 not compared (nothing is wrong, and the
+published head is newer than the pack), 2 wrongly asked.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ MONTHS = (
     "December",
 )  # fmt: skip
 LEFT_ASIDE = (".DS_Store", "Thumbs.db", "desktop.ini")  # what computers put into folders by themselves
-DONE = ("passed", "nothing")  # what a step may come to in a pack that verifies
+DONE = ("passed", "nothing", "not compared")  # what a step may come to in a pack that verifies
 STEPS = {
     1: "Files: each is as SHA256SUMS has it, and there is no other",
     2: "Head: signed by the log, and by which witnesses",
@@ -58,7 +60,7 @@ STEPS = {
     5: "Build statement: signed, and the one that the log names",
     6: "Rows: each is a row of the build",
     7: "Disposals: each gap is in a signed certificate",
-    8: "Completeness: no link of the person is left out",
+    8: "Completeness: no link is left out, nor a record behind one",
     9: "Time: what time-stamps say of the head",
 }
 NEEDS = {3: {2}, 4: {1, 2}, 5: {4}, 6: {4}, 7: {4, 6}, 8: {6, 7}, 9: {2}}  # without these, a step cannot be done
@@ -627,6 +629,7 @@ class Check:
         self.remarks = {step: [] for step in STEPS}
         self.pack = self.head = self.policy = self.signer = None
         self.cosigned, self.quorum_met, self.covering = [], False, []
+        self.newer, self.carried = [], []  # lines given that are later than the pack; lines that the pack carries
         self.acts, self.tables, self.keys, self.certificates = {}, {}, [], {}
         self.rows, self.themes, self.stamps = [], [], []
         for step in STEPS:
@@ -775,8 +778,18 @@ class Check:
                 raise Fault(name, "is of no head in heads.txt")
         for line in published:
             self._continues(line, "heads.txt")
+        self.carried = published
         for line in self.lines:
-            self._continues(line, "the line that you gave")
+            if line.origin.encode("utf-8") == self.head.origin and line.size > self.head.size:
+                self.newer.append(line)
+                self.remarks[3].append(
+                    f"The line for {brief(line.label)} was not compared: it is newer than this pack, of "
+                    f"{entries(line.size)} where the pack's head has {self.head.size:,}."
+                )
+            else:
+                self._continues(line, "the line that you gave")
+        if self.lines and len(self.newer) == len(self.lines):
+            self.status[3] = "not compared"
         if not self.lines:
             if published:
                 self.remarks[3].append(
@@ -797,9 +810,7 @@ class Check:
                 ),
             )
         if line.size > self.head.size:
-            raise Fault(
-                file, f"{what}: later than the head of this pack, which has {self.head.size}; ask for a newer pack"
-            )
+            raise Fault(file, f"{what}: later than the head of this pack, which has {self.head.size}")
         name = f"heads/{line.size}.add-checkpoint"
         path = self._add_checkpoint(name, line.size) if name in self.files else None
         if line.size == self.head.size:
@@ -962,7 +973,8 @@ class Check:
         root = tree_root([leaf_of(canonical(table)) for table in act["tables"]]).hex()
         if root != self.pack["root"]:
             raise Fault("pack.json", "root: {}, and the log's tables make {}".format(self.pack["root"], root))
-        for line in self.lines:
+        lines = [line for line in self.lines if line not in self.newer]
+        for line in lines:
             if line.size > max(index, self.pack["entries"]["published"]):
                 self.covering.append(line)
             elif line.size <= index and line.label == act["label"]:
@@ -970,9 +982,9 @@ class Check:
                     "the line that you gave",
                     f"is for build {line.label}, and its head of {line.size} entries is from before {self._late(line)}",
                 )
-        if self.lines and not self.covering and self.given is None:
+        if lines and not self.covering and self.given is None:
             # Whoever wants to deceive can go on from a true published head under keys of their own.
-            line = max(self.lines, key=lambda one: one.size)
+            line = max(lines, key=lambda one: one.size)
             raise Fault(
                 "the line that you gave",
                 f"its head of {entries(line.size)} is from before {self._late(line)}: wanted a line published since, "
@@ -1095,6 +1107,33 @@ class Check:
             before = row
             self.rows.append(row)
 
+    def _records(self):
+        """Insist that the pack has every record that a link shown names: shown, or as a bare digest."""
+        held = [row for row in self.rows if row["table"] == "record"]
+        there = {(row["row"]["system"], row["row"]["record_id"]) for row in held if row["row"] is not None}
+        behind = [(link, supports_of(link["row"])) for link in self.rows if link["table"] == "link" and link["row"]]
+        absent = {record for _, records in behind for record in records} - there
+        if len(absent) <= sum(row["row"] is None for row in held):
+            return
+        for link, records in behind:
+            lacking = sorted(set(records) & absent)
+            if lacking:
+                names = ", ".join(brief(" ".join(record)) for record in lacking[:3])
+                self._found(
+                    8,
+                    Fault(
+                        "rows.jsonl",
+                        "{} of the {} behind {} {} not in the pack: {}{}".format(
+                            len(lacking),
+                            number(len(records), "record"),
+                            told(link),
+                            be(len(lacking)),
+                            names,
+                            "" if len(lacking) < 4 else " and more",
+                        ),
+                    ),
+                )
+
     def _row(self, line, where):
         """One row: its place in its table's tree is proved, and what it holds is read. `leaf` is bytes in it."""
         file = "rows.jsonl"
@@ -1138,7 +1177,10 @@ class Check:
             raise Fault(file, "{}: a path that could not be of row {} of {}".format(where, row["index"], size))
         if made != root:
             raise Fault(
-                file, "{}: is not row {} of the build's table {}".format(where, row["index"], brief(row["table"]))
+                file,
+                "{}: {} in this pack is not what the force signed: it is not row {} of the build's table {}".format(
+                    where, told(row), row["index"], brief(row["table"])
+                ),
             )
         return row
 
@@ -1146,8 +1188,12 @@ class Check:
         if len(entry) <= 32:
             raise Fault("rows.jsonl", f"{where}: an entry of {len(entry)} bytes, wanted a salt and a row")
         row = from_json(entry[32:], "rows.jsonl", where)
-        form = {"link": ("theme", "a", "b"), "nominal": ("theme", "nominal", "links_root")}.get(table, ())
-        if type(row) is not dict or any(type(row.get(column)) is not str for column in form):
+        form = {
+            "link": ("theme", "a", "b"), "nominal": ("theme", "nominal", "links_root"),
+            "record": ("system", "record_id"),
+        }.get(table, ())  # fmt: skip
+        good = type(row) is dict and all(type(row.get(column)) is str for column in form)
+        if not good or (table == "link" and supports_of(row) is None):
             raise Fault("rows.jsonl", f"{where}: not a row of the table {brief(table)}")
         return row
 
@@ -1248,6 +1294,7 @@ class Check:
             raise Fault("rows.jsonl", f"{where}: its content is not what the last certificate pairs it with")
 
     def step_8(self):
+        self._records()
         person, file = self.pack["question"]["person"], "pack.json"
         people = {row["leaf"]: row["row"] for row in self.rows if row["table"] == "nominal" and not row["withheld"]}
         links = {row["leaf"]: row for row in self.rows if row["table"] == "link"}
@@ -1273,16 +1320,24 @@ class Check:
                 raise Fault(file, f"{what}: links out of order, or one twice")
             made = tree_root(listed).hex()
             if made != row["links_root"]:
+                count = row.get("links")
                 raise Fault(
                     file,
-                    "{}: {}, which are not all the links that the person's row commits to".format(
-                        what, number(len(listed), "link")
+                    "{}: {} {} listed{}, which are not all the links that the person's row commits to".format(
+                        what,
+                        number(len(listed), "link"),
+                        be(len(listed)),
+                        f" of {count:,}" if type(count) is int else "",
                     ),
                 )
             states = {"": 0, "disposed": 0, "reduced": 0, "restricted": 0, "hidden": 0, "sensitive": 0}
             for leaf in listed:
                 if leaf not in links:
-                    raise Fault(file, f"{what}: link {leaf.hex()} is not among the rows of the pack")
+                    raise Fault(
+                        file,
+                        f"{what}: one of the {number(len(listed), 'link')} of {brief(person)} is missing: "
+                        f"link {leaf.hex()} is not among the rows of the pack",
+                    )
                 link = links[leaf]
                 if link["row"] is not None and not is_of(link["row"], person, theme):
                     raise Fault(file, f"{what}: link {leaf.hex()} is of other people or another theme")
@@ -1331,6 +1386,8 @@ class Check:
             return "VERIFIED against the published head that you gave"
         if self.given is not None:
             return "VERIFIED under the policy that you gave"
+        if self.newer:
+            return NOT_COMPARED
         return "CONSISTENT IN ITSELF, but not compared with anything from outside"
 
     @property
@@ -1344,10 +1401,26 @@ class Check:
             withheld = f" {number(opaque, 'row')} of the build {be(opaque)} in the pack without being shown."
         if self.compared:
             return f"Every check passed. What that proves, and what it does not, is said below.{withheld}"
+        if self.newer:
+            return self.wanted + withheld
         return (
             "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. Compare "
             "it with a head line from a weekly notice of the build's own week or later, or with a policy file that you "
             f"got elsewhere.{withheld}"
+        )
+
+    @property
+    def wanted(self):
+        """What would let a pack be compared whose reader has only a later line."""
+        line = min(self.newer, key=lambda one: one.size)
+        since = max(self.pack["entries"]["built"], self.pack["entries"]["published"]) + 1
+        known = [one for one in self.carried if since <= one.size]
+        return (
+            f"Nothing was found wrong, and nothing was compared: your line is of {entries(line.size)}, and this pack "
+            f"was made when the log had {self.head.size:,}. To compare it you need a line of {since:,} to "
+            f"{self.head.size:,} entries"
+            + (f", such as that of the notice for {shown(known[-1].label)}" if known else "")
+            + "; or a policy file; or the same pack made anew, after your notice: ask whoever sent it."
         )
 
     @property
@@ -1414,6 +1487,11 @@ class Check:
         said = [f"The published head line that you gave: {shown(line.text)}" for line in self.covering]
         if self.given is not None:
             said.append("The policy file that you gave, which says whose signatures count.")
+            if self.given.data == self.files["policy"]:
+                said[-1] += (
+                    " The pack has the same one: that proves nothing if you took yours from a pack, and is as it "
+                    "should be if you got it elsewhere."
+                )
             if self.signer is not [key for key in self.given.logs if key.name == self.head.origin][-1]:
                 said.append(
                     f"{self.signer}, an earlier key of the log, which your policy still names: if it was stolen, its "
@@ -1440,13 +1518,20 @@ class Check:
         said.append("This program. If it came with the pack, compare it with a copy that you got elsewhere.")
         return said
 
-    def not_proved(self):
+    def not_proved(self, complete=()):
+        """`complete` has builds and persons for whom another proof beside this one says which links are all there."""
         pack, counts, said = self.pack, self.counts(), []
+        elsewhere = not pack["complete"] and (pack["build"], pack["question"]["person"]) in complete
         asked, person = shown(pack["question"]["nominal"]), shown(pack["question"]["person"])
         if not self.compared:
             said.append("Who made this pack: the key that signed it was taken from the pack itself.")
+        for line in self.newer:
+            said.append(
+                f"Anything about what the log came to by the notice for {shown(line.label)}, of {entries(line.size)}: "
+                "this pack is from before it."
+            )
         for line in self.lines:
-            if line not in self.covering:
+            if line not in self.covering and line not in self.newer:
                 said.append(
                     f"That the head published for {shown(line.label)} covers this build: it is of "
                     f"{entries(line.size)}, from before {self._late(line)}."
@@ -1521,7 +1606,7 @@ class Check:
             )
         if asked != person:
             said.append(f"That {asked}, who was asked about, is the same person as {person}, whose links the pack has.")
-        if person:
+        if person and not elsewhere:
             for item in pack["incomplete"]:
                 said.append(
                     f"That no link of {person} in theme {shown(item['theme'])} is left out. The pack gives as the "
@@ -1531,7 +1616,7 @@ class Check:
                 said.append(f"That these are all links of {person}.")
             if pack["question"]["theme"]:
                 said.append(f"Anything about {person} in a theme other than {shown(pack['question']['theme'])}.")
-        else:
+        elif not person:
             said.append(
                 "That these are all the rows that answer the question. That can be proved only for the links of one "
                 "person in one theme."
@@ -1566,6 +1651,7 @@ class Check:
         return found
 
 
+NOT_COMPARED = "NOT COMPARED: your line is newer than this pack"
 OPAQUE = (
     ("restricted", "restricted"),
     ("hidden", "reduced by a restriction"),
@@ -1577,6 +1663,11 @@ OPAQUE = (
 def state_of(row):
     """Why a row is not shown as it was; "hidden" where nothing of what is left of it may be shown either."""
     return "hidden" if row["withheld"] == "reduced" and row["row"] is None else row["withheld"]
+
+
+def several(names):
+    """Names in a row, of which only the first three where there are more."""
+    return ", ".join(map(shown, names[:3])) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def be(count):
@@ -1608,6 +1699,31 @@ def is_of(link, person, theme):
     return link["theme"] == theme and person in (link["a"], link["b"])
 
 
+def supports_of(link):
+    """The records that a link's row names, as (system, record id), each once; None where it is not in that form."""
+    held = link.get("supports")
+    parts = [held.get(column) for column in ("system", "record_id")] if type(held) is dict else [None]
+    if any(type(part) is not list or any(type(each) is not str for each in part) for part in parts):
+        return None
+    if len(parts[0]) != len(parts[1]):
+        return None
+    return sorted({(parts[0][i], parts[1][i]) for i in range(len(parts[0]))})
+
+
+def told(row):
+    """What a row says that it is, for a message; what is not shown is only a row."""
+    said = row["row"]
+    if said is None:
+        return "a digest"
+    if row["table"] == "link":
+        return "the link of {} and {} in theme {}".format(*(brief(said[key]) for key in ("a", "b", "theme")))
+    if row["table"] == "nominal":
+        return "the figures of {} in theme {}".format(brief(said["nominal"]), brief(said["theme"]))
+    if row["table"] == "record":
+        return "record {} {}".format(brief(said["system"]), brief(said["record_id"]))
+    return "a row"
+
+
 def read_proof(data, file):
     """Index, path and checkpoint of a .tlog-proof."""
     proof, blank, note = data.partition(b"\n\n")
@@ -1634,8 +1750,8 @@ class Bag:
     answer.json says they are.
     """
 
-    def __init__(self, files, troubles=(), lines=(), policy=None, authority=None, openssl=None):
-        self.files, self.openssl = dict(files), openssl or OpenSSL()
+    def __init__(self, files, troubles=(), lines=(), policy=None, authority=None, openssl=None, letter=None):
+        self.files, self.openssl, self.letter = dict(files), openssl or OpenSSL(), letter
         self.faults = [(fault.file, fault.message) for fault in troubles]
         self.left_aside = [name for name in list(self.files) if name.rpartition("/")[2] in LEFT_ASIDE]
         for name in self.left_aside:
@@ -1658,10 +1774,42 @@ class Bag:
 
     @property
     def verdict(self):
+        """That of the proof of which least can be said."""
         if not self.verified:
             return "NOT VERIFIED"
         verdicts = [check.verdict for check in self.checks.values()]
-        return next((verdict for verdict in verdicts if verdict.startswith("CONSISTENT")), verdicts[0])
+        worst = [verdict for verdict in verdicts if not verdict.startswith("VERIFIED")]
+        return worst[0] if worst else verdicts[0]
+
+    @property
+    def newer(self):
+        return self.verdict == NOT_COMPARED
+
+    @property
+    def meaning(self):
+        if not self.verified:
+            return "Do not rely on this pack. Keep it as it is, and ask whoever sent it about what is named below."
+        if self.newer:
+            return next(check for check in self.checks.values() if check.verdict == NOT_COMPARED).wanted
+        if self.compared:
+            return "Every check of every proof passed. What that proves, and what it does not, is said below."
+        return (
+            "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. Give "
+            "--published or --policy."
+        )
+
+    @property
+    def extent(self):
+        """Which of the files that was said of; it belongs right beneath the verdict."""
+        if self.letter:
+            return (
+                "Every byte of the pack, its pages and READ-ME-FIRST too, is as it was when the number that you gave "
+                "was written down."
+            )
+        return (
+            "The pages and READ-ME-FIRST were not checked; the rows were. With the number from the covering letter "
+            "(--tagmanifest) every byte is."
+        )
 
     @property
     def compared(self):
@@ -1677,6 +1825,15 @@ class Bag:
         if self.files.get("bagit.txt") != BAGIT:
             raise Fault("bagit.txt", "is not that of a BagIt 1.0 bag in UTF-8")
         tags = self._listed("tagmanifest-sha256.txt")
+        found = sha256(self.files["tagmanifest-sha256.txt"]).hex()
+        if self.letter and found != self.letter:
+            self.faults.append(
+                (
+                    "tagmanifest-sha256.txt",
+                    f"has SHA-256 {found}, and the number that you gave is {self.letter}: this is another pack than "
+                    "the letter came with, or something in it was changed",
+                )
+            )
         payload = self._listed("manifest-sha256.txt")
         if sorted(tags) != TAG_FILES:
             raise Fault("tagmanifest-sha256.txt", "names other files than a pack's")
@@ -1690,7 +1847,9 @@ class Bag:
             elif sha256(self.files[name]) != bytes.fromhex(listed[name]):
                 self.faults.append((name, "has another SHA-256 than its manifest has for it"))
         for name in sorted(set(self.files) - set(listed) - {"tagmanifest-sha256.txt"}):
-            self.faults.append((name, "is in no manifest"))
+            self.faults.append(
+                (name, "is in no manifest: it is no part of the pack. Remove it, if you put it there, and check again")
+            )
 
     def _listed(self, name):
         if name not in self.files:
@@ -1791,23 +1950,39 @@ class Bag:
             self.faults.append((name + ".entry", "is no entry of a page view"))
         self.views += 1
 
-    def merged(self, what):
-        """Sentences of all proofs, each once, in order."""
-        return list(dict.fromkeys(text for check in self.checks.values() for text in getattr(check, what)()))
+    def merged(self, what, *more):
+        """Sentences of all proofs, in order, each once, after the names of the proofs that say it unless all do."""
+        by = {}
+        for name, check in self.checks.items():
+            for text in getattr(check, what)(*more):
+                by.setdefault(text, []).append(name)
+        return [text if len(names) == len(self.checks) else f"{several(names)}: {text}" for text, names in by.items()]
 
     def proved(self):
-        said = []
-        for name, check in self.checks.items():
-            said += [f"{name}: {text}" for text in check.proved()]
+        said = [
+            "Every byte of the pack is as it was when the number that you gave was written down: the pages, "
+            "READ-ME-FIRST, and all else."
+        ] * bool(self.letter)
+        said += self.merged("proved")
         if self.views:
             said.append(f"{number(self.views, 'view')} by staff: the log has the entry that says so")
         return said
 
+    def relied(self):
+        return ["The number that you gave: it is worth what the way is worth by which it came."] * bool(
+            self.letter
+        ) + self.merged("relied")
+
     def not_proved(self):
-        said = [
-            *self.merged("not_proved"),
-            "That the pages are drawn rightly: what is proved are the rows in the proofs",
-        ]
+        complete = {
+            (check.pack["build"], check.pack["question"]["person"])
+            for check in self.checks.values() if check.pack["complete"]
+        }  # fmt: skip
+        said = self.merged("not_proved", complete)
+        said.append(
+            "That the pages are drawn rightly: what is proved are the rows in the proofs"
+            + ("" if self.letter else ". A figure that was changed on a page, or in READ-ME-FIRST, is not found here")
+        )
         if self.others:
             said.append(
                 f"That {number(self.others, 'page')} shown to staff said then what the pack has now: the log has "
@@ -1821,18 +1996,7 @@ class Bag:
 
 
 def bag_report(bag):
-    said = [bag.verdict]
-    if bag.verified and not bag.compared:
-        said.append(
-            wrapped(
-                "Every check passed, but the keys were taken from the pack itself, so anyone could have made it. "
-                "Give --published or --policy.",
-                "",
-                "",
-            )
-        )
-    elif not bag.verified:
-        said.append("Do not rely on this pack. Keep it as it is, and ask whoever sent it about what is named below.")
+    said = [bag.verdict, wrapped(bag.meaning, "", "")] + [wrapped(bag.extent, "", "")] * bag.verified
     said += ["", "The bag and what holds it together"]
     for file, message in bag.faults:
         said.append(wrapped(f"{brief(file)}: {message}", "  !  ", "     "))
@@ -1846,7 +2010,7 @@ def bag_report(bag):
             said.append(wrapped(f"step {step}: {brief(file)}: {message}", "      !  ", "         "))
     if bag.verified:
         for title, sentences in (
-            ("What was proved", bag.proved()), ("What was relied on", bag.merged("relied")),
+            ("What was proved", bag.proved()), ("What was relied on", bag.relied()),
             ("What was NOT proved", bag.not_proved()),
         ):  # fmt: skip
             said += ["", title, *(wrapped(sentence, "  - ", "    ") for sentence in sentences)]
@@ -1855,13 +2019,13 @@ def bag_report(bag):
 
 def bag_as_json(bag):
     return {
-        "verified": bag.verified,
+        "verified": bag.verified and not bag.newer,
         "verdict": bag.verdict,
         "compared": bag.compared,
         "faults": [{"file": shown(file), "message": message} for file, message in bag.faults],
         "proofs": {shown(name): as_json(check) for name, check in bag.checks.items()},
         "proved": bag.proved() if bag.verified else [],
-        "relied_on": bag.merged("relied") if bag.verified else [],
+        "relied_on": bag.relied() if bag.verified else [],
         "not_proved": bag.not_proved() if bag.verified else [],
     }
 
@@ -1952,7 +2116,7 @@ def plain(value):
 
 def as_json(check):
     return {
-        "verified": check.verified,
+        "verified": check.verified and check.verdict != NOT_COMPARED,
         "verdict": check.verdict,
         "compared": check.verified and check.compared,
         "steps": [{"step": step, "status": check.status[step], "remarks": check.remarks[step]} for step in STEPS],
@@ -2012,10 +2176,17 @@ def read_given(path, what):
         raise Wrongly(f"{what} {shown(path)} cannot be read: {error.strerror}") from None
 
 
+def is_within(path, folder):
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return path.startswith(folder + os.sep)
+
+
 def given_lines(texts):
-    """Published heads as a person gives them: spaces around and between are no matter."""
+    """Published heads as a person gives them, or a file with some: spaces around and between are no matter."""
     lines = []
     for text in texts:
+        if os.path.isfile(text):
+            text = read_given(text, "published").decode("utf-8", "replace")
         for one in text.splitlines():
             if one.strip():
                 lines.append(Line(" ".join(one.split()), "the line that you gave"))
@@ -2030,9 +2201,12 @@ def main(arguments=None):
         action="append",
         default=[],
         metavar="LINE",
-        help="a head from a weekly notice: LABEL ORIGIN SIZE ROOT; may be given again",
+        help="a head from a weekly notice, LABEL ORIGIN SIZE ROOT, or a file with such lines; may be given again",
     )
     parser.add_argument("--policy", metavar="FILE", help="whose signatures count, got elsewhere than the pack")
+    parser.add_argument(
+        "--tagmanifest", metavar="HEX", help="the SHA-256 of tagmanifest-sha256.txt, from the covering letter"
+    )
     parser.add_argument("--authority", metavar="FILE", help="certificates (PEM) by which time-stamps are judged")
     parser.add_argument("--proof", metavar="FILE", help="a .tlog-proof to check instead of a pack")
     parser.add_argument("--entry", metavar="FILE", help="the entry that --proof is for")
@@ -2048,13 +2222,25 @@ def main(arguments=None):
         except Fault as fault:
             raise Wrongly(f"{fault.file}: {fault.message}") from None
         authority = read_given(asked.authority, "authority") if asked.authority else None
+        letter = "".join((asked.tagmanifest or "").split()).lower()
+        if asked.tagmanifest is not None and not HEX.fullmatch(letter):
+            raise Wrongly(f"--tagmanifest: {len(letter)} characters, wanted 64 hexadecimal digits")
         openssl = OpenSSL()
         if asked.proof or asked.entry:
             return answer_proof(asked, policy, lines, openssl)
         folder = asked.pack or os.path.dirname(os.path.abspath(__file__))
-        if asked.pack is None and os.path.exists(os.path.join(os.path.dirname(folder), "bagit.txt")):
-            folder = os.path.dirname(folder)
+        above = os.path.join(os.path.abspath(folder), os.pardir)
+        if not os.path.exists(os.path.join(folder, "pack.json")) and os.path.exists(os.path.join(above, "bagit.txt")):
+            folder = os.path.normpath(above)  # data/ was named, and the pack is what it lies in
         is_bag = os.path.exists(os.path.join(folder, "bagit.txt"))
+        for given in [path for path in (asked.policy, asked.authority, *asked.published) if path]:
+            if os.path.isfile(given) and is_within(given, folder):
+                raise Wrongly(
+                    f"{shown(given)} is a file of the pack itself, and a pack cannot vouch for itself: give one "
+                    "that came another way"
+                )
+        if letter and not is_bag:
+            raise Wrongly("--tagmanifest is for a disclosure pack, which has a bagit.txt")
         if not os.path.isdir(folder):
             raise Wrongly(f"folder {shown(folder)} is not there")
         if asked.pack is None and not is_bag and not os.path.exists(os.path.join(folder, "pack.json")):
@@ -2065,19 +2251,21 @@ def main(arguments=None):
             files, troubles = {}, [fault]
         except OSError as error:
             raise Wrongly(f"folder {shown(folder)} cannot be read: {error.strerror}") from None
-        check = (Bag if is_bag else Check)(files, troubles, lines, policy, authority, openssl)
+        more = {"letter": letter} if is_bag else {}
+        check = (Bag if is_bag else Check)(files, troubles, lines, policy, authority, openssl, **more)
     except Wrongly as wrong:
         print(f"verify.py: {wrong}", file=sys.stderr)
         return 2
     if asked.json:
         print(json.dumps((bag_as_json if is_bag else as_json)(check), ensure_ascii=False, indent=1))
-    elif is_bag:
-        print(bag_report(check))
     else:
-        print(report(check))
+        print((bag_report if is_bag else report)(check))
         if asked.rows and check.verified:
-            print("\nRows\n\n" + rows_as_text(check))
-    return 0 if check.verified else 4
+            for name, one in check.checks.items() if is_bag else [("", check)]:
+                print("\nRows" + (f" of {shown(name)}" if name else "") + "\n\n" + rows_as_text(one))
+    if not check.verified:
+        return 4
+    return 5 if check.verdict == NOT_COMPARED else 0
 
 
 def answer_proof(asked, policy, lines, openssl):
