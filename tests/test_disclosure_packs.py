@@ -433,6 +433,11 @@ def first(table: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
     return lambda rows_: next(row for row in rows_ if row["table"] == table)
 
 
+def a_record_left_out(folder: Path) -> None:
+    """A record behind a link dropped from the rows."""
+    lines_of(lambda rows_: rows_.remove(first("record")(rows_)))(folder)
+
+
 SPOILT: dict[str, tuple[Callable[[Path], Any], str, str]] = {  # how, and the words of the product and of verify.py
     "row changed": (
         lines_of(lambda rows_: first("link")(rows_).update(entry=flip(first("link")(rows_)["entry"], 8 * 200))),
@@ -444,6 +449,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str, str]] = {  # how, and the wo
     "row dropped": (
         lines_of(lambda rows_: rows_.remove(first("link")(rows_))), "is listed and not in the pack", "step 8",
     ),
+    "record left out": (a_record_left_out, "records behind the link of ANN and", "records behind the link of ANN and"),
     "link left out": (a_link_left_out, "the nominal's row says", "step 8"),
     "older checkpoint": (an_older_checkpoint, "under another head", "step 4"),
     "foreign key": (a_foreign_key, "signature", "step 2"),
@@ -482,6 +488,52 @@ def test_a_spoilt_pack_is_refused_by_name(name, pack, told, tmp_path):
     assert done.returncode == 4
     assert done.stdout.startswith("NOT VERIFIED")
     assert alone_words in " ".join(done.stdout.split())
+
+
+def figure_on_a_page(folder: Path) -> None:
+    path = folder / "data/pages/2026-W03-link-2.html"
+    path.write_text(path.read_text("utf-8").replace("points", "thousand points", 1), "utf-8")
+
+
+def handling_in_read_me_first(folder: Path) -> None:
+    path = folder / "data/READ-ME-FIRST.html"
+    path.write_text(path.read_text("utf-8").replace("ask first", "hand it to anybody", 1), "utf-8")
+
+
+@pytest.mark.parametrize("how", [figure_on_a_page, handling_in_read_me_first])
+def test_a_changed_page_is_found_by_the_number_on_the_covering_letter_alone(how, pack, tmp_path, chromium):
+    """The rows say nothing of a page; without the number each verifier says that it did not look."""
+    number = hashlib.sha256((pack / bags.TAGS).read_bytes()).hexdigest()
+    assert alone(pack, "--tagmanifest", f" {number.upper()[:32]} {number[32:]}").returncode == 0
+    assert "Every byte of the pack, its pages" in " ".join(alone(pack, "--tagmanifest", number).stdout.split())
+    assert any("every byte is as it was" in text for text in bags.check(pack, letter=number).proved)
+    broken = shutil.copytree(pack, tmp_path / "broken")
+    how(broken)
+    mend(broken)
+    done = alone(broken)
+    assert done.returncode == 0
+    assert "The pages and READ-ME-FIRST were not checked" in " ".join(done.stdout.split()[:60])
+    assert any("READ-ME-FIRST says: what is proved are the rows" in text for text in bags.check(broken).not_proved)
+    done = alone(broken, "--tagmanifest", number)
+    assert done.returncode == 4
+    assert "this is another pack than the letter came with" in " ".join(done.stdout.split())
+    assert bags.check(broken, letter=number).steps[0].faults[0].startswith(f"{bags.TAGS} has SHA-256")
+    page = chromium.new_page()
+    for folder, words in ((broken, "this is another pack than the letter came with"), (pack, "Every byte of the pack")):
+        page.goto((folder / "data" / "verify.html").as_uri())
+        page.wait_for_selector("body[data-ready]")
+        page.set_input_files("#folder", str(folder))
+        page.fill("#letter", number)
+        page.click("#check")
+        page.wait_for_selector("body[data-done=yes]", timeout=60_000)
+        assert words in page.inner_text("#result")
+    page.close()
+
+
+def test_no_proof_of_a_pack_takes_back_what_another_proves(pack):
+    for said in (bags.check(pack).not_proved, json.loads(alone(pack, "--json").stdout)["not_proved"]):
+        assert not any("theme SOC" in text for text in said), said
+        assert any("theme CSE" in text and "nominal-1" in text and "link-2" not in text for text in said), said
 
 
 def test_a_byte_changed_without_new_checksums_is_named(pack, tmp_path):

@@ -167,6 +167,17 @@ def test_it_says_what_a_policy_from_elsewhere_vouches_for(reader, verify, tmp_pa
     assert reader.said("#proved") == theirs.proved()
 
 
+def test_a_line_newer_than_the_pack_is_neither_a_fault_nor_a_comparison(reader, verify, tmp_path):
+    line = f"2026-W49 {packs.ORIGIN} 20 {packs.b64(packs.sha256(b'later'))}"
+    reader.check(write(good().files, tmp_path / "pack"), line)
+    theirs = verify.Check(good().files, lines=verify.given_lines([line]))
+    assert reader.verdict == theirs.verdict == "NOT COMPARED: your line is newer than this pack"
+    assert reader.page.text_content("#meaning") == theirs.meaning
+    assert reader.statuses() == list(theirs.status.values())
+    assert reader.said("#not-proved") == theirs.not_proved()
+    assert "care" in reader.page.get_attribute(".verdict", "class")  # and not the colour of what is verified
+
+
 def test_it_says_that_a_policy_still_names_an_old_key(reader, verify, tmp_path):
     given = policy(quorum="none")
     (tmp_path / "policy").write_bytes(given)
