@@ -24,6 +24,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 FORMAT = "provenance-disclosure/1"  # of data/answer.json
 _DIGEST = "[0-9a-f]{64}"
 _PROVED_VIEWS = ("nominal", "figures", "link", "network")
+POINTER = "READ-ME-FIRST.txt"  # beside data/, where whoever opens the folder looks first
+_POINTED = b"Open data/READ-ME-FIRST.html in a browser. It says what this folder is and how to check it.\n"
 _TAG_FILES = ("bag-info.txt", "bagit.txt", MANIFEST)
 
 
@@ -35,6 +37,7 @@ def tag_files(payload: Mapping[str, tuple[str, int]], info: Mapping[str, str]) -
     counted = {**info, "Payload-Oxum": f"{octets}.{len(payload)}"}
     files = {
         "bagit.txt": DECLARATION,
+        POINTER: _POINTED,
         "bag-info.txt": "".join(f"{key}: {_one_line(value)}\n" for key, value in sorted(counted.items())).encode(),
         MANIFEST: "".join(f"{payload[name][0]}  data/{name}\n" for name in sorted(payload)).encode(),
     }
@@ -159,7 +162,7 @@ def faults(folder: Path, letter: str = "") -> Iterator[str]:
     listed = {name: _listed(folder, name) for name in (TAGS, MANIFEST)}
     if _read(folder, "bagit.txt") != DECLARATION:
         yield "bagit.txt declares another version or encoding than BagIt 1.0 in UTF-8"
-    if sorted(listed[TAGS]) != sorted(_TAG_FILES):
+    if sorted(listed[TAGS].keys() - {POINTER}) != sorted(_TAG_FILES):  # packs from before 1.1 have no pointer
         yield f"{TAGS} names other files than {', '.join(_TAG_FILES)}"
     wanted = listed[TAGS] | listed[MANIFEST]
     if any(not name.startswith("data/") for name in listed[MANIFEST]):

@@ -63,6 +63,7 @@ _TITLES = {
 }  # fmt: skip
 PROSECUTOR, DEFENCE = AUDIENCES = ("prosecutor", "defence")
 _ITEMISED = ("link", "network", "nominal", "record")  # tables of which items are made; see `materials`
+_SUPPORT = dict.fromkeys(("grade", "grade_scheme", "handling", "conditions", "role_a", "role_b", "occurred_at"), "")
 _REASON = {"disposed": "disposed of", "reduced": "left with less", "restricted": "restricted"}
 
 
@@ -77,6 +78,8 @@ class Drawer(Protocol):
     ) -> bytes: ...  # fmt: skip
 
     def first_page(self, told: Mapping[str, Any]) -> bytes: ...
+
+    def rows_page(self, told: Mapping[str, Any]) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Made:
     head: int  # entries of the log under the head that everything is proved with
     tag_manifest: str  # SHA-256, by which the pack is named
     logged: int  # place of its entry in the log
+    line: str  # of the last weekly notice with which all of it can be compared, "" while there is none
     lacking: int  # links that items on the MG6C name, withheld for a record behind them that is not on it
 
 
@@ -247,6 +251,8 @@ class _Pack:
         for name, what in (("verify.py", "program"), ("verify.html", "page")):
             data = resources.files("provenance.standalone").joinpath(name).read_bytes()
             self._put(name, data, f"A {what} that checks this pack and shares nothing with what made it")
+        rows_page = self.drawer.rows_page({**self._rows(), "codes": self._codes()})
+        self._put("rows.html", rows_page, "The rows that are proved, for people")
         first = self.drawer.first_page(self._told(strictest, conditions, faults, since))
         self._put("READ-ME-FIRST.html", first, "What this is, how to check it, what it does not prove")
         self._put("ro-crate-metadata.json", _pretty(self._crate(conditions)))
@@ -260,8 +266,44 @@ class _Pack:
             complete=sum(bool(one["made"].complete) for one in made), proofs=len(made), handling=strictest,
             conditions=conditions, head=max((one["made"].head for one in made), default=self.archive.log.size),
             tag_manifest=hashlib.sha256(tags[bags.TAGS]).hexdigest(), logged=-1,
-            lacking=self.disclosable.lacking if self.disclosable else 0,
+            line=self._line(), lacking=self.disclosable.lacking if self.disclosable else 0,
         )  # fmt: skip
+
+    def _line(self) -> str:
+        """The last published line that every proof carries."""
+        carried = [
+            (self.data / "proofs" / one["name"] / "heads.txt").read_text().splitlines() for one in self._proved()
+        ]
+        return (
+            max(set.intersection(*map(set, carried)), key=lambda line: int(line.split(" ")[2]), default="")
+            if (carried)
+            else ""
+        )
+
+    def _codes(self) -> list[str]:
+        """Every handling code and condition that stands in the pack."""
+        rows_ = [row for one in self._proved() for _, _, row in one["rows"] if row is not None]
+        said = [*self.handled, *_handled([lineage.supports(row) if "supports" in row else row for row in rows_])]
+        return sorted({part for code, text in said for part in (code, *text.split("; ")) if part})
+
+    def _rows(self) -> dict[str, Any]:
+        """What the page of rows says: the rows of each proof by their tables."""
+        proofs = []
+        for one in self._proved():
+            held: dict[str, list[Any]] = {"link": [], "nominal": [], "record": [], "network": []}
+            for table, _, row in one["rows"]:
+                if row is not None:
+                    behind = [_SUPPORT | support for support in lineage.supports(row)] if table == "link" else []
+                    held[table].append({**row, "behind": behind} if table == "link" else row)
+            asked = one["said"]["question"]
+            proofs.append(
+                {
+                    "name": one["name"], "build": one["label"], "subject": asked["network"] or asked["nominal"],
+                    "withheld": one["gone"], "links": sorted(held["link"], key=lambda row: -row["strength"]),
+                    "nominals": held["nominal"], "records": held["record"], "networks": held["network"],
+                }
+            )  # fmt: skip
+        return {"marking": self.marking, "case": self.saved.act.case, "proofs": proofs}
 
     def about(self) -> str:
         """Tokens of everybody whom it was asked about and who is still there."""
@@ -656,10 +698,15 @@ class _Pack:
             "audience": PROSECUTOR if self.disclosable is None else DEFENCE,
             "sensitive_rows": sum(one["gone"].get("sensitive", 0) for one in self._proved()),
             "since": list(_in_words(since)),
+            "asked_by": self.saved.act.by, "asked_under": self.saved.act.under, "asked_on": _when(self.saved.act.on),
+            "made_by": self.by, "codes": self._codes(), "line": self._line(), "log": self.archive.name,
+            "size": max((one["made"].head for one in self._proved()), default=self.archive.log.size),
+            "views": any(name.startswith("views/") for name in self.files),
+            "verifier": self.files["verify.py"][0], "version": self.version,
             "proofs": [
                 {
                     "name": one["name"], "shown": one["made"].shown, "withheld": one["made"].withheld,
-                    "complete": list(one["made"].complete),
+                    "complete": list(one["made"].complete), "elsewhere": self._elsewhere(one),
                     "incomplete": [f"{c['theme']}: {c['why']}" for c in one["said"]["incomplete"]],
                     "verdict": "verifies",
                 }
@@ -667,7 +714,8 @@ class _Pack:
             ],
             "builds": [
                 {
-                    "label": label, "cut_off": _when(stated.cut_off), "version": stated.builder_version,
+                    "label": label, "live": self._live(label),
+                    "cut_off": _when(stated.cut_off), "version": stated.builder_version,
                     "code": stated.code, "editions": [edition.name for edition in stated.harm_tables],
                     "documents": [
                         f"{paper.name.replace('_', ' ')}: {paper.version or 'version not supplied'}"
@@ -678,6 +726,27 @@ class _Pack:
             ],
             "defects": faults,
         }  # fmt: skip
+
+    def _elsewhere(self, proof: Mapping[str, Any]) -> str:
+        """The proof of the same build and person that says which of all their links are there, for one of a link."""
+        asked = proof["label"], proof["said"]["question"]["person"]
+        other = (
+            one["name"] for one in self._proved()
+            if one["said"]["complete"] and (one["label"], one["said"]["question"]["person"]) == asked
+        )  # fmt: skip
+        return "" if proof["said"]["complete"] else next(other, "")
+
+    def _live(self, label: str) -> str:
+        """What the log says of when a build was live, and what that is worth."""
+        publication = self.opened[label].publication
+        if publication is None:
+            return f"The log does not say that build {label} was ever live."
+        said = f"The log says that build {label} was live {_span(publication.start, publication.end)}."
+        placed = self.archive.placed(["Published", "Withdrawn"])
+        logged = next((act.on for _, act in placed if getattr(act, "at", "") == publication.start), publication.start)
+        if logged[:10] > publication.start[:10]:
+            said += f" That was put into the log only on {_when(logged)}, and so rests on the force’s word."
+        return said
 
     def _sentences(self) -> list[str]:
         asked = self.query

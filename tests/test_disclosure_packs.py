@@ -449,7 +449,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str, str]] = {  # how, and the wo
     "row dropped": (
         lines_of(lambda rows_: rows_.remove(first("link")(rows_))), "is listed and not in the pack", "step 8",
     ),
-    "record left out": (a_record_left_out, "records behind the link of ANN and", "records behind the link of ANN and"),
+    "record left out": (a_record_left_out, "behind the link of ANN and", "behind the link of ANN and"),
     "link left out": (a_link_left_out, "the nominal's row says", "step 8"),
     "older checkpoint": (an_older_checkpoint, "under another head", "step 4"),
     "foreign key": (a_foreign_key, "signature", "step 2"),
@@ -1057,7 +1057,7 @@ def test_a_bag_is_checked_file_by_file(tmp_path):
         (tmp_path / name).write_bytes(data)
     assert set(bags.faults(tmp_path)) == {""}
     (tmp_path / "data/b").write_bytes(b"two")
-    assert "file data/b is in the bag and no manifest names it" in set(bags.faults(tmp_path))
+    assert any(fault.startswith("file data/b is in the bag and no manifest") for fault in bags.faults(tmp_path))
     (tmp_path / "data/a").unlink()
     assert "file data/a is not there" in set(bags.faults(tmp_path))
     with pytest.raises(Malformed, match="printable"):

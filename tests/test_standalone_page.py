@@ -258,10 +258,10 @@ def test_without_a_pack_it_asks_for_one(fresh):
 
 def test_it_can_be_used_with_the_keyboard_alone(fresh, tmp_path):
     order = []
-    for _ in range(5):
+    for _ in range(6):
         fresh.page.keyboard.press("Tab")
         order.append(fresh.page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert order == ["folder", "lines", "policy", "check", "SUMMARY"]
+    assert order == ["folder", "lines", "policy", "letter", "check", "SUMMARY"]
     fresh.page.keyboard.press("Enter")
     assert fresh.page.is_visible("#proof")
     fresh.page.set_input_files("#folder", write(good().files, tmp_path / "pack"))

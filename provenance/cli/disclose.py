@@ -118,8 +118,9 @@ def status(door: Door, query: str | None, as_json: bool) -> None:
 def make(door: Door, query: str, out: str, audience: str, by: str, under: str, as_json: bool) -> None:
     """Make the pack of a saved query: the pages, the rows with their proofs, and what checks them.
 
-    One --for defence shows what stands on the case's MG6C; all else is sensitive, and only keeps its place. It is
-    logged before the folder is there. Whoever receives it begins with data/READ-ME-FIRST.html.
+    One --for defence shows what items on the case's MG6C name, and a link only with every record behind it on the MG6C
+    too; all else is sensitive, and only keeps its place. It is logged before the folder is there. Whoever receives it
+    begins with data/READ-ME-FIRST.html; the number that is printed goes on the covering letter.
     """
     from provenance import __version__, disclosing, saving
 
@@ -147,7 +148,15 @@ def make(door: Door, query: str, out: str, audience: str, by: str, under: str, a
     page.print(
         f"Handling   {made.handling or 'no code'}{': ' + made.conditions if made.conditions else ''}", markup=False
     )
-    page.print(f"Logged     entry {made.logged:,}; the pack's tag manifest has SHA-256")
+    if made.line:
+        page.print(f"Compare    with the weekly notice: {made.line}", markup=False)
+    else:
+        page.print(
+            "Compare    with nothing yet: no weekly notice was published since the last of its builds, and a later one "
+            "compares nothing. Publish the head (`provenance checkpoint`) and make it anew, or see that whoever gets it has "
+            "the policy file"
+        )
+    page.print(f"Logged     entry {made.logged:,}. For the covering letter, by which every byte can be checked:")
     click.echo(f"           {made.tag_manifest}")
 
 

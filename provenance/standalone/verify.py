@@ -1835,7 +1835,7 @@ class Bag:
                 )
             )
         payload = self._listed("manifest-sha256.txt")
-        if sorted(tags) != TAG_FILES:
+        if sorted(set(tags) - {"READ-ME-FIRST.txt"}) != TAG_FILES:
             raise Fault("tagmanifest-sha256.txt", "names other files than a pack's")
         for name in sorted(payload):
             if not name.startswith("data/"):

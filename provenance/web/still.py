@@ -6,6 +6,7 @@ Nothing in such a file is fetched but the two style sheets beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,12 @@ from provenance.web.looks import House
 
 SHEETS = ("govuk.css", "provenance.css")
 _ELSEWHERE = "#not-kept"
-_UNCHECKED = "Whether its rows give the root that was signed is for the proof that came with this page to show."
+_UNCHECKED = "This page is a copy. Whether its rows are those that were signed, verify.html shows, which came with it."
+_COPY = (
+    "A copy in a disclosure pack: READ-ME-FIRST says what may be done with it."  # the dashboard's own words bind staff
+)
+_DRAWING = re.compile(rb"<svg\b.*?</svg>", re.S)
+_NOWHERE = re.compile(rb'<a\b[^>]*?href="#not-kept"[^>]*>(.*?)</a>', re.S)
 
 
 class Stills:
@@ -76,6 +82,7 @@ class Stills:
         banner = presenting.banner(snapshot, "", verified=None, verified_words=_UNCHECKED) | {
             "href": _ELSEWHERE,
             "since_href": None,
+            "verified_state": "A copy: check it with verify.html",
         }
         if seen:
             banner["asked"] = f"build {snapshot.label}, {seen}"
@@ -90,14 +97,28 @@ class Stills:
             "may": frozenset(), "words": words,
             "page": {
                 "title": title, "service": self.house.service, "force": self.house.force, "marking": self.house.marking,
-                "handling": self.house.handling, "user": None, "sign_out": None, "csrf": "", "home": _ELSEWHERE,
+                "handling": _COPY, "user": None, "sign_out": None, "csrf": "", "home": _ELSEWHERE,
                 "navigation": [], "trail": [], "reference": presenting.reference(page, "#main"), "footer": [],
                 "errors": [], "still": True,
             },
         }  # fmt: skip
         template = "compared.html" if ask.since and ask.view != "change" else f"{ask.view}.html"
-        return self._environment.get_template(template).render(context).encode()
+        return _unlinked(self._environment.get_template(template).render(context).encode())
 
     def first_page(self, told: Mapping[str, Any]) -> bytes:
         """READ-ME-FIRST.html of a pack, which needs no other file."""
-        return self._environment.get_template("read-me-first.html").render({**told, "words": words}).encode()
+        return self._environment.get_template("read-me-first.html").render(self._with_words(told)).encode()
+
+    def rows_page(self, told: Mapping[str, Any]) -> bytes:
+        """The rows that a pack proves, as a page which needs no other file."""
+        return self._environment.get_template("pack-rows.html").render(self._with_words(told)).encode()
+
+    @staticmethod
+    def _with_words(told: Mapping[str, Any]) -> dict[str, Any]:
+        return {**told, "words": words, "handling_words": words.handling(told["codes"])}
+
+
+def _unlinked(page: bytes) -> bytes:
+    """A page without links that lead nowhere: what they said stays."""
+    drawn = _DRAWING.sub(lambda svg: _NOWHERE.sub(rb"<g>\1</g>", svg[0]), page)
+    return _NOWHERE.sub(rb"<span>\1</span>", drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -30,6 +31,19 @@ ETHNICITIES = {  # the 16+1 codes of the 2001 census, as police record systems h
     "B9": "Any other Black", "O1": "Chinese", "O9": "Any other", "NS": "Not stated",
 }  # fmt: skip
 SCHEMES = {"3x5x2": "3x5x2", "5x5x5": "5x5x5 (before 2016)"}
+HANDLING = {  # 3x5x2 by the College of Policing's APP, 5x5x5 by its form; read 2026-11
+    "P": "3x5x2: may be shared lawfully, for a policing purpose and with whoever has a legitimate need of it",
+    "C": "3x5x2: may be shared lawfully under conditions, which stand beside the code",
+    "1": "5x5x5: may go to other law-enforcement and prosecuting agencies, without special conditions",
+    "2": "5x5x5: may be shared with UK non-prosecuting parties, with authorisation and a record",
+    "3": "5x5x5: may be shared with law enforcement outside the EEA, under special conditions",
+    "4": "5x5x5: stays within the agency that recorded it",
+    "5": "5x5x5: no further dissemination; refer to the originator, that is whoever recorded it, before passing it on",
+}
+CONDITIONS = {  # action and sanitisation codes (unverified, 2026-11: Force to confirm)
+    "A1": "covert development only", "A2": "covert use only", "A3": "overt use",
+    "S1": "may be sanitised by whoever is authorised to", "S2": "refer to the originator before sanitising it",
+}  # fmt: skip
 _PARTS = ("day", "month", "year", "time")
 
 
@@ -40,6 +54,12 @@ def known(name: str, value: str) -> str:
         return f"{when.day} {when:%B %Y}"
     text = {"sex": SEXES, "ethnicity": ETHNICITIES}.get(name, {}).get(value)
     return f"{text} ({value})" if text else value or "not recorded"
+
+
+def handling(codes: Iterable[str]) -> dict[str, str]:
+    """What these handling codes and conditions mean, in the order of their tables; free text explains itself."""
+    held = set(codes)
+    return {code: text for table in (HANDLING, CONDITIONS) for code, text in table.items() if code in held}
 
 
 def instant(text: str) -> str:
