@@ -271,6 +271,13 @@ def test_read_me_first_and_the_pages_stand_by_themselves(pack, chromium):
     for path in (pack / "data").rglob("*.html"):
         if path.name != "verify.html":
             assert "<script" not in path.read_text("utf-8"), path.name
+            assert "not-kept" not in path.read_text("utf-8"), path.name  # no link leads nowhere
+            assert "Not checked yet" not in path.read_text("utf-8"), path.name
+    rows_ = (pack / "data/rows.html").read_text("utf-8")
+    assert "ANN and BOB, theme Serious and organised crime: 200 points from 2 records" in rows_
+    assert "may be shared lawfully under conditions" in rows_
+    assert "at 10:00" in (pack / "data/READ-ME-FIRST.html").read_text("utf-8")  # the moment that was asked about
+    assert (pack / "READ-ME-FIRST.txt").read_bytes().startswith(b"Open data/READ-ME-FIRST.html")
 
 
 # ---- what is in it ---------------------------------------------------------------------------------------------------

@@ -153,8 +153,8 @@ def make(door: Door, query: str, out: str, audience: str, by: str, under: str, a
     else:
         page.print(
             "Compare    with nothing yet: no weekly notice was published since the last of its builds, and a later one "
-            "compares nothing. Publish the head (`provenance checkpoint`) and make it anew, or see that whoever gets it has "
-            "the policy file"
+            "compares nothing. Publish the head (`provenance checkpoint`) and make it anew, or see that its reader "
+            "has the policy file"
         )
     page.print(f"Logged     entry {made.logged:,}. For the covering letter, by which every byte can be checked:")
     click.echo(f"           {made.tag_manifest}")

@@ -24,6 +24,7 @@ _UNCHECKED = "This page is a copy. Whether its rows are those that were signed, 
 _COPY = (
     "A copy in a disclosure pack: READ-ME-FIRST says what may be done with it."  # the dashboard's own words bind staff
 )
+_DRAWER = re.compile(rb' *<div class="app-drawer__body" hx-get="#not-kept".*?</div>\n?', re.S)
 _DRAWING = re.compile(rb"<svg\b.*?</svg>", re.S)
 _NOWHERE = re.compile(rb'<a\b[^>]*?href="#not-kept"[^>]*>(.*?)</a>', re.S)
 
@@ -120,5 +121,5 @@ class Stills:
 
 def _unlinked(page: bytes) -> bytes:
     """A page without links that lead nowhere: what they said stays."""
-    drawn = _DRAWING.sub(lambda svg: _NOWHERE.sub(rb"<g>\1</g>", svg[0]), page)
+    drawn = _DRAWING.sub(lambda svg: _NOWHERE.sub(rb"<g>\1</g>", svg[0]), _DRAWER.sub(b"", page))
     return _NOWHERE.sub(rb"<span>\1</span>", drawn)
