@@ -31,6 +31,14 @@ ETHNICITIES = {  # the 16+1 codes of the 2001 census, as police record systems h
     "B9": "Any other Black", "O1": "Chinese", "O9": "Any other", "NS": "Not stated",
 }  # fmt: skip
 SCHEMES = {"3x5x2": "3x5x2", "5x5x5": "5x5x5 (before 2016)"}
+LEFT_OUT = {  # why a record counts for nothing; see `links`
+    "status": "the source had withdrawn or cancelled it",
+    "no-grade": "intelligence without a grade",
+    "grade-not-admitted": "its grade is not among those the force admits",
+    "no-theme": "it belongs to none of the themes",
+    "one-person": "it names one person only, so it links nobody",
+    "over-cap": "it names so many people that being in it together means little",
+}
 HANDLING = {  # 3x5x2 by the College of Policing's APP, 5x5x5 by its form; read 2026-11
     "P": "3x5x2: may be shared lawfully, for a policing purpose and with whoever has a legitimate need of it",
     "C": "3x5x2: may be shared lawfully under conditions, which stand beside the code",
