@@ -149,7 +149,8 @@ def make(door: Door, query: str, out: str, audience: str, by: str, under: str, a
         f"Handling   {made.handling or 'no code'}{': ' + made.conditions if made.conditions else ''}", markup=False
     )
     if made.line:
-        page.print(f"Compare    with the weekly notice: {made.line}", markup=False)
+        page.print("Compare    with the weekly notice of this line, and no later one:")
+        click.echo(f"           {made.line}")
     else:
         page.print(
             "Compare    with nothing yet: no weekly notice was published since the last of its builds, and a later one "
