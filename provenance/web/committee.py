@@ -13,17 +13,9 @@ from typing import Any
 
 from provenance import charts, ethics, fairness
 from provenance.charts import Chart
-from provenance.web import firstpage, wording
+from provenance.web import firstpage, wording, words
 
 _CHANGES_SHOWN = 40
-_REASONS = {
-    "status": "the source had withdrawn or cancelled it",
-    "no-grade": "intelligence without a grade",
-    "grade-not-admitted": "its grade is not among those that count",
-    "no-theme": "it belongs to none of the themes",
-    "one-person": "it names one person only, so it links nobody",
-    "over-cap": "it names so many people that being in it together means little",
-}
 _ACTS = {
     "Built": "Weekly builds made, past weeks' among them", "Published": "Builds put on the dashboard",
     "Withdrawn": "Builds taken off the dashboard", "Failed": "Weekly runs that failed",
@@ -255,7 +247,7 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         for system, cells in counts.items() for kind, count in cells.items()
     ]  # fmt: skip
     left = [
-        [f"{what.partition(': ')[0].replace('_', ' ')}: {_REASONS.get(what.partition(': ')[2], what)}",
+        [f"{what.partition(': ')[0].replace('_', ' ')}: {words.LEFT_OUT.get(what.partition(': ')[2], what)}",
          cells.get("records") or wording.few(said)]
         for what, cells in said["tables"]["records-left-out"]["counts"].items()
     ]  # fmt: skip

@@ -34,7 +34,7 @@ SCHEMES = {"3x5x2": "3x5x2", "5x5x5": "5x5x5 (before 2016)"}
 LEFT_OUT = {  # why a record counts for nothing; see `links`
     "status": "the source had withdrawn or cancelled it",
     "no-grade": "intelligence without a grade",
-    "grade-not-admitted": "its grade is not among those the force admits",
+    "grade-not-admitted": "its grade is not among those that count",
     "no-theme": "it belongs to none of the themes",
     "one-person": "it names one person only, so it links nobody",
     "over-cap": "it names so many people that being in it together means little",
