@@ -148,6 +148,12 @@ def test_what_lies_in_the_pack_cannot_vouch_for_it(tmp_path):
     line = packs.Story().lines["covering"]
     elsewhere = write({"lines": f"{line}\n".encode(), "policy": policy()}, tmp_path / "other")
     assert run(pack, "--published", elsewhere / "lines").stdout.startswith("VERIFIED against the published head")
+    printed = write(
+        {"notice": f"Weekly notice of the force, week 47\n\n{line}\n".encode(), "none": b"2026-W47\n"}, tmp_path
+    )
+    assert run(pack, "--published", printed / "notice").stdout.startswith("VERIFIED against the published head")
+    done = run(pack, "--published", printed / "none")
+    assert (done.returncode, done.stderr.count("no line of it is a published head")) == (2, 1)
     done = run(pack, "--policy", elsewhere / "policy")
     assert "The pack has the same one" in " ".join(done.stdout.split())
 

@@ -75,6 +75,7 @@ KNOWN = re.compile(
 REQUIRED = ("SHA256SUMS", "pack.json", "rows.jsonl", "checkpoint", "head", "policy", "statement.json")
 INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 INSTANT_OR_NONE = re.compile(rf"(?:{INSTANT.pattern})?")
+WEEK = re.compile(r"[0-9]{4}-W[0-9]{2}(?:\.[1-9][0-9]*)?", re.ASCII)
 HEX = re.compile(r"[0-9a-f]{64}")
 ID = re.compile(r"[0-9a-f]{16}")
 PACK = {
@@ -607,7 +608,7 @@ class Line:
         if len(words) != 4 or not all(words):
             raise Fault(file, "published head: wanted LABEL ORIGIN SIZE ROOT")
         self.text, self.label, self.origin = text, words[0], words[1]
-        if not re.fullmatch(r"[0-9]{4}-W[0-9]{2}(?:\.[1-9][0-9]*)?", self.label, re.ASCII):
+        if not WEEK.fullmatch(self.label):
             raise Fault(file, "published head: a label that is not a week, like 2026-W47")
         self.size = from_decimal(words[2], file, "published head")
         self.root = from_base64_digest(words[3], file, "published head")
@@ -2185,8 +2186,12 @@ def given_lines(texts):
     """Published heads as a person gives them, or a file with some: spaces around and between are no matter."""
     lines = []
     for text in texts:
-        if os.path.isfile(text):
-            text = read_given(text, "published").decode("utf-8", "replace")
+        if os.path.isfile(text):  # a notice as it was printed has other lines too
+            printed = read_given(text, "published").decode("utf-8", "replace").splitlines()
+            heads = [one for one in printed if len(one.split()) == 4 and WEEK.fullmatch(one.split()[0])]
+            if not heads:
+                raise Wrongly(f"{text}: no line of it is a published head, like 2026-W47 ORIGIN 4711 ROOT")
+            text = "\n".join(heads)
         for one in text.splitlines():
             if one.strip():
                 lines.append(Line(" ".join(one.split()), "the line that you gave"))
