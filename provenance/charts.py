@@ -422,4 +422,9 @@ def ranges(rows: Sequence[Range], everybody: Range, *, title: str, said: str, pr
 
 
 def _percent(per_mille: int, places: int = 0) -> str:
-    return f"{per_mille // 10}.{per_mille % 10} %" if places else f"{(per_mille + 5) // 10} %"
+    """What is not all, or not none, is never rounded to it."""
+    if places:
+        return f"{per_mille // 10}.{per_mille % 10} %"
+    if 995 <= per_mille < 1000:
+        return "over 99 %"
+    return f"{(per_mille + 5) // 10} %" if per_mille >= 5 or not per_mille else "under 1 %"

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from force import PARAMS, Force, record
 
-from provenance import canonical, entries, ethics, fairness, issuing, tallies
+from provenance import canonical, charts, entries, ethics, fairness, issuing, tallies
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.web import committee, documents
 
@@ -168,19 +168,24 @@ def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follo
     page = [each["text"] for each in found["findings"] if each["kind"] == "look"]
     assert page[:4] == [
         "Nobody has said what these records are and who answers for them.",
-        "0 of the 7 papers that should govern the analyses can be shown to have been in force. Chapter 2 lists the "
-        "others.",
+        "None of the 7 papers that should govern the analyses was supplied to the archive; this report does not know "
+        "whether they exist.",
         "Harm figures rest on the table “illustrative”, a sample that no force has adopted: rely on none of them.",
-        "21 settings still wait for the force to confirm; until then the choices of the program's makers are used "
-        "(annex A).",
+        "22 settings, the harm table among them, still wait for the force to confirm; until then the choices of the "
+        "program's makers are used (annex A).",
     ]  # fmt: skip
     # On 20 February seven of the quarter's thirteen Sundays have passed; three weeks have a build.
-    assert page[4] == "In 4 of the 7 weeks of the quarter so far there was no build, which is one week's result."
+    assert page[4] == "In 4 of the 7 weeks of the quarter so far no build (one week's result) was made."
+    assert (
+        "Nobody looked at a page of the dashboard in this period, so that no error was reported proves nothing." in page
+    )
     assert said["weeks"] == {
         "in_period": 13, "ended": 7, "built": 3, "since_first": 3, "built_since_first": 3
     }  # fmt: skip
     assert found["facts"][0][1].endswith("The quarter is not over (7 weeks have ended): provisional")
-    assert found["asks"][0] == "Give its own advice, or say what it needs first: it is one of the missing papers."
+    assert found["asks"][0] == "Give its own advice, or say what it needs first: that paper is not in force."
+    assert found["asks"][1] == "Say whether the tool serves the public interest, which no count can say (chapter 7)."
+    assert "Settings to confirm, 22 in all" in shown(said)
     assert (
         "Ask the head of the analysts: why builds are missing; when a build will be made again as a check"
         in " ".join(found["asks"])
@@ -196,11 +201,12 @@ def test_the_page_can_be_drawn_again_from_the_data_file(said):
 
 def test_what_is_in_order_is_not_on_the_first_page(said):
     good = copy.deepcopy(said)
-    good["owner"] |= {"records": "Invented ones.", "name": "A force", "contact": "ethics@force.example"}
+    good["owner"] |= {"records": "Crimes.", "name": "A force", "contact": "ethics@force.example"}
     good["papers"] = [paper | {"state": "in force"} for paper in good["papers"]]
     good["harm_editions"] = [edition | {"adopted": 1} for edition in good["harm_editions"]]
     good["rules"]["to_confirm"] = []
     good["weeks"] |= {"built": 7}
+    good["use"] |= {"views": 3, "staff": 1, "by_view": {"nominal": 3}, "by_role": {"analyst": 3}}
     good["heads"]["shown"] = [
         {"size": 9, "root": "ab", "cosigned_by": ["witness"], "stamped_by": [], "enough_witnesses": 1}
     ]
@@ -211,17 +217,30 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
         for one in groups.values():
             one["against"] = ""
     found = committee.document(good)
-    assert [each["kind"] for each in found["findings"]] == ["know"] * 3
-    assert found["asks"] == []
+    assert [each["kind"] for each in found["findings"]] == ["know"] * 4
+    assert found["asks"] == ["Say whether the tool serves the public interest, which no count can say (chapter 7)."]
     assert "ethics@force.example" in shown(good)
     # And each by itself comes back.
     good["feeds"][0]["days_before"] = 2 * 365 + 65
     (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
-    assert line == f"Sources were old when the build was made: {good['feeds'][0]['system']} by 2 years and 2 months."
+    assert line == f"Sources were older than the build: {good['feeds'][0]['system']} by 2 years and 2 months."
     good["feeds"][0]["days_before"] = 0
     good["rates"]["area"]["linked"]["WM-0"]["against"] = "lower"
     (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
-    assert "less often linked: WM-0" in line
+    assert "less often linked: area WM-0" in line
+    assert "Ask the head of the analysts: what explains" in " ".join(committee.document(good)["asks"])
+    # A difference by a harm table that nobody adopted is no question to the force.
+    good["rates"]["area"]["with harm"]["WM-0"]["against"] = "higher"
+    good["rates"]["area"]["linked"]["WM-0"]["against"] = ""
+    good["harm_editions"][0]["adopted"] = 0
+    assert "what explains" not in " ".join(committee.document(good)["asks"])
+    (line,) = [each["text"] for each in committee.document(good)["findings"] if "with a harm figure" in each["text"]]
+    assert line == (
+        "Harm is counted by a table that nobody adopted: not to be relied on. By it, more often with a harm figure: "
+        "area WM-0."
+    )
+    good["harm_editions"][0]["adopted"] = 1
+    good["rates"]["area"]["with harm"]["WM-0"]["against"] = ""
     good["rates"]["area"]["linked"]["WM-0"]["against"] = ""
     good["tables"]["people-due"]["counts"] = {"due for disposal": {"now": 60, "for a year or more": 60}}
     (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
@@ -229,6 +248,10 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
         "As at Friday 20 February 2026: what is held about 60 people is past its destruction date, all of it by a "
         "year or more. None has ever been destroyed. Together that is nearly everybody in the archive."
     )
+    good["owner"]["records"] = "Crimes; groups of offences are invented."
+    (line,) = [each for each in committee.document(good)["findings"] if each["kind"] == "look"]
+    assert line["text"].endswith("This rests on what the owner, above, says is invented: it is not a real failing.")
+    assert "data-protection officer" not in " ".join(committee.document(good)["asks"])
     good["tables"]["people-due"]["counts"] = {}
     good["tables"]["groups-by-age-band"] |= {"counts": {}}
     (line,) = [each["text"] for each in committee.document(good)["findings"] if each["kind"] == "look"]
@@ -248,6 +271,73 @@ def test_every_size_of_network_is_a_row_and_the_largest_is_told_by_its_people(sa
     # After a disposal it may have been any number, so it is not told.
     told["tables"]["people-in-largest"]["off_by"] = tallies._ALL_OF_IT
     assert "People in the largest network" not in shown(told)
+
+
+def blocks_of(said: dict, chapter: str) -> list[dict]:
+    (found,) = [each for each in committee.document(said)["chapters"] if each["id"] == chapter]
+    return found["blocks"]
+
+
+def test_a_quarter_without_a_record_says_so_on_the_first_page(said):
+    old = copy.deepcopy(said)
+    assert "holds no record" not in shown(old)
+    for feed in old["feeds"]:
+        feed["watermark"] = "2025-11-04T00:00:00Z"
+    old["acts"] = {}
+    text = committee.document(old)["findings"][1]["text"]
+    assert text == (
+        "This report holds no record from January to March 2026: the latest are of Monday 3 November 2025. The build "
+        "of week 4 of 2026 stands as of Saturday 24 January 2026, but was made later: the log has no build in this "
+        "period. How old people and sources are is counted to Saturday 24 January 2026."
+    )
+
+
+def test_papers_that_are_out_of_date_are_told_from_those_not_supplied(said):
+    late = copy.deepcopy(said)
+    late["papers"] = [paper | {"state": "in force"} for paper in late["papers"]]
+    late["papers"][0]["state"] = "lapsed"
+    document = committee.document(late)
+    assert document["findings"][1]["text"] == (
+        "6 of the 7 papers that should govern the analyses can be shown to have been in force on the day of the "
+        "build; 1 was out of date or not yet in force (chapter 2)."
+    )
+    assert "new versions of the 1 paper not in force, and by when" in " ".join(document["asks"])
+
+
+def test_a_share_that_is_not_of_all_is_never_said_to_be(said):
+    graded = copy.deepcopy(said)
+    graded["tables"]["records-by-grade"]["counts"] = {
+        "3x5x2: 1A": {"may count towards a link": 995}, "3x5x2: 1D": {"may not": 5},
+        "no grade": {"may count towards a link": 9000},
+    }  # fmt: skip
+    graded["tables"]["records-by-source"]["counts"] = {"CONNECT": {"crime": 9000, "intelligence": 1000}}
+    graded["tables"]["records-left-out"]["counts"] = {
+        "CONNECT crime: one-person": {"records": 5000}, "CONNECT intelligence: grade-not-admitted": {"records": 5}
+    }  # fmt: skip
+    (chapter,) = [each for each in committee.document(graded)["chapters"] if each["id"] == "granular"]
+    assert chapter["answer"].startswith(
+        "Of about 1,000 graded pieces of intelligence, more than 99 in 100 may count. The other records need no grade. "
+        "Of all records, about 50 in 100 count for nothing or link nobody: it names one person only, so it links "
+        "nobody (about 5,000); its grade is not among those that count (about 5). "
+    )
+    everybody = charts.Range("all", 950, 900, 990)
+    drawn = charts.ranges([charts.Range("Male", 995, 990, 999), charts.Range("Female", 3, 1, 9)], everybody,
+                          title="t", said="s", prefix="p").svg  # fmt: skip
+    assert ">over 99 %<" in drawn
+    assert ">under 1 %<" in drawn
+
+
+def test_where_a_group_is_left_out_no_total_stands_beside_the_others(said):
+    told = copy.deepcopy(said)
+
+    def rows_by_sex() -> list[str]:
+        (table,) = [block for block in blocks_of(told, "responsible")
+                    if block.get("title") == "The counts behind it, by sex"]  # fmt: skip
+        return [row[0] for row in table["rows"]]
+
+    assert {"all whose sex is recorded", "all people"} <= {*rows_by_sex()}
+    told["tables"]["groups-by-sex"]["left_out"] = 1
+    assert rows_by_sex() == ["Female", "Male"]
 
 
 def test_only_groups_of_some_size_are_told_and_the_twelve_largest_areas():

@@ -7,6 +7,7 @@ of the committee what follows from that.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -159,7 +160,8 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
            f"is a build, named by year and week: {said['build']} is of {wording.week(said['build'])}. Trained staff "
            f"see it on a dashboard, by theme: {wording.listed(list(themes.values()))}{no_records}. This report names "
            "no person, record or case. Its chapters are the eight questions of ALGO-CARE, which forces are to ask of "
-           "such tools."),
+           "such tools; the letters stand for Advisory, Lawful, Granularity, Ownership, Challengeable, Accuracy, "
+           "Responsible and Explainable."),
         _p("A link joins two people who are named in the same record, whatever their part: a victim is linked to the "
            "suspect. It is not an accusation. A network is a group of people joined by links that rest on at least "
            f"{said['rules']['least_records']} records"
@@ -175,7 +177,7 @@ def _reading(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, An
            "somebody who was destroyed or restricted."),
         _p(f"To protect people, counts are rounded to the nearest {least}; “{few}” is a count too small to tell, and "
            f"may be none. A figure is changed only after it has moved by {least} or more, so figures need not add up. "
-           "Acts, such as pages looked at, are counted exactly. Annex B has the rule."),
+           "Acts, such as pages looked at, are counted exactly, but not who was given a right. Annex B has the rule."),
     ]  # fmt: skip
     return _chapter("reading", "How to read this report", "", "", blocks)
 
@@ -185,7 +187,8 @@ def _advisory(said: Mapping[str, Any]) -> dict[str, Any]:
     blocks = [
         _p(f"Pages were looked at {use['views']:,} times, by {wording.plural(use['staff'], 'member')} of staff; "
            f"{use['for_a_case']:,} of those looks were at material held for a case."
-           if use["views"] else "Nobody looked at a page of the dashboard in this period."),
+           if use["views"] else "Nobody looked at a page of the dashboard in this period, so whether anybody relies on "
+           "it cannot be told."),
     ]  # fmt: skip
     if use["views"]:
         blocks.append(_table("Pages looked at", ["Page", "Times"],
@@ -193,7 +196,7 @@ def _advisory(said: Mapping[str, Any]) -> dict[str, Any]:
         blocks.append(_table("In which role", ["Role", "Times"], [list(item) for item in use["by_role"].items()]))
     blocks += [
         _p("These words stood on every page of the dashboard:"),
-        *({"kind": "quote", "text": " ".join(part.split())} for part in said["caveat"].strip().split("\n\n")),
+        *({"kind": "quote", "text": f"“{' '.join(part.split())}”"} for part in said["caveat"].strip().split("\n\n")),
     ]
     return _chapter("advisory", "1. Does a person decide, and does the tool only advise?", "Advisory",
                     "The tool only shows; no page decides anything, and every page says so. Whether officers think for "
@@ -267,16 +270,38 @@ def _granular(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         _counted(said, "records-by-handling", "Records, by handling code as recorded", "Code", {"records": "Records"}),
         _table("Records that count for nothing or link nobody, and why", ["Source, kind and reason", "Records"], left),
     ]  # fmt: skip
-    may = sum(cells.get("may count towards a link", 0) for cells in graded.values())
-    most = may + sum(cells.get("may not", 0) for cells in graded.values())
     oldest = max(said["feeds"], key=lambda feed: feed["days_before"], default=None)
     late = oldest and oldest["days_before"] > wording.STALE_DAYS
     return _chapter(
         "granular", "3. Is the data detailed and reliable enough for what is said with it?", "Granularity",
-        f"{wording.in_hundred(may, most).capitalize() or 'Too few to say how many'} records are of a grade that may "
-        "count. " + (f"The oldest source was {wording.behind(oldest['days_before'])} behind. " if late else "")
+        f"{_of_graded(said)} {_that_link_nobody(said)}"
+        + (f"The oldest source was {wording.behind(oldest['days_before'])} behind. " if late else "")
         + "Whether that is enough for the purpose this report cannot say: ask the head of the analysts.", blocks,
     )  # fmt: skip
+
+
+def _of_graded(said: Mapping[str, Any]) -> str:
+    """How many of the records that need a grade may count."""
+    graded = [cells for row, cells in said["tables"]["records-by-grade"]["counts"].items() if row != "no grade"]
+    may = sum(cells.get("may count towards a link", 0) for cells in graded)
+    most = may + sum(cells.get("may not", 0) for cells in graded)
+    kinds = wording.listed([kind.replace("_", " ") for kind in said["rules"]["needs_grade"]])
+    if not (share := wording.in_hundred(may, most)):
+        return f"Too few pieces of {kinds} have a grade to say how many may count. The other records need none."
+    return f"Of about {most:,} graded pieces of {kinds}, {share} may count. The other records need no grade."
+
+
+def _that_link_nobody(said: Mapping[str, Any]) -> str:
+    """The share of all records that count for nothing or link nobody, and why, the commonest reason first; ends with a
+    space, or is ""."""
+    every = sum(sum(cells.values()) for cells in said["tables"]["records-by-source"]["counts"].values())
+    why: Counter[str] = Counter()
+    for what, cells in said["tables"]["records-left-out"]["counts"].items():
+        why[what.partition(": ")[2]] += cells.get("records", 0)
+    if not (share := wording.in_hundred(sum(why.values()), every)):
+        return ""
+    reasons = [f"{words.LEFT_OUT.get(reason, reason)} (about {count:,})" for reason, count in why.most_common()]
+    return f"Of all records, {share} count for nothing or link nobody: {'; '.join(reasons)}. "
 
 
 def _of_grades(said: Mapping[str, Any], graded: Mapping[str, Any], grades: Mapping[str, str]) -> list[list[Any]]:
@@ -290,20 +315,31 @@ def _of_schemes(said: Mapping[str, Any], table: str, words_of: Mapping[str, str]
     return [text for scheme, text in words_of.items() if any(row.startswith(f"{scheme}: ") for row in rows)]
 
 
+def _or_few(said: Mapping[str, Any], count: int) -> int | str:
+    """Of so few people that one of them could be told, only that they are few."""
+    return count if count >= said["least_count"] else wording.few(said)
+
+
 def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
     heads = said["heads"]
     seen = [head for head in heads["shown"] if head["cosigned_by"]]
     acts = [[text, said["acts"][name]] for name, text in _ACTS.items() if name in said["acts"]]
-    granted = ", ".join(f"{role.replace('-', ' ')} {count}" for role, count in said["granted"].items())
+    granted = ", ".join(f"{role.replace('-', ' ')} {_or_few(said, count)}" for role, count in said["granted"].items())
+    of_other_weeks = said["acts"].get("Built", 0) - len(said["builds"])
+    notes = [f"{of_other_weeks} of the {said['acts'].get('Built')} builds were made afterwards, for earlier weeks."
+             ] * (of_other_weeks > 0)  # fmt: skip
+    notes += [f"Rights were granted to: {granted}."] * bool(granted)
+    notes.append("Other entries of the log, such as its own beginning, are not listed.")
     blocks = [
         _p(f"Everything that is done to the archive is written in a log, which has {heads['size']:,} entries. One "
-           "number, its fingerprint (annex C), stands for all of them. A change can be noticed only by someone who "
-           "holds an earlier copy of this number; "
-           + (f"outside the force {wording.listed(sorted({name for head in seen for name in head['cosigned_by']}))} "
+           "long number, its fingerprint, stands for all of them: it is the seal of the log, and is in annex C. Keep "
+           "page 1 and that number. At the next report, have it compared: only who holds an earlier copy can notice a "
+           "change. "
+           + (f"Outside the force {wording.listed(sorted({name for head in seen for name in head['cosigned_by']}))} "
               f"{wording.has(len({name for head in seen for name in head['cosigned_by']}))} signed one."
-              if seen else "nobody outside the force does yet.")),
+              if seen else "Nobody outside the force has signed one yet.")),
         _table("What was done to the archive in this period, by the day it was logged", ["What", "Times"], acts,
-               f"Rights were granted to: {granted}." if granted else "",
+               " ".join(notes),
                "Nothing. Builds that were made later, of weeks gone by, count in the period in which they were made."),
     ]  # fmt: skip
     return _chapter("owned", "4. Who owns and controls the tool and its data?", "Ownership",
@@ -332,8 +368,11 @@ def _challengeable(said: Mapping[str, Any]) -> dict[str, Any]:
         "challengeable", "5. Can somebody who is affected, or an expert, question what was said?", "Challengeable",
         "Staff can report any page as wrong; it is then put right at the source, and whoever was given the wrong "
         f"figure is told. In this period {told} reported, and "
-        f"{wording.plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. How the "
-        "public is told, and how somebody complains, this report cannot say: ask the data-protection officer.", blocks,
+        f"{wording.plural(asked, 'person', 'people') if asked else 'nobody'} asked what is held about them. "
+        + ("" if said["use"]["views"] or errors["reported"] else
+           "Nobody looked at a page either, so that no error was reported proves nothing. ")
+        + "How the public is told, and how somebody complains, this report cannot say: ask the data-protection "
+        "officer.", blocks,
     )  # fmt: skip
 
 
@@ -358,7 +397,7 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     everything = {theme: wording.count(said, "links-that-hang", "all links", theme) or 0 for theme in themes}
     one = {theme: wording.count(said, "links-that-hang", "rest on one record", theme) or 0 for theme in themes}
     largest = said["tables"]["people-in-largest"]
-    known = largest["off_by"] < said["least_count"] * 100
+    known = wording.largest_is_known(said)
     of_largest = [
         f"{text}: about {count:,}" for theme, text in themes.items()
         if known and (count := largest["counts"].get("largest network", {}).get(theme))
@@ -384,7 +423,13 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
         _h("How large networks are, and whether they stay"),
         _counted(said, "networks-by-size", "Networks, by the number of people in them", "People in it", themes, sizes,
                  f"People in the largest network: {'; '.join(of_largest)}." if of_largest else ""),
-        _counted(said, "networks-that-stayed", "Networks, compared with the build before", "Network", themes),
+        _counted(said, "networks-that-stayed", f"Networks, compared with {_before(said)}", "Network", themes,
+                 _STAYED | ({"stayed, size withheld": "stayed, size withheld"} if "stayed, size withheld"
+                            in said["tables"]["networks-that-stayed"]["counts"] else {}))
+        if "networks-that-stayed" in said["tables"] else
+        _p("There is no build before this one to compare networks with."),
+        _p("Below, people in the analysis are all whom a record of the theme names, linked or not. The people whom "
+           "page 1 calls linked are those with a link in any theme, so the two figures differ."),
         *_then_and_now(said, themes),
         *_over_time(said, themes),
         _table("Builds of this period made again from their records", ["Build", "When", "Result"], made,
@@ -413,6 +458,19 @@ def _in_order(said: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 _OVER = (("people", "People in the analysis"), ("links", "Links"), ("networks", "Networks"))
+
+
+_STAYED = {
+    "stayed, as many people": "stayed, as many people", "stayed, more or fewer people": "grew or shrank",
+    "new": "new", "gone": "gone",
+}  # fmt: skip
+
+
+def _before(said: Mapping[str, Any]) -> str:
+    """The build that came before this one; without its week where a table by build has not all of them."""
+    labels = list(_labels(said, "people"))
+    whole = len(labels) == said["build_number"]
+    return f"the build before, of {wording.week(labels[-2])}" if whole else "the build before"
 
 
 def _labels(said: Mapping[str, Any], unit: str) -> dict[str, date]:
@@ -478,19 +536,21 @@ def _responsible(said: Mapping[str, Any], found: Sequence[firstpage.Finding]) ->
         _p("No rule of the analyses uses sex, ethnicity, age or another protected characteristic, and the program "
            "refuses settings that would. Yet a blind rule can fall more heavily on one group, because the records it "
            "reads do. The first drawing of each kind shows the records; the others what the analyses make of them."),
-        _p("The dot is the group's share. The bar spans all that the true share may be, given that counts are rounded "
-           "and that chance plays a part (19 times in 20). The grey band and its dashed line are the same for all of "
-           "whom the characteristic is recorded. A group whose bar does not touch the band is listed on page 1 "
-           "(“not recorded” is no group). It does not follow that the rule is unfair, nor that the group does more: "
-           "records show where police have looked. Where many bars are looked at, a few may stand apart by chance."
+        _p("The dot is the group's share. The bar is how far off that share may be, because counts are rounded and by "
+           "chance. The grey band is the same for all people together. Where the bar does not touch the band, the "
+           "group's share is higher or lower; the table says so in words, and page 1 lists the group (“not recorded” "
+           "is no group). It does not follow that the rule is unfair, nor that the group does more: records show where "
+           "police have looked. Of many bars, a few may stand apart by chance alone."
            f"{_example(said)}"),
+        *([] if wording.adopted(said) else
+          [_p(f"Harm is counted {wording.NOT_ADOPTED}. What is said of it here needs no explanation.")]),
     ]  # fmt: skip
     for characteristic in fairness.CHARACTERISTICS:
         blocks += _of_characteristic(said, characteristic)
     blocks.append(_p(f"Groups of fewer than {ethics.LEAST_OF_GROUP * least} people are left out, and areas of fewer "
                      f"than {ethics.LEAST_OF_AREA * least}: what is said of so few may be about somebody one knows. "
                      "So are people whose records were destroyed or are restricted."))  # fmt: skip
-    apart = [each for each in found if "differ from the whole" in each.text]
+    apart = [each for each in found if each.ask == firstpage.DIFFERENCES]
     blind = wording.blind(said)
     return _chapter(
         "responsible", "7. Is it fair, and does it serve the public interest?", "Responsible",
@@ -546,6 +606,8 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dic
         if not any("per_mille" in shares[share][group] for group in groups):
             too_few.append(text[0].lower() + text[1:])
             continue
+        if share == "with harm" and not wording.adopted(said):
+            text = f"{text} ({wording.NOT_ADOPTED})"
         rows = [_range(wording.group(characteristic, group), shares[share][group]) for group in drawn_of]
         everybody = _range(wording.group(characteristic, ethics.EVERYBODY), shares[share][ethics.EVERYBODY])
         chart = charts.ranges(
@@ -557,15 +619,29 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str) -> list[dic
     if too_few:
         blocks.append(_p(f"Too few to say anything: {'; '.join(too_few)}."))
     counts = table["counts"]
+    # Beside a total, or the people of whom nothing is recorded, a group that is left out could be worked out.
+    others = [] if table["left_out"] else [ethics.EVERYBODY, fairness.NOT_RECORDED]
     body = [
-        [wording.group(characteristic, group), *(wording.cell(said, counts, group, column) for column in _COUNTS)]
-        for group in [*groups, ethics.EVERYBODY, fairness.NOT_RECORDED] if group in counts
+        [wording.group(characteristic, group), *(wording.cell(said, counts, group, column) for column in _COUNTS),
+         _in_words(shares, group) if group in groups else "–"]
+        for group in [*groups, *others] if group in counts
     ]  # fmt: skip
-    whole = said["tables"]["people-in-all"]["counts"]
-    body.append(["all people", *(wording.cell(said, whole, "people", column) for column in _COUNTS)])
-    note = "Some groups are left out as too small." if table["left_out"] and characteristic != "area" else ""
-    blocks.append(_table(f"The counts behind it, by {name}", [name.capitalize(), *_COUNTS.values()], body, note))
+    if not table["left_out"]:
+        whole = said["tables"]["people-in-all"]["counts"]
+        body.append(["all people", *(wording.cell(said, whole, "people", column) for column in _COUNTS), "–"])
+    notes = ["Some groups are left out, and with them the totals, from which they could be worked out."
+             ] * table["left_out"]  # fmt: skip
+    notes += [f"With harm: {wording.NOT_ADOPTED}."] * (not wording.adopted(said))
+    heads = [name.capitalize(), *_COUNTS.values(), "Share beside that of all"]
+    blocks.append(_table(f"The counts behind it, by {name}", heads, body, " ".join(notes)))
     return blocks
+
+
+def _in_words(shares: Mapping[str, Any], group: str) -> str:
+    """How the shares of a group stand to those of everybody: which are higher or lower, else that none clearly is."""
+    found = {share: shares[share][group]["against"] for share in wording.SHARES}
+    apart = [f"{against}: {wording.SHORT[share]}" for share, against in found.items() if against in ("higher", "lower")]
+    return "; ".join(apart) or ("no clear difference" if "no clear difference" in found.values() else "too few")
 
 
 def _rank(characteristic: str, group: str, shares: Mapping[str, Any]) -> Any:
@@ -591,8 +667,11 @@ def _explainable(said: Mapping[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     return _chapter(
         "explainable", "8. Can it be said, to those affected and to a court, how a result came about?", "Explainable",
-        "To a court, yes: every link names the records behind it, and every figure can be worked out again by hand "
-        "from a page. How it is explained to those affected this report cannot say: ask the data-protection officer.",
+        "To a court: it is designed so. Every link names the records behind it, so that each figure can be worked out "
+        "again by hand. "
+        + ("Builds were made again in this period (chapter 6). " if said["reproductions"] else
+           "That was not tested in this period. ")
+        + "How it is explained to those affected this report cannot say: ask the data-protection officer.",
         blocks,
     )  # fmt: skip
 
@@ -602,8 +681,8 @@ def _annex(said: Mapping[str, Any]) -> dict[str, Any]:
     for each in said["rules"]["to_confirm"]:
         settings.setdefault(each["key"].partition(".")[0], []).append(each)
     rows = [
-        [_SETTINGS.get(section, section), ", ".join(_setting(each["key"]) for each in mine),
-         "; ".join(sorted({part for each in mine for part in each["rests_on"].split("; ") if part}))
+        [_SETTINGS.get(section, section), "; ".join(_setting(each["key"]) for each in mine),
+         "; ".join(sorted({_TEXTS.get(part, part) for each in mine for part in each["rests_on"].split("; ") if part}))
          or "the makers' own choice"]
         for section, mine in settings.items()
     ]  # fmt: skip
@@ -615,16 +694,18 @@ def _annex(said: Mapping[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     blocks = [
         _h("A. Settings that wait for the force to confirm"),
-        _p("Until the force has confirmed them, the choices of the program's makers are used, as they read the "
-           "instruments named; they had none of these at hand."),
-        _table("Settings to confirm", ["About", "Settings", "Rest meanwhile on"], rows),
+        _p("Until the force has confirmed them, the choices of the program's makers are used. The makers set these "
+           "from memory, without the texts before them."),
+        _table(f"Settings to confirm, {len(said['rules']['to_confirm'])} in all",
+               ["About", "Settings", "Rest meanwhile on"], rows),
         _h("B. The rule for counts"),
         _p(said["rule"]),
         _h("C. For the technical auditor"),
         _p("Fingerprint of the log:"),
         {"kind": "code", "text": heads["root"]},
-        _p(f"Fingerprint of build {said['build']}, of which all that is stored is what was signed and logged when it "
-           "was made:"),
+        _p(f"Fingerprint of build {said['build']}. "
+           + ("What is stored of the build now was compared with it, and is what was stored when it was made and "
+              "signed:" if said["verified"] else "Whether what is stored now agrees with it was not checked:")),
         {"kind": "code", "text": said["root"]},
         *([_table("Fingerprints of the log that were published", ["Of", "Signed by", "Time-stamped by",
                                                                   "Enough witnesses"], shown)] if shown else []),
@@ -635,16 +716,32 @@ def _annex(said: Mapping[str, Any]) -> dict[str, Any]:
 def _setting(key: str) -> str:
     """What a setting is about, or the last parts of its key."""
     name = key.rpartition(".")[2]
-    return _ABOUT.get(name) or f"group {name} of offences" * (".groups." in key) or name.replace("_", " ")
+    if ".groups." in key:
+        return f"how long records of {_GROUPS_KEPT.get(name, f'group {name}')} are kept"
+    if key.startswith("harm.editions."):
+        return f"the table “{name}”"
+    return _ABOUT.get(name) or name.replace("_", " ")
 
 
 _ABOUT = {
-    "grading": "the table of grades that may count", "clear_period": "what begins the time anew",
-    "no_group": "records without a group", "no_record": "people in no record",
-    "reviews": "how a review is written down",
-    "still_needed": "people who are in a record that is kept", "under_10": "children under 10",
-    "under_18": "children under 18", "unknown_birth": "people without a date of birth",
-    "withdrawn": "records that their source withdrew", "inquiry": "public inquiries", "litigation": "civil claims",
+    "grading": "the table of grades that may count",
+    "clear_period": "the parts in a record, such as suspect, by which the time of keeping starts again",
+    "no_group": "records that their source put in no group of offences", "no_record": "people in no record",
+    "reviews": "the reasons to keep something that a review may give",
+    "still_needed": "people who are also in a record that must be kept", "under_10": "records of children under 10",
+    "under_18": "records of children under 18", "unknown_birth": "people without a date of birth",
+    "withdrawn": "records that their source withdrew", "investigation": "investigations",
+    "proceedings": "proceedings in court", "inquiry": "public inquiries", "litigation": "civil claims",
     "appeal": "appeals", "ccrc": "cases before the Criminal Cases Review Commission", "custody": "time in custody",
     "six-months": "six months from a conviction",
 }  # fmt: skip
+_GROUPS_KEPT = {  # the groups of offences by which police records are kept
+    "1": "the gravest offences and public protection", "2": "other sexual, violent or serious offences",
+    "3": "all other offences", "4": "undetected crime, missing people, intelligence, victims and witnesses",
+}  # fmt: skip
+_TEXTS = {  # by how the settings name it
+    "APP Review, retention and disposal": "the College of Policing's guidance on keeping and destroying records",
+    "Code of Practice 2020": "the disclosure code of 2020 under the Criminal Procedure and Investigations Act 1996",
+    "force paper": "the force's own paper on the analyses",
+    "the project's own choice": "the makers' own choice",
+}

@@ -20,6 +20,8 @@ SHORT = {
     "offending in a source record": "suspected", "linked": "linked", "key nominal": "on a list of key people",
     "with harm": "with a harm figure",
 }  # fmt: skip
+NOT_ADOPTED = "by a table that nobody adopted: not to be relied on"
+NOT_STATED = "NS"  # a code of ethnicity for somebody who was asked and did not say
 BARE = "rest on one piece of intelligence, which nothing else bears out"
 STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
 
@@ -45,10 +47,14 @@ def people(said: Mapping[str, Any], column: str = "recorded") -> int | None:
 
 
 def in_hundred(of: int | None, among: int | None) -> str:
-    """`about 8 in 100`, of counts as they are told; "" where either is too small."""
+    """`about 8 in 100`, of counts as they are told; "" where either is too small. What is not all is never 100."""
     if not of or not among:
         return ""
-    share = min((200 * of + among) // (2 * among), 100)
+    if of >= among:
+        return "all or nearly all"
+    share = (200 * of + among) // (2 * among)
+    if share == 100:
+        return "more than 99 in 100"
     return f"about {share} in 100" if share else "fewer than 1 in 100"
 
 
@@ -108,6 +114,37 @@ def moment(instant: str) -> str:
     return "the end of " + words.day(date.fromordinal(date.fromisoformat(day).toordinal() - 1).isoformat())
 
 
+def last_record(said: Mapping[str, Any]) -> str:
+    """The day up to which the most recent source is complete, where that is before the period; "" otherwise."""
+    latest = max((feed["watermark"] for feed in said["feeds"]), default="")
+    return moment(latest).removeprefix("the end of ") if latest and latest < said["start"] else ""
+
+
+def adopted(said: Mapping[str, Any]) -> bool:
+    """Whether the force has adopted the harm tables."""
+    return all(edition["adopted"] for edition in said["harm_editions"])
+
+
+def invented(said: Mapping[str, Any]) -> bool:
+    """Whether the owner's own words, which stand on top of page 1, say that something is invented."""
+    return "invented" in said["owner"]["records"]
+
+
+def plain(characteristic: str) -> str:
+    """What a characteristic is called where it may not be recorded."""
+    return GROUPS[characteristic].removeprefix("recorded ")
+
+
+def groups(rates: Mapping[str, Any]) -> list[str]:
+    """The groups of one share, without those that are none: everybody, and of whom it is not recorded."""
+    return [group for group in rates if group not in (ethics.EVERYBODY, fairness.NOT_RECORDED)]
+
+
+def largest_is_known(said: Mapping[str, Any]) -> bool:
+    """Whether the size of the largest network can be told: after a disposal it may have been any."""
+    return said["tables"]["people-in-largest"]["off_by"] < said["least_count"] * 100
+
+
 def blind(said: Mapping[str, Any]) -> list[str]:
     """The characteristics that no source records."""
     return [
@@ -121,6 +158,8 @@ def group(characteristic: str, group: str) -> str:
     """What a group of people is called."""
     if group == fairness.NOT_RECORDED:
         return group
+    if group == ethics.EVERYBODY and characteristic == "ethnicity":
+        return "all with an entry, “not stated” among them"
     if group == ethics.EVERYBODY:
         return f"all whose {GROUPS[characteristic].removeprefix('recorded ')} is recorded"
     if characteristic == "sex":
@@ -128,5 +167,7 @@ def group(characteristic: str, group: str) -> str:
     if characteristic == "age band":
         return f"aged {group}"
     if characteristic == "ethnicity":
+        if group == NOT_STATED:
+            return "Asked, but not stated"
         return words.ETHNICITIES.get(group, f"code {group}")
     return group
