@@ -286,7 +286,7 @@ def test_a_quarter_without_a_record_says_so_on_the_first_page(said):
     old["acts"] = {}
     text = committee.document(old)["findings"][1]["text"]
     assert text == (
-        "This report holds no record from January to March 2026: the latest are of Monday 3 November 2025. The build "
+        "This report holds no record from the quarter: the latest are of Monday 3 November 2025. The build "
         "of week 4 of 2026 stands as of Saturday 24 January 2026, but was made later: the log has no build in this "
         "period. How old people and sources are is counted to Saturday 24 January 2026."
     )

@@ -227,9 +227,11 @@ def _lawful(said: Mapping[str, Any]) -> dict[str, Any]:
         if any(holds.values()) else _p("Legal holds: none stands, and none was placed or released in this period."),
     ]  # fmt: skip
     return _chapter("lawful", "2. Is there a purpose and a legal basis, and is nothing kept too long?", "Lawful",
-                    f"Purpose and basis stand in papers; {good} of {len(papers)} can be shown to be in force. "
-                    "This report cannot judge them: ask the force's legal services. "
-                    + ("Things are kept past their date." if late else "Nothing, or almost nothing, is past its date."),
+                    f"Purpose and basis stand in papers; {good or 'none'} of the {len(papers)} can be shown to have "
+                    "been in force. This report cannot judge them: ask the force's legal services. "
+                    + ("Nothing, or almost nothing, is past its date." if not late else
+                       "Things are kept past their date" + (", by what the owner says on page 1 is invented: it is not "
+                                                            "a real failing." if wording.invented(said) else ".")),
                     blocks)  # fmt: skip
 
 

@@ -59,10 +59,10 @@ def findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding
         look("Nobody has said what these records are and who answers for them.", _LEAD, "what the records are")
     if latest := wording.last_record(said):
         made = "" if said["acts"].get("Built") else ", but was made later: the log has no build in this period"
-        look(f"This report holds no record from {wording.period(said['period'])}: the latest are of {latest}. The "
-             f"build of {wording.week(said['build'])} stands as of {wording.day(said['published_from'])}{made}. How "
-             f"old people and sources are is counted to {wording.moment(said['cut_off'])}.", _ANALYSTS,
-             "why there are no newer records")  # fmt: skip
+        look(f"This report holds no record from {'the quarter' if said['weeks']['in_period'] else 'its period'}: the "
+             f"latest are of {latest}. The build of {wording.week(said['build'])} stands as of "
+             f"{wording.day(said['published_from'])}{made}. How old people and sources are is counted to "
+             f"{wording.moment(said['cut_off'])}.", _ANALYSTS, "why there are no newer records")  # fmt: skip
     bad = [paper for paper in said["papers"] if paper["state"] != "in force"]
     if bad:
         found.append(_papers(said["papers"], bad))
@@ -97,15 +97,13 @@ def findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding
              "still open.", _ANALYSTS, "when open errors will be settled")  # fmt: skip
     if not said["use"]["views"]:
         nothing = "" if said["errors"]["reported"] else ", so that no error was reported proves nothing"
-        look(
-            f"Nobody looked at a page of the dashboard in this period{nothing}.", _LEAD, "whether anybody uses the tool"
-        )
+        look(f"Nobody looked at a page of the dashboard in this period{nothing}.", _LEAD,
+             "whether anybody uses the tool")  # fmt: skip
     if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
         look("What is done to the archive is written in a log. Nobody outside the force has signed for it yet. Keep "
              "this page and annex C: the long number there is the seal of the log, and whoever keeps it can notice if "
              "the log is replaced (chapter 4).", "committee",
-             "Keep this page and the long number in annex C, and have it compared at the next report (chapter 4)",
-             )  # fmt: skip
+             "Keep this page and annex C, and have the long number compared at the next report")  # fmt: skip
     if not said["reproductions"]:
         look("No build was made again in this period to check that the same records give the same result.", _ANALYSTS,
              "when a build will be made again as a check")  # fmt: skip
