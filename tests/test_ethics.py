@@ -327,6 +327,34 @@ def test_a_share_that_is_not_of_all_is_never_said_to_be(said):
     assert ">under 1 %<" in drawn
 
 
+def test_few_rights_are_not_told_by_role_and_builds_of_earlier_weeks_are_counted(said):
+    told = copy.deepcopy(said)
+    told["granted"] = {"analyst": 7, "auditor": 1}
+    told["acts"] = {"Built": 52, "Granted": 8}
+    (table,) = [block for block in blocks_of(told, "owned") if block["kind"] == "table"]
+    assert table["note"] == (
+        "49 of the 52 builds were made afterwards, for earlier weeks. Rights were granted to: analyst 7, auditor "
+        "0 to 4. Other entries of the log, such as its own beginning, are not listed."
+    )
+
+
+def test_networks_are_compared_with_a_build_that_is_named_and_rows_of_none_are_shown(said):
+    (table,) = [block for block in blocks_of(said, "accurate") if "compared with" in block.get("title", "")]
+    assert table["title"] == "Networks, compared with the build before, of week 3 of 2026"
+    assert [row[0] for row in table["rows"]] == ["stayed, as many people", "grew or shrank", "new", "gone"]
+
+
+def test_the_first_page_says_what_cannot_be_said_of_groups_and_how_large_the_largest_network_is(said):
+    told = copy.deepcopy(said)
+    told["tables"]["people-in-largest"]["counts"] = {"largest network": {"SOC": 15}}
+    told["tables"]["people-by-part"]["counts"]["everybody"]["SOC"] = 60
+    told["rates"]["area"] = {share: {} for share in told["rates"]["area"]}
+    page = [each["text"] for each in committee.document(told)["findings"] if each["kind"] == "know"]
+    (unsaid,) = [text for text in page if text.startswith("For want of people")]
+    assert "anything by area (no area has 50 people)" in unsaid
+    assert "The largest network. Serious and organised crime: about 15 people, about 25 in 100 of the theme." in page
+
+
 def test_where_a_group_is_left_out_no_total_stands_beside_the_others(said):
     told = copy.deepcopy(said)
 
