@@ -84,12 +84,12 @@ def _ask(home: Path) -> None:
     """Save the query, once for each archive."""
     root = home / "force"
     with Archive(root, keys_beside(root)) as archive:
-        first = archive.history.builds[-_ASKED:][0]
+        first = archive.history.publications[-_ASKED:][0]
         people = Snapshot(archive, archive.history.builds[-1], None).nominals()
         links = people["links"].to_numpy()
         who = people["nominal"][int(np.argsort(links, kind="stable")[len(links) * 9 // 10])].as_py()
         asked = queries.query(
-            case="26/0113", purpose=UNDER, moments_=[], periods=[(first.published_at[:10], "")], nominals=[who],
+            case="26/0113", purpose=UNDER, moments_=[], periods=[(first.start[:10], "")], nominals=[who],
         )  # fmt: skip
         saved = saving.save(archive, asked, on=now(), by="bench", under=UNDER)
         watching.begin(archive, saved, on=now(), by="bench", under=UNDER)
