@@ -194,14 +194,18 @@ class Crew:
 
     def root(self, leaves: np.ndarray) -> bytes:
         """RFC 6962 root over (n, 32) leaves in their order: `merkle.root`, over all cores."""
+        return merkle.root(self.blocks(leaves))
+
+    def blocks(self, leaves: np.ndarray) -> bytes:
+        """`merkle.blocks` of (n, 32) leaves in their order, over all cores."""
         whole = len(leaves) // merkle.SHARE
         data, width = np.ascontiguousarray(leaves), merkle.SHARE * merkle.DIGEST
         if whole < 2 or self.size == 1:
-            return merkle.root(data)
+            return merkle.blocks(data)
         flat = pa.py_buffer(data[: whole * merkle.SHARE])
         shares = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), whole, [None, flat])
-        roots = self._run_whole("root", "", pa.table({"leaves": shares}), weight=merkle.SHARE)
-        return merkle.root_of_shares(roots["root"].to_pylist(), data[whole * merkle.SHARE :])
+        found = self._run_whole("blocks", "", pa.table({"leaves": shares}), weight=merkle.SHARE)
+        return b"".join([*_column(found, "blocks"), merkle.blocks(data[whole * merkle.SHARE :])])
 
     def dismiss(self) -> None:
         """End the workers; the next large batch starts new ones."""
@@ -345,8 +349,8 @@ def _column(table: pa.Table, name: str) -> list[bytes]:
 def _work(batch: pa.Table) -> pa.Table:
     job, table, columns = (batch.schema.metadata[key] for key in (b"job", b"table", b"columns"))
     job, table = job.decode(), table.decode()
-    if job == "root":
-        return pa.table({"root": pa.array([merkle.root(share) for share in _column(batch, "leaves")], sealing.LEAF)})
+    if job == "blocks":
+        return pa.table({"blocks": canonical.packed([merkle.blocks(share) for share in _column(batch, "leaves")])})
     secrets = _column(batch, "z")
     if job == "seal":
         leaves, boxes = sealing.seal_batch(table, secrets, _column(batch, "row"))

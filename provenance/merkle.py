@@ -10,6 +10,7 @@ The functions that compute never see what is claimed: the caller compares last.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 
@@ -43,13 +44,16 @@ def root(leaves: bytes | bytearray | memoryview | np.ndarray) -> bytes:
 
 
 SHARE = 1 << 16  # leaves of the complete subtrees that are worked out apart
+BLOCK = 8  # levels from the leaves up to the digests that are kept: each stands for 256 leaves
 
 
-def root_of_shares(shares: Sequence[bytes], rest: bytes | np.ndarray) -> bytes:
-    """Root of the tree over the leaves of complete subtrees of SHARE leaves each, whose roots these are, and the
-    leaves of the `rest`, fewer than SHARE. The same as `root` of all of them.
+def blocks(leaves: bytes | bytearray | memoryview | np.ndarray) -> bytes:
+    """The digests at level BLOCK laid end to end, the last perhaps of fewer leaves: a tree over them has the same root.
+
+    Of at most 256 leaves the root alone, and of none nothing.
     """
-    return root(b"".join(shares) + (root(rest) if len(rest) else b""))
+    *_, found = itertools.islice(levels(leaves), BLOCK + 1)
+    return found
 
 
 def levels(leaves: bytes | bytearray | memoryview | np.ndarray) -> Iterator[bytes]:

@@ -8,9 +8,10 @@ so is a build that failed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from provenance import durable, entries, governing, moments, rows, statements
+from provenance import durable, entries, governing, merkle, moments, rows, statements, trees
 from provenance.archive import Archive
 from provenance.draft import Draft
 from provenance.errors import Conflict, Refused
@@ -122,8 +123,9 @@ def publish(
         raise Conflict(
             f"build {draft.label} would go live at {published_at}: build {live[-1].label} went live at {live[-1].start}"
         )
+    hashed = _hashed(archive, draft)
     tables = tuple(
-        entries.Table(name=name, size=size, root=root.hex()) for name, (size, root) in roots(archive, draft).items()
+        entries.Table(name=name, size=size, root=merkle.root(blocks).hex()) for name, (size, blocks) in hashed.items()
     )
     builds = archive.history.builds
     statement = statements.Statement(
@@ -176,16 +178,18 @@ def publish(
             on=around.finished_on, by=around.operator, under=around.under, label=draft.label, at=published_at
         ),
     )
+    with suppress(Conflict, OSError):  # the build is made: a proof works out what is not put away
+        trees.keep(archive, draft.number, {name: blocks for name, (_, blocks) in hashed.items()})
     draft.clear(archive)
     return built
 
 
-def roots(archive: Archive, draft: Draft) -> Mapping[str, tuple[int, bytes]]:
-    """Size and RFC 6962 root of each table of the draft, over its leaves in byte order."""
+def _hashed(archive: Archive, draft: Draft) -> Mapping[str, tuple[int, bytes]]:
+    """Size of each table of the draft, and `merkle.blocks` over its leaves in byte order."""
     found = {}
     for name in TABLES:
         leaves = archive.leaves(name, draft.number, draft)
-        found[name] = (len(leaves), archive.crew.root(leaves))
+        found[name] = (len(leaves), archive.crew.blocks(leaves))
     return found
 
 

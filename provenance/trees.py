@@ -1,13 +1,15 @@
 """Where a row stands in its build's tree, and the way from there to the root, for many builds one after the other.
 
 A tree of a million leaves takes half a second to hash and longer to sort. So the leaves of all builds are sorted once,
-and the upper part of each tree is put away the first time that somebody asks for a proof in its build: a proof then
-takes 256 leaves and a few digests. What is put away is derived, names nothing, and stays right for ever, since a
-build's leaves do; whoever edits it makes proofs that lead to another root, and those are refused where they are made.
+and the upper part of each tree is put away when its build is published, or where it is gone, when somebody asks for a
+proof: that then takes 256 leaves and a few digests. What is put away is derived, names nothing, and stays right for
+ever, since a build's leaves do; whoever edits it makes proofs that lead to another root, and those are refused where
+they are made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +20,6 @@ from provenance import durable, merkle, rows
 from provenance.archive import Archive
 from provenance.errors import Tampered
 
-BLOCK = 8  # levels below what is put away: 256 leaves
-
 
 @dataclass
 class _Order:
@@ -27,6 +27,13 @@ class _Order:
 
     positions: np.ndarray
     place: np.ndarray
+
+
+def keep(archive: Archive, number: int, blocks: Mapping[str, bytes]) -> None:
+    """Put away the upper parts of the trees of build `number`, of whose tables these are the `merkle.blocks`."""
+    for table, lowest in blocks.items():
+        if len(lowest) > merkle.DIGEST:
+            durable.write(_path(archive, table, number), b"".join(merkle.levels(lowest)))
 
 
 class Trees:
@@ -50,12 +57,12 @@ class Trees:
         upper = self._upper(table, number, standing)
         found, blocks = [], {}
         for place in places.tolist():
-            block = place >> BLOCK
+            block = place >> merkle.BLOCK
             if block not in blocks:
-                share = index.leaf[standing[block << BLOCK : (block + 1) << BLOCK]]
+                share = index.leaf[standing[block << merkle.BLOCK : (block + 1) << merkle.BLOCK]]
                 blocks[block] = merkle.Tree(np.ascontiguousarray(share))
-            path = blocks[block].path(place & (1 << BLOCK) - 1)
-            for up, level in enumerate(upper[:-1], start=BLOCK):
+            path = blocks[block].path(place & (1 << merkle.BLOCK) - 1)
+            for up, level in enumerate(upper[:-1], start=merkle.BLOCK):
                 start = merkle.DIGEST * (place >> up ^ 1)
                 if sibling := level[start : start + merkle.DIGEST]:
                     path.append(sibling)
@@ -73,9 +80,9 @@ class Trees:
         return held
 
     def _upper(self, table: str, number: int, standing: np.ndarray) -> list[bytes]:
-        """The levels from BLOCK up, the root last; of a smaller tree nothing but its root."""
-        path, size = self._path(table, number), len(standing)
-        counts = [-(-size >> BLOCK)]
+        """The levels from merkle.BLOCK up, the root last; of a smaller tree nothing but its root."""
+        path, size = _path(self.archive, table, number), len(standing)
+        counts = [-(-size >> merkle.BLOCK)]
         while counts[-1] > 1:
             counts.append(-(-counts[-1] // 2))
         wanted = self._root(table, number)
@@ -85,10 +92,10 @@ class Trees:
                 starts = np.cumsum([0, *counts]) * merkle.DIGEST
                 return [data[start:end] for start, end in pairwise(starts)]
         levels = list(merkle.levels(self.archive.index(table).leaf[standing]))
-        upper = levels[BLOCK:] or levels[-1:]
+        upper = levels[merkle.BLOCK :] or levels[-1:]
         if upper[-1].hex() != wanted:
             raise Tampered(f"table {table} of build number {number} does not come to the root that was logged")
-        if len(levels) > BLOCK:
+        if len(levels) > merkle.BLOCK:
             durable.write(path, b"".join(upper))
         return upper
 
@@ -96,5 +103,6 @@ class Trees:
         built = self.archive.history.builds[number - 1]
         return next(held.root for held in built.tables if held.name == table)
 
-    def _path(self, table: str, number: int) -> Path:
-        return self.archive.root / "index" / "trees" / f"{table}-{number:04d}"
+
+def _path(archive: Archive, table: str, number: int) -> Path:
+    return archive.root / "index" / "trees" / f"{table}-{number:04d}"

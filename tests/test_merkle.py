@@ -194,11 +194,12 @@ def test_published_consistency_probes(shared):
     assert (len(verdicts), verdicts.count(False)) == (42, 3)
 
 
-def test_a_tree_worked_out_in_shares_has_the_same_root(monkeypatch):
-    """Every size up to five shares, and every size of what is left over."""
-    monkeypatch.setattr(merkle, "SHARE", 8)
-    for size in range(41):
-        leaves = [merkle.leaf_hash(bytes([n])) for n in range(size)]
-        whole = size // 8
-        shares = [merkle.root(b"".join(leaves[at * 8 : at * 8 + 8])) for at in range(whole)]
-        assert merkle.root_of_shares(shares, b"".join(leaves[whole * 8 :])) == merkle.root(b"".join(leaves))
+@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 511, 512, 700, 1025])
+def test_blocks_of_shares_are_those_of_the_whole_and_their_tree_has_its_root(size):
+    leaves = b"".join(merkle.leaf_hash(number.to_bytes(2)) for number in range(size))
+    share = 512 * merkle.DIGEST
+    parts = [merkle.blocks(leaves[at : at + share]) for at in range(0, len(leaves), share)]
+    assert b"".join(parts) == merkle.blocks(leaves)
+    assert merkle.root(merkle.blocks(leaves)) == merkle.root(leaves)
+    each = [merkle.root(leaves[at : at + 256 * merkle.DIGEST]) for at in range(0, len(leaves), 256 * merkle.DIGEST)]
+    assert merkle.blocks(leaves) == b"".join(each)
