@@ -403,8 +403,6 @@ class Params(_Section):
     def _agree(self) -> Params:
         if not self.systems or not self.themes:
             raise ValueError("systems and themes name at least one each")
-        if self.owner and (foreign := sorted(self.owner.sources.keys() - self.systems.keys())):
-            raise ValueError(f"owner.sources names no system of systems: {', '.join(foreign)}")
         for role in self.harm.roles:
             if self.links.role_classes[role] != "offending":  # R49: a victim's harm is never counted as theirs
                 raise ValueError(f"harm.roles holds {role}, which links.role_classes does not call offending")

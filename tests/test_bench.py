@@ -127,7 +127,7 @@ def test_the_page_and_its_twin_are_measured_on_a_pack_that_they_find_good(tmp_pa
     done = CliRunner().invoke(page.main, ["--rows", "20", "--runs", "1", "--folder", str(tmp_path)])
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert lines[1].startswith("a pack of 37 rows ")
+    assert lines[1].startswith("a pack of 86 rows ")
     for name, needs in (("verify.html in Chromium", "chromium"), ("verify.py", "openssl")):
         [said] = [line for line in lines if line.startswith(f"{name} ")]
         assert ("10 s)" in said) == ("not measured" not in said)

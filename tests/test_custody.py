@@ -143,7 +143,7 @@ def test_git_and_dvc_are_not_told(monkeypatch, tmp_path):
     for name in custody.UNLOCK.values():
         monkeypatch.setenv(name, "a secret")
     monkeypatch.setenv("FOR_ALL", "told")
-    handed = pins._environment()
+    handed = pins.handed_on()
     assert handed["FOR_ALL"] == "told"
     assert "a secret" not in handed.values()
 

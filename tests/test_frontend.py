@@ -151,7 +151,11 @@ def test_a_name_that_a_template_was_not_given_is_an_error_and_text_is_escaped():
     assert pages.from_string("<p>{{ text }}</p>").render(text="<script>") == "<p>&lt;script&gt;</p>"
 
 
-ALONE = {"read-me-first.html", "document.html"}  # files that travel alone, under a policy of their own; never served
+ALONE = {
+    "read-me-first.html",
+    "pack-rows.html",
+    "document.html",
+}  # files that travel alone, under a policy of their own; never served
 
 
 def test_what_travels_alone_brings_its_style_and_runs_nothing():
