@@ -7,6 +7,7 @@ archive is done to a copy.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -1046,6 +1047,18 @@ def test_a_path_is_the_same_as_the_whole_trees(tmp_path):
                 wanted = snapshot.proof("link", leaf)
                 assert (place, [digest.hex() for digest in path]) == (wanted["index"], wanted["path"])
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+
+
+def test_a_disk_that_is_full_when_the_build_is_logged_takes_nothing_from_it(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    force = Force(tmp_path)
+    force.receive(record("R-1", "N-1", "N-2"), cut_off=WEEK[0])
+    monkeypatch.setattr(trees, "keep", full)
+    force.build(WEEK[0])
+    assert [built.number for built in force.archive.history.builds] == [1]
+    assert len(Snapshot(force.archive, force.archive.history.builds[0], None).positions("link")) == 1
 
 
 def test_the_table_of_defects_is_whole_and_knows_versions():

@@ -48,10 +48,9 @@ _GRADES = {  # by scheme, as the record has it
              "source, 3 not so but borne out, 4 cannot be judged, 5 suspected to be false).",
 }  # fmt: skip
 _HANDLING = {
-    "3x5x2": "P: it may be shared lawfully; C: only under conditions.",
-    "5x5x5": "1 to 5, of the earlier scheme: 1 with other law enforcement, 2 with others in the United Kingdom, "
-             "3 with law enforcement abroad, 4 within the force alone, 5 only as its author says.",
-}  # fmt: skip
+    scheme: "; ".join(f"{code}: {text}" for code, text in table.items()) + "."
+    for scheme, table in words.HANDLING.items()
+}
 _PAPERS = {
     "technical_report": "how the program works",
     "dpia": "the risks to people whose data is used, and what is done about them",

@@ -39,14 +39,18 @@ LEFT_OUT = {  # why a record counts for nothing; see `links`
     "one-person": "it names one person only, so it links nobody",
     "over-cap": "it names so many people that being in it together means little",
 }
-HANDLING = {  # 3x5x2 by the College of Policing's APP, 5x5x5 by its form; read 2026-11
-    "P": "3x5x2: may be shared lawfully, for a policing purpose and with whoever has a legitimate need of it",
-    "C": "3x5x2: may be shared lawfully under conditions, which stand beside the code",
-    "1": "5x5x5: may go to other law-enforcement and prosecuting agencies, without special conditions",
-    "2": "5x5x5: may be shared with UK non-prosecuting parties, with authorisation and a record",
-    "3": "5x5x5: may be shared with law enforcement outside the EEA, under special conditions",
-    "4": "5x5x5: stays within the agency that recorded it",
-    "5": "5x5x5: no further dissemination; refer to the originator, that is whoever recorded it, before passing it on",
+HANDLING = {  # by scheme; 3x5x2 by the College of Policing's APP, 5x5x5 by its form; read 2026-11
+    "3x5x2": {
+        "P": "may be shared lawfully, for a policing purpose and with whoever has a legitimate need of it",
+        "C": "may be shared lawfully under conditions, which stand beside the code",
+    },
+    "5x5x5": {
+        "1": "may go to other law-enforcement and prosecuting agencies, without special conditions",
+        "2": "may be shared with UK non-prosecuting parties, with authorisation and a record",
+        "3": "may be shared with law enforcement outside the EEA, under special conditions",
+        "4": "stays within the agency that recorded it",
+        "5": "no further dissemination; refer to the originator, that is whoever recorded it, before passing it on",
+    },
 }
 CONDITIONS = {  # action and sanitisation codes (unverified, 2026-11: Force to confirm)
     "A1": "covert development only", "A2": "covert use only", "A3": "overt use",
@@ -67,7 +71,8 @@ def known(name: str, value: str) -> str:
 def handling(codes: Iterable[str]) -> dict[str, str]:
     """What these handling codes and conditions mean, in the order of their tables; free text explains itself."""
     held = set(codes)
-    return {code: text for table in (HANDLING, CONDITIONS) for code, text in table.items() if code in held}
+    schemes = {code: f"{scheme}: {text}" for scheme, table in HANDLING.items() for code, text in table.items()}
+    return {code: text for table in (schemes, CONDITIONS) for code, text in table.items() if code in held}
 
 
 def instant(text: str) -> str:
