@@ -154,16 +154,22 @@ class Snapshot:
         `reduced` is 1 where a link rested on more when it was shown than it does now.
         """
         index = self.archive.index("link")
+        members = np.zeros(0, np.int64) if network is None else self._members(network)
         if nominal is not None:
             at = self.standing_of("link", [self.token(nominal)], theme)
+        elif network is not None:
+            at = self.standing_of("link", members, theme)
         else:
             at = self.standing("link", theme)
         if network is not None:
-            members = self.nominals(network=network)
-            tokens = self.archive.vault.tokens(vault.nominal_keys(members["nominal"].combine_chunks()))
-            at = at[sets.among(index.a[at], tokens) & sets.among(index.b[at], tokens)]
-            at = at[index.theme[at] == _code(_theme_of(network))]
+            inside = sets.among(index.a[at], members) & sets.among(index.b[at], members)
+            at = at[inside & (index.theme[at] == _code(_theme_of(network)))]
         return self.content("link", at)
+
+    def _members(self, network: str) -> np.ndarray:
+        """Tokens of the people of a network who may be shown."""
+        at = self.standing_in("nominal", network)
+        return self.archive.index("nominal").a[at[self.archive.shown("nominal", at, case=self.case)]]
 
     def link_batches(self, columns: Sequence[str], *, theme: str | None = None) -> Iterator[pa.Table]:
         """Some columns of all links (`supports.grade` is within the supports), a share at a time and in no order.
@@ -197,14 +203,14 @@ class Snapshot:
         `computed_with_erased` is 1 where something that is gone was counted into them; the figures are null then,
         unless they are asked for under a case.
         """
-        theme = theme or (_theme_of(network) if network else None)
         if nominal is not None:
-            at = self.standing_of("nominal", [self.token(nominal)], theme)
+            at = self.standing_of("nominal", [self.token(nominal)], theme or (_theme_of(network) if network else None))
+            if network is not None:
+                at = sets.intersection(at, self.standing_in("nominal", network))
+        elif network is not None:
+            at = self.standing_in("nominal", network, theme or _theme_of(network))
         else:
             at = self.standing("nominal", theme)
-        if network is not None:
-            held = lookups.of(self.archive, "nominal", at)
-            at = at[held["network"][at] == held.code(network)]
         return self.content("nominal", at)
 
     def networks(self, *, network: str | None = None, theme: str | None = None) -> pa.Table:
@@ -212,14 +218,11 @@ class Snapshot:
 
         Raises Missing for an id it has not.
         """
-        at = self.standing("network", theme)
-        whole = len(at)
-        if network is not None:
-            held = lookups.of(self.archive, "network", at)
-            at = at[held["network"][at] == held.code(network)]
+        at = self.standing("network", theme) if network is None else self.standing_in("network", network, theme)
         content = self.content("network", at)
         content = content.sort_by([("theme", "ascending"), ("members", "descending"), ("network", "ascending")])
         if network is not None and not content.num_rows:
+            whole = len(self.standing("network"))
             raise Missing(f"build {self.label} has no network of that id: it has {whole} networks")
         return content
 
@@ -472,8 +475,17 @@ class Snapshot:
 
     @cached_property
     def _judged(self) -> identity.Identities:
-        """Who was judged to be whom, by the judgements in view alone: no other is told of, nor decides here."""
-        return identity.resolve(self.content("identity", self.standing("identity")))
+        """Who was judged to be whom, by the judgements in view alone: no other is told of, nor decides here. Builds in a
+        row mostly know of the same ones: the last few answers are kept with the rows."""
+        at = self.standing("identity")
+        at = at[self.archive.shown("identity", at, case=self.case)]
+        kept = self.archive.lookups.setdefault("judged", {})
+        if (key := at.tobytes()) not in kept:
+            found = identity.resolve(self.content("identity", at))
+            while len(kept) >= _JUDGED:
+                kept.pop(next(iter(kept)))
+            kept[key] = found
+        return kept[key]
 
     @property
     def _identities(self) -> pa.Table:
@@ -492,10 +504,30 @@ class Snapshot:
     def standing_of(self, table: str, tokens: Sequence[int], theme: str | None = None) -> np.ndarray:
         """As `standing`, of the rows that speak of one of `tokens`: found from either end, not by looking at all."""
         index = self.archive.index(table)
-        near = sets.distinct(np.concatenate([index.bequests, *(index.of(token) for token in tokens)]))
-        at = sets.distinct(index.living(index.stood(near, self._number)))
+        at = self._stood(table, index.of(*tokens))
         at = at[sets.among(index.a[at], tokens) | sets.among(index.b[at], tokens)]
         return at if theme is None else at[index.theme[at] == _code(theme)]
+
+    def standing_in(self, table: str, network: str, theme: str | None = None) -> np.ndarray:
+        """As `standing`, of the rows of `nominal` or `network` that are of one network: where all rows of all builds
+        are known, found without looking which of them the build had."""
+        if held := lookups.whole(self.archive, table):
+            at = self._stood(table, held.places(network))
+        else:
+            at = self.standing(table)
+            held = lookups.of(self.archive, table, at)
+        at = at[held["network"][at] == held.code(network)]
+        return at if theme is None else at[self.archive.index(table).theme[at] == _code(theme)]
+
+    def still_shows(self, table: str, at: np.ndarray) -> np.ndarray:
+        """Which of the rows at `at` the build shows, be it in the place of dead ones."""
+        there = self._stood(table, at)
+        return sets.among(at, there[self.archive.shown(table, there, case=self.case)])
+
+    def _stood(self, table: str, at: np.ndarray) -> np.ndarray:
+        """Which of the rows at `at`, and of those that took the place of dead ones, the build may still show."""
+        index = self.archive.index(table)
+        return sets.distinct(index.living(index.stood(sets.union(index.bequests, at), self._number)))
 
     def _reducible(self, at: np.ndarray) -> np.ndarray:
         """Which links at `at` rest on something restricted while neither of their two people is."""
@@ -614,6 +646,7 @@ class Snapshot:
         return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
 
 
+_JUDGED = 64  # answers to who is whom that are kept
 _FEW = 1_000  # rows that are worth remembering: those of a person, not those of a theme
 _PLACED = ("theme", "a", "b", *(f"supports.{name}" for name in geography.SUPPORTED))
 _STATES = {1: "disposed", 2: "reduced", 3: "restricted"}

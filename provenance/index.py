@@ -206,13 +206,13 @@ class Index:
         """Positions of the rows that stood in a build and came again later."""
         return self._spans[(self._spans[:, 1] <= build) & (self._spans[:, 2] > build), 0]
 
-    def of(self, token: int) -> np.ndarray:
-        """Positions of the rows that speak of `token`, first or second, over all builds; ascending."""
-        found = []
+    def of(self, *tokens: int) -> np.ndarray:
+        """Positions of the rows that speak of one of `tokens`, first or second, over all builds; ascending."""
+        wanted, found = np.array(tokens, np.int64), []
         for side in ("a", "b"):
             ends = self._ends.setdefault(side, _Ends())
             ends.grow(getattr(self, side))
-            found.append(ends.of(token))
+            found.append(ends.of(wanted))
         return sets.distinct(np.concatenate(found))
 
     def stood(self, positions: np.ndarray, build: int) -> np.ndarray:
@@ -311,6 +311,7 @@ class _Ends:
         at = np.searchsorted(self._values, values, side="right")
         self._values, self._rows = merged(self._values, at, values), merged(self._rows, at, order + known)
 
-    def of(self, token: int) -> np.ndarray:
-        low, high = np.searchsorted(self._values, [token, token + 1])
-        return self._rows[low:high]
+    def of(self, tokens: np.ndarray) -> np.ndarray:
+        low, high = (np.searchsorted(self._values, tokens, side=side) for side in ("left", "right"))
+        counts = high - low
+        return self._rows[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]

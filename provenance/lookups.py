@@ -48,6 +48,10 @@ class Lookup:
         """The code of a network's id, -1 where no row that is known has it."""
         return self._codes.get(network, -1)
 
+    def places(self, network: str) -> np.ndarray:
+        """Positions of the rows of all builds that are known and of that network, ascending."""
+        return np.flatnonzero(self[_TEXT] == self.code(network))
+
     def grow(self, size: int) -> None:
         """Make room for rows that came since."""
         more = size - len(self.known)
@@ -95,6 +99,21 @@ def of(archive: Archive, table: str, at: np.ndarray) -> Lookup:
         held.put(unread[start : start + content.num_rows], content)
         start += content.num_rows
     return held
+
+
+def whole(archive: Archive, table: str) -> Lookup | None:
+    """What the rows of all builds came to, if every row that may still be shown is known; see `prepare`."""
+    held: Lookup | None = archive.lookups.get(table)
+    index = archive.index(table)
+    if held is None or len(held.known) != len(index):
+        return None
+    return held if held.known.all() or (held.known | (index.died > 0)).all() else None
+
+
+def prepare(archive: Archive) -> None:
+    """Have what every row came to in memory: for who asks often, as the dashboard does."""
+    for table in COLUMNS:
+        of(archive, table, np.arange(len(archive.index(table))))
 
 
 def put(archive: Archive, table: str, build: int, content: pa.Table) -> None:

@@ -6,13 +6,11 @@ says so. A victim is told as one wherever they are named. Text and whole numbers
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from provenance import counted, explaining, hinges, sets, standings, themes, vault
 from provenance.asking import Ask
@@ -76,26 +74,13 @@ def _causes(before: Snapshot, after: Snapshot, ask: Ask) -> dict[str, Any]:
 
 def _search(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     """Who was found, with the themes and networks that each is in."""
-    found = []
-    for who in ask.nominals:
-        rows_ = snapshot.nominals(nominal=who).to_pylist()
-        found.append({"nominal": who, "in": [{"theme": row["theme"], "network": row["network"]} for row in rows_]})
+    judged = snapshot.stands_for(ask.nominals)
+    tokens = snapshot.archive.vault.tokens(vault.nominal_keys(pa.array(sorted(set(judged.values())), pa.string())))
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in snapshot.content("nominal", snapshot.standing_of("nominal", tokens[tokens != 0].tolist())).to_pylist():
+        groups.setdefault(row["nominal"], []).append({"theme": row["theme"], "network": row["network"]})
+    found = [{"nominal": who, "in": groups.get(judged[who], [])} for who in ask.nominals]
     return {"found": themes.named(snapshot, found, "nominal")}
-
-
-def search(snapshot: Snapshot, words: str, most: int = 20) -> list[str]:
-    """Nominals of the build whose id is `words`, or in whose name or id they stand, in order of id."""
-    wanted, at = words.strip(), snapshot.standing("person")
-    if not wanted:
-        return []
-    at = at[snapshot.archive.shown("person", at, case=snapshot.case)]
-    people = snapshot.archive.opened("person", at)
-    fits = [pc.match_substring(people[name], wanted, ignore_case=True) for name in ("name", "nominal_id")]
-    found = set(people.filter(pc.or_(*fits))["nominal_id"].to_pylist())
-    with contextlib.suppress(Missing):
-        snapshot.token(wanted)
-        found.add(wanted)
-    return sorted(found)[:most]
 
 
 def _network(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:

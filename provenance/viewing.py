@@ -53,10 +53,11 @@ def page(base: Snapshot, before: Snapshot | None, ask: Ask) -> Page:
     Raises Missing for what the build has not, and Overtaken as every question.
     """
     snapshot = Seen(base)
-    if ask.view in asking.THEME_VIEWS:
-        said = themes.answer(snapshot, before, ask)
-    else:
-        said = subjects.answer(snapshot, before, ask)
+    with base.archive.remembering():  # the parts of a page ask for the same few rows
+        if ask.view in asking.THEME_VIEWS:
+            said = themes.answer(snapshot, before, ask)
+        else:
+            said = subjects.answer(snapshot, before, ask)
     whole = {
         "form": FORM, "view": ask.view, "build": snapshot.label, "root": snapshot.root,
         "cut_off": snapshot.built.cut_off, "case": snapshot.case, "names": int(ask.names),

@@ -102,7 +102,7 @@ def extra(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
 
 
 def _chart(frame: Frame, caption: str, series: Mapping[str, Sequence[Any]], prefix: str, unit: str) -> dict[str, Any]:
-    """Lines over builds; of several builds of one day the last."""
+    """Lines over builds; of several builds of one day the last. Beside them the builds in which something changed."""
     last = {day: place for place, day in enumerate(frame.dates)}
     places = sorted(last.values())
     drawn = charts.lines(
@@ -114,7 +114,15 @@ def _chart(frame: Frame, caption: str, series: Mapping[str, Sequence[Any]], pref
         ],
         title=caption, said=f"{caption}, in {len(places)} builds", prefix=prefix, unit=unit, steps=True,
     )  # fmt: skip
-    return {"caption": caption, "svg": drawn.svg, "note": "", "columns": drawn.columns, "rows": drawn.rows}
+    before, rows = None, []
+    for row in drawn.rows:
+        _, _, *figures = row
+        if figures != before:
+            rows.append(row)
+        before = figures
+    left_out = len(drawn.rows) - len(rows)
+    note = "A build whose figures are those of the one before it is not listed." if left_out else ""
+    return {"caption": caption, "svg": drawn.svg, "note": "", "columns": drawn.columns, "rows": rows, "left_out": note}
 
 
 def _key_nominals(said: Mapping[str, Any]) -> dict[str, Any]:

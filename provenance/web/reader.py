@@ -21,8 +21,8 @@ from provenance import (
     ledger,
     lookups,
     reporting,
+    searching,
     standings,
-    subjects,
     trail,
     viewing,
 )
@@ -75,6 +75,8 @@ class Reader:
         with self.turn() as archive:
             for table in TABLES:
                 archive.index(table)
+            lookups.prepare(archive)
+            searching.prepare(archive)
             if archive.history.builds:
                 last = self.snapshot(label=archive.history.builds[-1].label)
                 for theme in THEMES:
@@ -140,12 +142,12 @@ class Reader:
         return exporting.log(self.archive, page, with_it, form=form, case=case, on=on, by=by, under=under)
 
     def search(self, snapshot: Snapshot, words: str) -> list[str]:
-        """See `subjects.search`."""
+        """See `searching.search`."""
         return asof.whole(lambda: self._searched(snapshot, words))
 
     def _searched(self, snapshot: Snapshot, words: str) -> list[str]:
         with self.turn():
-            return subjects.search(self.snapshot(label=snapshot.label, case=snapshot.case), words)
+            return searching.search(self.snapshot(label=snapshot.label, case=snapshot.case), words)
 
     def log(self, page: Page, *, case: str, at: str, on: str, by: str, under: str) -> int:
         """See `viewing.log`. Not in turn: those who come at once share one commit."""

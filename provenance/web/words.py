@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -75,6 +76,7 @@ def handling(codes: Iterable[str]) -> dict[str, str]:
     return {code: text for table in (schemes, CONDITIONS) for code, text in table.items() if code in held}
 
 
+@lru_cache(maxsize=10_000)  # every page offers every build, by the moment from which it was live
 def instant(text: str) -> str:
     """An instant of the log, in words: Saturday 14 March 2026 at 10:00."""
     return _said(moments.instant(text))
