@@ -475,8 +475,10 @@ class Snapshot:
 
     @cached_property
     def _judged(self) -> identity.Identities:
-        """Who was judged to be whom, by the judgements in view alone: no other is told of, nor decides here. Builds in a
-        row mostly know of the same ones: the last few answers are kept with the rows."""
+        """Who was judged to be whom, by the judgements in view alone: no other is told of, nor decides here.
+
+        Builds in a row mostly know of the same ones: the last few answers are kept with the rows.
+        """
         at = self.standing("identity")
         at = at[self.archive.shown("identity", at, case=self.case)]
         kept = self.archive.lookups.setdefault("judged", {})
