@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from provenance import canonical, holding, lookups, openings, standings, themes, viewing
+from provenance import canonical, holding, lookups, openings, searching, standings, themes, viewing
 from provenance.archive import Archive
 from provenance.asking import ORDERS, THEME_VIEWS, VIEWS, Ask, read, read_view
 from provenance.asof import Snapshot
@@ -755,3 +755,75 @@ def test_a_moment_without_a_build_and_addresses_that_say_nothing(told, tmp_path)
 if __name__ == "__main__":
     archive = Archive(Path(sys.argv[1]), Path(sys.argv[2]))
     print(json.dumps(digests(archive)))
+
+
+def stages(force: Force) -> Iterator[str]:
+    """The archive as it was built; with somebody restricted for a case; and with two who are gone."""
+    yield "built"
+    place_hold(force, LATER[3], nominals=["FAY"])
+    force.dispose("FAY", on=LATER[4])
+    yield "restricted"
+    force.dispose("CAT", on=LATER[5])
+    force.dispose("CONNECT R-9", on=LATER[6])
+    yield "disposed"
+
+
+def test_a_search_finds_who_is_called_so_in_the_rows_of_that_build(force):
+    asked = ["a", "ANN", "ann", "quill", "QUILLFEATHER", "ey", "FAY", "fayette b", "cat", "Zz", "%", "."]
+    hits = 0
+    for stage in stages(force):
+        for number in (1, 2, 3):
+            snapshot = build(force.archive, number)
+            rows_ = snapshot.content("person", snapshot.standing("person")).to_pylist()
+            for words in asked:
+                wanted = {
+                    row["nominal_id"] for row in rows_
+                    if words.lower() in row["name"].lower() or words.lower() in row["nominal_id"].lower()
+                }  # fmt: skip
+                found = searching.search(build(force.archive, number), words)
+                assert found == sorted(wanted), (stage, number, words)
+                hits += len(found)
+            assert searching.search(snapshot, "a", most=2) == searching.search(snapshot, "a")[:2]
+            assert searching.search(snapshot, "  ") == []
+    assert hits > 100
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_rows_of_a_network_are_those_that_say_so(force, known):
+    ids: set[str] = set()
+    for stage in stages(force):
+        for number in (1, 2, 3):
+            force.archive.lookups.clear()
+            if known:
+                lookups.prepare(force.archive)
+                assert lookups.whole(force.archive, "nominal") is not None
+            for table in ("nominal", "network"):
+                snapshot = build(force.archive, number)
+                at = snapshot.standing(table)
+                said = force.archive.sealer.open(table, force.archive.index(table).rows(at))["network"].to_pylist()
+                ids |= {*said} - {""}
+                for network in ids:
+                    held = [place for place, name in zip(at.tolist(), said, strict=True) if name == network]
+                    assert sorted(snapshot.standing_in(table, network).tolist()) == sorted(held), (stage, number, table)
+            assert not len(snapshot.standing_in("network", "SOC-none"))
+    assert len(ids) > 2
+
+
+def test_links_of_a_network_are_those_between_its_members(force):
+    found = 0
+    for _ in stages(force):
+        for number in (1, 2, 3):
+            snapshot = build(force.archive, number)
+            people, links = snapshot.nominals().to_pylist(), snapshot.links().to_pylist()
+            for network in sorted({row["network"] for row in people} - {""}):
+                theme = network.split("-")[0]
+                members = {row["nominal"] for row in people if row["network"] == network}
+                wanted = [link for link in links if link["theme"] == theme and {link["a"], link["b"]} <= members]
+                assert snapshot.links(network=network).to_pylist() == wanted
+                one = min(members)
+                mine = [link for link in wanted if one in (link["a"], link["b"])]
+                assert snapshot.links(network=network, nominal=one).to_pylist() == mine
+                assert [row["nominal"] for row in snapshot.nominals(network=network, nominal=one).to_pylist()] == [one]
+                assert {row["nominal"] for row in snapshot.nominals(network=network).to_pylist()} == members
+                found += len(wanted)
+    assert found > 20
