@@ -25,10 +25,11 @@ WHEN = "2026-03-14T10:00"
 OWNER = {
     "name": "The sample force, which is invented",
     "records": (
-        "Every person, record and event here is invented, by a program that draws them at random, so that the archive "
-        "can be tried out without anybody's data. Nothing in this report is about anybody."
+        "Every person, record and event here is invented. A program drew them at random, so that the system can be "
+        "tried out without anybody's data. Nothing in this report is about a real person."
     ),
     "areas": "Each is an invented part of the invented force's area, by its number.",
+    "invented": ["grades", "retention"],
 }
 
 
@@ -104,7 +105,8 @@ def _write_owner(params: Path) -> None:
     """The owner's words, in the lines that the params have for them."""
     text = params.read_text("utf-8")
     for key, said in OWNER.items():
-        text = text.replace(f'\n  {key}: ""\n', f"\n  {key}: {json.dumps(said)}\n")
+        empty = json.dumps(type(said)())
+        text = text.replace(f"\n  {key}: {empty}\n", f"\n  {key}: {json.dumps(said)}\n")
     params.write_text(text, "utf-8")
 
 

@@ -25,13 +25,12 @@ OWNER = {
     "name": "A trial on a public register, not a police force's own records",
     "contact": "",
     "records": (
-        "These are complaints against police officers in Chicago, reports of force that officers used, and court cases "
-        "that the city settled, as the Invisible Institute published them. They stand in for a police force's records, "
-        "to try the program on many real ones. “Crime” here is a complaint, “custody” a report of force, "
-        "“intelligence” a settled case. “Suspected” is the officer who was complained about, or a person who was "
-        "charged after force was used. Many complaints were not upheld: no figure here says that anybody did "
-        "anything. Every record was put under one theme, serious and organised crime, because the program wants one; "
-        "grades, handling codes and retention groups are invented."
+        "These are real records, but not a police force's own. They are complaints against police officers in Chicago, "
+        "reports of force that officers used, and court cases that the city settled. The Invisible Institute published "
+        "them. Here they stand in for crime, custody and intelligence records, to try the system on many records. "
+        "“Suspected” means: an officer who was complained about, or a person who was charged after force was used. "
+        "Many complaints were not upheld, so no figure here says that anybody did anything. Grades, handling codes, "
+        "dates of destruction and the theme were made up for the trial."
     ),
     "sources": {
         cpd_police_records.COMPLAINTS: "complaints against police officers, in the place of crime records",
@@ -39,12 +38,18 @@ OWNER = {
         cpd_police_records.CIVIL: "court cases that the city settled, in the place of intelligence",
     },
     "areas": "Each is a police beat of Chicago, by its number.",
+    "invented": ["grades", "retention"],  # see `_INVENTED` in the adapter
 }
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False))
-def register(folder: str) -> None:
+@click.option(
+    "--out",
+    default=str(ROOT / "audit_reports" / "chicago-register"),
+    help="Copy the report to this folder.  [default: audit_reports/chicago-register]",
+)
+def register(folder: str, out: str) -> None:
     """Build the register's archive in FOLDER and report on its last quarter."""
     if not DATA.is_dir():
         raise click.ClickException("the folder ../shared/data/cpd_police_records is not here: nothing to build")
@@ -63,7 +68,6 @@ def register(folder: str) -> None:
     demo.say("3. A build after each release.")
     demo.provenance(archive, "backfill", told, "--cut-offs", str(home / "cut-offs"))
     demo.say("4. The report.")
-    out = str(ROOT / "audit_reports" / "chicago-register")
     demo.provenance(archive, *("report", "ethics", "--quarter", QUARTER, "--under", "An example"), "--out", out)
 
 

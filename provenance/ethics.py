@@ -37,11 +37,11 @@ from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing
 from provenance.history import Publication
 from provenance.params import Params
-from provenance.suppression import Since, Told
+from provenance.suppression import Cell, Since, Sum, Told
 from provenance.tallies import Tally
 
 KIND, AREAS = "ethics", "areas"
-FORM = 2
+FORM = 3
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
@@ -55,7 +55,7 @@ NOW, A_YEAR = "now", "for a year or more"  # since when something is due
 # Who is in a small group can be told by what all or none of it share; a share of so few says nothing either. In least
 # counts, of people in the records.
 LEAST_OF_GROUP, LEAST_OF_AREA, AREAS_TOLD = 4, 10, 12
-EVERYBODY = "everybody"  # of whom the characteristic is recorded
+EVERYBODY = tallies.EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def of_areas(snapshot: Snapshot, areas: pa.Table, today: Params, *, on: str) -> 
         "form": FORM,
         "number": len(before) + 1,
         "period": snapshot.label,
-        "made_on": on,
+        "made_on": moments.london_day(on),
         "archive": snapshot.archive.name,
         "build": snapshot.label,
         "build_number": snapshot.built.number,
@@ -151,7 +151,9 @@ def _publication(archive: Archive, label: str) -> Publication:
 
 
 def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[str, Any]:
-    """The whole report as text and whole numbers. Call it within `issuing.alone`: it is held against those before.
+    """The whole report as text and whole numbers. Of what was done it has the day; `start`, `end` and `cut_off` are the
+    bounds of a quarter and of a week, and moments of nobody's. Call it within `issuing.alone`: it is held against those
+    before.
 
     `today` are the params in force now: what may be told is judged when it is told. Raises Malformed where they name
     no least count.
@@ -164,7 +166,8 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
     rules = params.stated(snapshot.statement.params.decode())
     exact = tallies.tallies(snapshot, Snapshot(archive, former, None) if former else None)
     exact |= _left_out(period.built) | _overdue(archive, today, on)
-    told = _without_small_groups(tell(snapshot, exact, before, least), least)
+    told = _without_small_groups(tell(snapshot, exact, before, least), before, least)
+    told = _with_safe_totals(told, period.built.label, least)
     statement = snapshot.statement
     return {
         "report": KIND,
@@ -173,14 +176,14 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
         "period": period.name,
         "start": period.start,
         "end": period.end,
-        "made_on": on,
+        "made_on": moments.london_day(on),
         "archive": archive.name,
         "owner": _owner(rules),
         "build": period.built.label,
         "build_number": period.built.number,
         "builds": list(period.builds),
         "weeks": _weeks(archive, period, on),
-        "published_from": period.publication.start,
+        "published_on": moments.london_day(period.publication.start),
         "cut_off": period.built.cut_off,
         "root": snapshot.root,
         "verified": int(snapshot.verified),
@@ -190,6 +193,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
         **_gone_by(archive),
         "tables": told,
         "rates": rates(told),
+        "rates_on_invented_grades": _on_grades(rules),
         "rules": {
             "themes": dict(sorted(rules.themes.items())),
             "link": rules.links.rule,
@@ -204,7 +208,11 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
             for e in statement.harm_tables
         ],
         "feeds": [
-            {"system": f.system, "watermark": f.watermark, "days_before": _days(f.watermark, period.built.cut_off)}
+            {
+                "system": f.system,
+                "complete_to": _last_day(f.watermark),
+                "days_before": _days(f.watermark, period.built.cut_off),
+            }
             for f in statement.feeds
         ],
         "papers": governing.standing(statement, rules, moments.london_day(period.built.cut_off)),
@@ -253,39 +261,119 @@ def tell(
     return found
 
 
-def _without_small_groups(told: dict[str, Any], least: int) -> dict[str, Any]:
+def _without_small_groups(told: dict[str, Any], before: Sequence[Mapping[str, Any]], least: int) -> dict[str, Any]:
     """The tables with the groups that are large enough to be told, and the areas with the most people. It is judged by
-    told counts alone, which no disposal moves."""
+    told counts alone, which no disposal moves.
+
+    Where what they leave of everybody is fewer people than a group may have, everybody is left out too, and with them
+    those of whom nothing is recorded; where they leave too few of all people, the smallest of those kept as well.
+    """
     found = dict(told)
+    people = told["people-in-all"]["counts"].get("people", {}).get("recorded", 0)
     for characteristic in fairness.CHARACTERISTICS:
         name, is_area = _group_table(characteristic), characteristic == "area"
         counts = told[name]["counts"]
         fewest = least * (LEAST_OF_AREA if is_area else LEAST_OF_GROUP)
-        kept = [row for row in counts if row not in _NO_GROUP and counts[row].get("recorded", 0) >= fewest]
+        groups = counts.keys() - _NO_GROUP
+        kept = [row for row in groups if counts[row].get("recorded", 0) >= fewest]
         kept.sort(key=lambda row: (-counts[row]["recorded"], row))
-        rows = sorted({*kept[: AREAS_TOLD if is_area else None], *(_NO_GROUP & counts.keys())})
+        kept = kept[: AREAS_TOLD if is_area else None]
+        # A group that an earlier report left out is told to be small by now, and is not among `groups`.
+        left_out = len(kept) < len(groups) or any(one["tables"].get(name, {}).get("left_out") for one in before)
+
+        def rest(total: int, counts=counts, kept=kept) -> int:
+            return total - sum(counts[row]["recorded"] for row in kept)
+
+        totals = _NO_GROUP & counts.keys()
+        if left_out and rest(counts.get(EVERYBODY, {}).get("recorded", 0)) < fewest:
+            totals = frozenset()
+            while kept and rest(people) < fewest:
+                kept.pop()
+        rows = sorted({*kept, *totals})
         found[name] = told[name] | {
-            "left_out": int(len(rows) < len(counts)),
+            "left_out": int(left_out),
             **{part: {row: told[name][part][row] for row in rows} for part in ("counts", "first_told")},
         }
     return found
+
+
+def _with_safe_totals(told: dict[str, Any], label: str, least: int) -> dict[str, Any]:
+    """The tables with totals from which no small part can be worked out (`suppression.total_told`).
+
+    `unsaid` has the row and the column of those that cannot be told at all, which are no small counts;
+    `off_by_of_totals` says by how much a total may differ from its count.
+    """
+    cells = {
+        (name, row, column): count
+        for name, table in told.items()
+        for row, columns in table["counts"].items()
+        for column, count in columns.items()
+    }
+    sums: dict[Cell, list[Sum]] = {}
+    for each in tallies.sums(label):
+        if each.parts[0][0] in told:
+            sums.setdefault(each.total, []).append(each)
+    whole = [(_group_table(by), column) for by in fairness.CHARACTERISTICS for column in tallies.COLUMNS]
+    for table, column in whole:
+        rows = told[table]["counts"].keys()
+        if parts := [(table, row, column) for row in sorted(rows - _NO_GROUP)]:
+            # Small groups are left out: whatever the total, there may be people in those.
+            people, everybody = ("people-in-all", "people", column), (table, EVERYBODY, column)
+            sums.setdefault(people, []).append(Sum(people, tuple(parts), rest=True))
+            sums[everybody] = [Sum(everybody, tuple(parts), rest=True)]
+    safe = {
+        cell: suppression.total_told(cells[cell], ways, cells, least) for cell, ways in sums.items() if cell in cells
+    }
+    for table, column in whole:
+        mine, people = (table, EVERYBODY, column), safe.get(("people-in-all", "people", column))
+        if mine in safe and people and not cells.get((table, fairness.NOT_RECORDED, column)):
+            # Beside all people it would tell how few the others are: it is told as all people are, or not.
+            safe[mine] = people if people == suppression.total_told(people, sums[mine], cells, least) else None
+    return {name: _with_totals(name, table, safe, least) for name, table in told.items()}
+
+
+def _with_totals(name: str, table: Mapping[str, Any], safe: Mapping[Cell, int | None], least: int) -> dict[str, Any]:
+    counts = {
+        row: {
+            column: told
+            for column, count in columns.items()
+            if (told := safe.get((name, row, column), count)) is not None
+        }
+        for row, columns in table["counts"].items()
+    }
+    unsaid = sorted([row, column] for (of, row, column), told in safe.items() if of == name and told is None)
+    kept = {row for row, columns in counts.items() if columns}
+    first = {
+        row: {column: told for column, told in columns.items() if [row, column] not in unsaid}
+        for row, columns in table["first_told"].items()
+        if row in kept
+    }
+    return {
+        **table, "counts": {row: counts[row] for row in counts if row in kept}, "first_told": first, "unsaid": unsaid,
+        "off_by_of_totals": table["off_by"] + least,
+    }  # fmt: skip
 
 
 _NO_GROUP = frozenset({EVERYBODY, fairness.NOT_RECORDED})
 
 
 def _group_table(characteristic: str) -> str:
-    return f"groups-by-{characteristic.replace(' ', '-')}"
+    return f"groups-by-{characteristic.replace('_', '-')}"
 
 
 def _earlier(report: Mapping[str, Any], name: str, cells: Mapping[str, int]) -> dict[str, Told]:
     """What a report told of each cell. One that it did not have was told to be too small: a row that comes up after a
     disposal, such as that of withheld figures, would tell how many somebody was linked with."""
-    told = _read(report["tables"][name])
+    table = report["tables"][name]
+    told = _read(table)
     if name.endswith(tallies.OVER_BUILDS):
         told = _carried(told, cells)
     small = Told(0, report["build_number"], report["disposals_so_far"], report["people_so_far"], 0)
-    return {cell: told.get(cell, small) for cell in {*cells, *told}}
+    # A total that was kept back was not told to be too small.
+    unsaid = {"\x1f".join(cell) for cell in table.get("unsaid", ())}
+    if table.get("left_out"):
+        unsaid |= {cell for cell in cells if cell.split("\x1f")[0] in _NO_GROUP} - told.keys()
+    return {cell: told.get(cell, small) for cell in {*cells, *told} - unsaid}
 
 
 def _read(table: Mapping[str, Any]) -> dict[str, Told]:
@@ -344,19 +432,27 @@ def _upper(count: int, first: int = 8) -> int:
 
 def rates(told: Mapping[str, Any]) -> dict[str, Any]:
     """For each characteristic, group and rate: the share as the told counts give it, what it may be for all counts that
-    they may stand for, and how it stands to that of everybody."""
+    they may stand for, and how it stands to that of everybody; or to that of all people, where everybody is not told.
+    """
     found: dict[str, Any] = {}
     for characteristic in fairness.CHARACTERISTICS:
         table = told[_group_table(characteristic)]
         counts = table["counts"]
         said: dict[str, Any] = {}
-        for name, (of, among) in fairness.RATES.items():
+        for of, among in fairness.RATES.items():
+            cells = dict(counts)
+            if is_of_all_people(table, of):
+                cells[EVERYBODY] = told["people-in-all"]["counts"].get("people", {})
             mine = {
-                row: fairness.rate(cells.get(of) or 0, cells.get(among) or 0, table["off_by"])
-                for row, cells in counts.items()
+                row: fairness.rate(
+                    columns.get(of) or 0,
+                    columns.get(among) or 0,
+                    table["off_by_of_totals" if row == EVERYBODY else "off_by"],
+                )
+                for row, columns in cells.items()
             }
             everybody = mine.get(EVERYBODY, fairness.rate(0, 0))
-            said[name] = {
+            said[of] = {
                 row: {
                     **{name: count for name, count in (("of", one.of), ("among", one.among)) if count},
                     **({"per_mille": one.rate, "low": one.low, "high": one.high} if one.rate is not None else {}),
@@ -366,6 +462,13 @@ def rates(told: Mapping[str, Any]) -> dict[str, Any]:
             }
         found[characteristic] = said
     return found
+
+
+def is_of_all_people(table: Mapping[str, Any], of: str) -> bool:
+    """Whether a share of a table of groups is held against all people: of those of whom the characteristic is recorded
+    it is not told, lest a small group be worked out."""
+    unsaid = [EVERYBODY, of] in table["unsaid"] or [EVERYBODY, fairness.RATES[of]] in table["unsaid"]
+    return unsaid or (bool(table["left_out"]) and EVERYBODY not in table["counts"])
 
 
 def _left_out(built: acts_of.Built) -> dict[str, Tally]:
@@ -466,7 +569,8 @@ def _reproductions(archive: Archive, period: Period) -> list[dict[str, Any]]:
     for act in archive.acts(["Reproduced"]):
         said = _said(act)
         if said.get("label") in period.builds:
-            last[said["label"]] = {"build": said["label"], "on": said["on"], "verdict": said.get("verdict", "")}
+            day = moments.london_day(said["on"])
+            last[said["label"]] = {"build": said["label"], "on": day, "verdict": said.get("verdict", "")}
     return [last[label] for label in sorted(last)]
 
 
@@ -521,11 +625,17 @@ def _not_adopted(rules: Params) -> set[str]:
     return {edition.name for edition in rules.harm.editions if edition.force_to_confirm}
 
 
+def _on_grades(rules: Params) -> list[str]:
+    """The shares that rest in part on grades which whoever adapted the records made up."""
+    made_up = rules.owner is not None and "grades" in (rules.owner.invented or ())
+    return ["linked", "key", "harmed"] if made_up else []
+
+
 def _owner(rules: Params) -> dict[str, Any]:
     """What the owner says of the archive and its records, as the build carries it; "" where nobody has said it."""
     if rules.owner is None:
-        return {"version": "", "name": "", "contact": "", "records": "", "sources": {}, "areas": ""}
-    return rules.owner.model_dump(mode="json")
+        return {"version": "", "name": "", "contact": "", "records": "", "sources": {}, "areas": "", "invented": []}
+    return rules.owner.model_dump(mode="json") | {"invented": list(rules.owner.invented or ())}
 
 
 def _weeks(archive: Archive, period: Period, on: str) -> dict[str, int]:
@@ -566,6 +676,15 @@ def _heads(archive: Archive, period: Period) -> dict[str, Any]:
             for head in shown[-10:]
         ],
     }  # fmt: skip
+
+
+def _last_day(instant: str) -> str:
+    """The London day in which something ended: the day before, where it ended at a midnight. A day and no more, since
+    the moment up to which a source is complete may be that of one record."""
+    day = moments.london_day(instant)
+    if moments.day(day)[0] != moments.instant(instant):
+        return day
+    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
 def _days(start: str, end: str) -> int:

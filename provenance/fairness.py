@@ -15,20 +15,15 @@ from scipy.special import ndtri
 
 from provenance.errors import Malformed
 
-CHARACTERISTICS = ("sex", "ethnicity", "age band", "area")
+CHARACTERISTICS = ("sex", "ethnicity", "age_band", "area")
 NOT_RECORDED = "not recorded"
 AGES = ((0, 9), (10, 17), (18, 24), (25, 34), (35, 49), (50, 64), (65, 120))  # from and to, both included
 CONFIDENCE = 95  # percent
 _Z = float(ndtri(0.5 + CONFIDENCE / 200))
 _EXACT = 1e-9  # so that 1000 per mille, which comes out a hair off, is not rounded outwards past itself
 
-# What each rate is a share of: (of whom it is told, among whom).
-RATES: Mapping[str, tuple[str, str]] = {
-    "offending in a source record": ("offending", "recorded"),
-    "linked": ("linked", "recorded"),
-    "key nominal": ("key", "linked"),
-    "with harm": ("harmed", "linked"),
-}
+# Of whom each rate is told, and among whom: columns of the tables of groups.
+RATES: Mapping[str, str] = {"offending": "recorded", "linked": "recorded", "key": "linked", "harmed": "linked"}
 
 
 @dataclass(frozen=True, slots=True)

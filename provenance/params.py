@@ -369,6 +369,9 @@ class LandingPage(_Section):
     text: Text
 
 
+Invented = Literal["grades", "retention"]
+
+
 class Owner(_Section):
     """Who answers for the archive and what its records are, in the owner's own words, for whoever knows neither. Each
     text may be "": a report then says that nobody has said it. Change the version whenever a text changes."""
@@ -379,6 +382,8 @@ class Owner(_Section):
     records: str  # what the records are and are not, in a few sentences
     sources: dict[Text, str]  # what each source system is, by its name
     areas: str  # what the codes of areas stand for
+    # What whoever made the records up or adapted them put in of their own: a report marks what rests on it.
+    invented: tuple[Invented, ...] | None = None
 
 
 class Params(_Section):

@@ -1,20 +1,25 @@
 """Where people and networks stand in one build, and how a theme went from build to build, without opening its rows.
 
 Positions in the index and the whole numbers of `lookups`. What may not be shown is left out, and figures that would
-tell of what is gone or out of view are marked, as in `asof`. Ties are broken by token, which tells nobody anything.
+tell of what is gone or out of view are marked, as in `asof`. Where people tie, their other figures decide, and then a
+digest of their id: each archive of the same records has the same order, and who was recorded first has no advantage.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from provenance import figures, lookups
+from provenance import figures, lookups, sets, vault
 from provenance.archive import Archive
 from provenance.asof import Snapshot
 from provenance.index import Index
 from provenance.records import THEMES
+
+KEY = 10  # people by each measure
+MEASURES = ("strength", "links", "harm", "records")
 
 
 def shown(snapshot: Snapshot, table: str, theme: str) -> np.ndarray:
@@ -33,13 +38,37 @@ def first(snapshot: Snapshot, table: str, at: np.ndarray, by: str, count: int, s
     """`count` of the rows at `at` from place `skip` on, by a column of `lookups`, most first; withheld ones last."""
     held = lookups.of(snapshot.archive, table, at)
     value = np.where(visible(snapshot, table, at), held[by][at], -1)
-    index = snapshot.archive.index(table)
-    tie = index.a[at] if table == "nominal" else at
     if len(at) > 4 * (skip + count):  # to sort a hundred thousand for the sake of twenty takes longer than the page
         least = np.partition(value, len(value) - skip - count)[len(value) - skip - count]
         kept = np.flatnonzero(value >= least)
-        at, value, tie = at[kept], value[kept], tie[kept]
-    return at[np.lexsort((tie, -value))][skip : skip + count]
+        at, value = at[kept], value[kept]
+    return at[np.lexsort((at, -value))][skip : skip + count]
+
+
+def key_people(snapshot: Snapshot, at: np.ndarray) -> np.ndarray:
+    """Positions of the first KEY people of those at `at` by each of MEASURES; nobody by a figure of 0, which so many
+    may have that to list ten of them would say nothing."""
+    held = lookups.of(snapshot.archive, "nominal", at)
+    chosen = [np.zeros(0, np.int64)]
+    for by in MEASURES:
+        mine = at[held[by][at] > 0]
+        columns = np.stack([held[name][mine] for name in (by, *(name for name in MEASURES if name != by))])
+        order = np.lexsort(-columns[::-1])
+        mine, columns = mine[order], columns[:, order]
+        if len(mine) > KEY:
+            last = columns[:, KEY - 1]
+            tied = (columns == last[:, None]).all(axis=0)
+            before = int(np.argmax(tied))  # rows that rank above all who tie for the last place
+            mine = np.concatenate([mine[:before], _by_digest(snapshot, mine[tied])[: KEY - before]])
+        chosen.append(mine)
+    return sets.distinct(np.concatenate(chosen))
+
+
+def _by_digest(snapshot: Snapshot, at: np.ndarray) -> np.ndarray:
+    """Rows of people in the order of the digests of their ids."""
+    ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[at])).to_pylist()
+    digests = [hashlib.sha256(each.encode()).digest() for each in ids]
+    return at[sorted(range(len(at)), key=digests.__getitem__)]
 
 
 def strongest(snapshot: Snapshot, at: np.ndarray, count: int, skip: int = 0, least: int = 0) -> tuple[np.ndarray, int]:

@@ -14,13 +14,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from provenance import fairness, lookups, params, sets, standings, vault
+from provenance import fairness, params, standings, vault
 from provenance.asof import Snapshot
 from provenance.fairness import NOT_RECORDED
 from provenance.params import Params
 from provenance.records import THEMES
-from provenance.suppression import Told
-from provenance.themes import KEY, MEASURES
+from provenance.suppression import Sum, Told
+
+
+def of_line(low: int, high: int | None) -> str:
+    """`3 to 5`, `2`, `101 or more`."""
+    return f"{low:,} or more" if high is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
 
 LARGEST = "people in one network"
 UNITS = ("people", "records", "records behind links", "links", "networks", LARGEST)
@@ -38,6 +43,30 @@ SIZES = ((2, 2), (3, 5), (6, 10), (11, 25), (26, 100), (101, 1000), (1001, None)
 OVER_BUILDS = "-over-builds"  # tables of one count by build and theme
 RECORDS_BEHIND = ((1, 1), (2, 2), (3, 4), (5, 9), (10, None))  # of a link
 SOURCES_BEHIND = ((1, 1), (2, 2), (3, None))
+EVERYBODY = "everybody"  # in a theme; of groups, those of whom the characteristic is recorded
+PARTS = (
+    "suspected, never a victim", "suspected in one record, victim in another", "victim and nothing else",
+    "witness, or another part", "figures withheld",
+)  # fmt: skip
+CHILDREN = ("children, in all", "children suspected of something", "children who are victims and nothing else")
+STAYED = ("stayed, as many people", "stayed, more or fewer people", "stayed, size withheld", "new")  # and not gone
+NOW = "now"  # in the place of the build's label
+# What is told in total, by table and row, and the tables whose rows add up to it in each theme.
+_PARTITIONS = (
+    (
+        (("links-that-hang", "all links"), (f"links{OVER_BUILDS}", NOW)),
+        {
+            "links-by-records": tuple(of_line(*each) for each in RECORDS_BEHIND),
+            "links-by-sources": tuple(of_line(*each) for each in SOURCES_BEHIND),
+        },
+    ),
+    ((("people-by-part", EVERYBODY), (f"people{OVER_BUILDS}", NOW)), {"people-by-part": PARTS}),
+    (
+        ((f"networks{OVER_BUILDS}", NOW),),
+        {"networks-by-size": tuple(of_line(*each) for each in SIZES), "networks-that-stayed": STAYED},
+    ),
+)
+COLUMNS = ("recorded", "offending", "linked", "key", "harmed")  # of the tables of groups
 _BEHIND = ("theme", "records", "supports.system", "supports.kind")
 
 
@@ -65,11 +94,6 @@ def tallies(snapshot: Snapshot, before: Snapshot | None) -> dict[str, Tally]:
     }
 
 
-def of_line(low: int, high: int | None) -> str:
-    """`3 to 5`, `2`, `101 or more`."""
-    return f"{low:,} or more" if high is None else f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
 def hidden(snapshot: Snapshot, unit: str) -> int:
     """How many rows by which a unit is counted are out of view in this build: restricted, or near what is."""
     count = 0
@@ -95,6 +119,19 @@ def gone(snapshot: Snapshot, told: Told, unit: str) -> int:
         at = index.standing(told.build)
         count += int(((index.died[at] > told.disposals) | (index.marked[at] > told.disposals)).sum())
     return _reach(unit, count)
+
+
+def sums(label: str) -> list[Sum]:
+    """The totals among the tables of the build of this label, with their parts; of groups see `sums_of_groups`."""
+    found = []
+    for theme in THEMES:
+        for totals, partitions in _PARTITIONS:
+            cells = [(table, row if row != NOW else label, theme) for table, row in totals]
+            parts = [tuple((table, row, theme) for row in rows) for table, rows in partitions.items()]
+            found += [Sum(cell, each) for cell in cells for each in parts]
+        whole, *some = (("children-by-part", row, theme) for row in CHILDREN)
+        found.append(Sum(whole, tuple(some), rest=True))
+    return found
 
 
 # -- records and links -------------------------------------------------------------------------------------------------
@@ -168,7 +205,7 @@ def _of_people(figures: pa.Table, described: Mapping[str, Mapping[str, str | boo
     roles, children = Counter(), Counter()
     wanted = ("theme", "nominal", "offending", "victim", "victim_only")
     for theme, nominal, offending, victim, only in zip(*(figures[name].to_pylist() for name in wanted), strict=True):
-        roles["everybody", theme] += 1
+        roles[EVERYBODY, theme] += 1
         if offending is None:
             roles["figures withheld", theme] += 1
             continue
@@ -181,13 +218,13 @@ def _of_people(figures: pa.Table, described: Mapping[str, Mapping[str, str | boo
         else:
             roles["witness, or another part", theme] += 1
         if described.get(nominal, _NOBODY)["child"]:
-            children["children, in all", theme] += 1
-            children["children suspected of something", theme] += bool(offending)
-            children["children who are victims and nothing else", theme] += bool(only)
+            children[CHILDREN[0], theme] += 1
+            children[CHILDREN[1], theme] += bool(offending)
+            children[CHILDREN[2], theme] += bool(only)
     return {"people-by-part": Tally("people", +roles), "children-by-part": Tally("people", +children)}
 
 
-_NOBODY = {"sex": NOT_RECORDED, "ethnicity": NOT_RECORDED, "age band": NOT_RECORDED, "child": False}
+_NOBODY = {"sex": NOT_RECORDED, "ethnicity": NOT_RECORDED, "age_band": NOT_RECORDED, "child": False}
 
 
 def _described(snapshot: Snapshot) -> dict[str, dict[str, str | bool]]:
@@ -201,7 +238,7 @@ def _described(snapshot: Snapshot) -> dict[str, dict[str, str | bool]]:
         band = fairness.age_band(born, day)
         child = band in fairness.AGE_BANDS[:2] if band != NOT_RECORDED else flag == "1"
         found[who] = {
-            "sex": sex or NOT_RECORDED, "ethnicity": ethnicity or NOT_RECORDED, "age band": band, "child": child
+            "sex": sex or NOT_RECORDED, "ethnicity": ethnicity or NOT_RECORDED, "age_band": band, "child": child
         }  # fmt: skip
     return found
 
@@ -271,7 +308,7 @@ def _of_groups(
             *(records[name].to_pylist() for name in ("system", "record_id", "place")), strict=True
         )
     }
-    sets: dict[str, set[str]] = {name: set() for name in ("recorded", "offending", "linked", "key", "harmed")}
+    sets: dict[str, set[str]] = {name: set() for name in COLUMNS}
     areas: dict[str, Counter[str]] = {}
     columns = ("system", "record_id", "nominal_id", "role")
     for system, record_id, nominal, role in zip(*(parts[name].to_pylist() for name in columns), strict=True):
@@ -302,23 +339,17 @@ def _of_groups(
         for name, members in sets.items():
             for who in members & group.keys():
                 cells[str(group[who]), name] += 1
-                cells["everybody", name] += group[who] != NOT_RECORDED
-        found[f"groups-by-{characteristic.replace(' ', '-')}"] = Tally("people", +cells)
+                cells[EVERYBODY, name] += group[who] != NOT_RECORDED
+        found[f"groups-by-{characteristic.replace('_', '-')}"] = Tally("people", +cells)
     return found
 
 
 def _key_nominals(snapshot: Snapshot) -> set[str]:
-    """Whom the pages of key nominals list: the first of each measure, in each theme."""
+    """Whom the pages of key nominals list, in any theme."""
     found: set[str] = set()
     for theme in THEMES:
         at = standings.shown(snapshot, "nominal", theme)
         at = at[standings.visible(snapshot, "nominal", at)]
-        if not len(at):
-            continue
-        lookups.of(snapshot.archive, "nominal", at)
-        first = sets.distinct(
-            np.concatenate([standings.first(snapshot, "nominal", at, name, KEY) for name in MEASURES])
-        )
-        keys = snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[first])
+        keys = snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[standings.key_people(snapshot, at)])
         found |= set(vault.nominal_ids(keys).to_pylist())
     return found

@@ -16,9 +16,7 @@ from provenance.asking import Ask
 from provenance.asof import Snapshot
 
 ROWS = 20  # of a list on one page
-KEY = 10  # people by each measure
 WITHHELD = "withheld"  # in place of a figure that would tell of what is gone or out of view
-MEASURES = ("strength", "links", "harm", "records")
 LEAST = 5  # of a count that is told to whoever may know no one, of builds whose settings say nothing else
 _SUMS = ("strength", "harm")  # of points, and of days
 
@@ -216,7 +214,7 @@ def _movers(before: Snapshot, after: Snapshot, theme: str) -> dict[str, list[dic
     found = {}
     for title, name, sign in (("gained", "strength", 1), ("lost", "strength", -1), ("harm_rose", "harm", 1)):
         moved = sign * change[name]
-        order = np.lexsort((tokens, -moved))[:KEY]
+        order = np.lexsort((tokens, -moved))[: standings.KEY]
         order = order[moved[order] > 0]
         ids = vault.nominal_ids(after.archive.vault.keys(tokens[order])).to_pylist()
         rows = [
@@ -232,18 +230,18 @@ def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     at = standings.shown(snapshot, "nominal", ask.theme)
     told_at = at[standings.visible(snapshot, "nominal", at)]
     held = lookups.of(snapshot.archive, "nominal", told_at)
-    said: dict[str, Any] = {"people": len(at), "withheld": len(at) - len(told_at), "measures": list(MEASURES)}
+    said: dict[str, Any] = {"people": len(at), "withheld": len(at) - len(told_at), "measures": list(standings.MEASURES)}
     said["victims_only"] = int(held["victim_only"][told_at].sum())
-    said["spread"] = {name: _spread(held[name][told_at]) for name in MEASURES}
+    said["spread"] = {name: _spread(held[name][told_at]) for name in standings.MEASURES}
     if not ask.names:
         return said
-    chosen = sets.distinct(
-        np.concatenate([standings.first(snapshot, "nominal", told_at, name, KEY) for name in MEASURES])
-    )
+    chosen = standings.key_people(snapshot, told_at)
     listed = {row["nominal"]: row for row in people_listed(snapshot, chosen)}
     ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[chosen])).to_pylist()
     for who, position in zip(ids, chosen.tolist(), strict=True):
-        listed[who]["ranks"] = {name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in MEASURES}
+        listed[who]["ranks"] = {
+            name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in standings.MEASURES
+        }
     order = sorted(listed.values(), key=lambda row: (row["ranks"][ask.by], row["nominal"]))
     return said | {"listed": order}
 

@@ -24,7 +24,7 @@ from provenance.sealing import salted
 from provenance.seeing import Seen
 from provenance.tables import TABLES
 
-FORM = 2  # of what pages say; a page is said the same way again only by the form that it was shown in
+FORM = 3  # of what pages say; a page is said the same way again only by the form that it was shown in
 _TABLE = "page"  # labels the digest, as a table's name does
 
 

@@ -56,6 +56,7 @@ def test_the_demonstrations_say_what_their_records_are(tmp_path):
         said = params.read(path)
         assert said.owner.records == owner["records"]
         assert said.owner.name == owner["name"]
+        assert said.owner.invented == ("grades", "retention")
     assert set(said.systems) == {"CPD-COMPLAINTS", "CPD-FORCE", "CPD-CIVIL"}
 
 

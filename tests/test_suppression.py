@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -55,6 +56,58 @@ def test_a_cell_that_is_gone_is_told_as_one_that_has_nobody():
     assert {name: one.value for name, one in found.items()} == {"a": 50, "b": 0}
     kept = suppression.table_told({"a": 51}, before, lambda _: Since(10, 1), LEAST, NOW)
     assert kept["b"].value == 10
+
+
+# ---- totals beside their parts ---------------------------------------------------------------------------------------
+
+
+def all_of(parts: list[int], total: int | None, rest: bool) -> list[tuple[int, ...]]:
+    """Every set of counts that the told parts may stand for and with which the total comes out as it was told."""
+    meant = [[n for n in range(part + LEAST) if suppression.nearest(n, LEAST) == part] for part in parts]
+    found = []
+    for counts in itertools.product(*meant):
+        beside = range(sum(counts), sum(counts) + (40 if rest else 1))
+        if total is None or any(suppression.nearest(n, LEAST) == total for n in beside):
+            found.append(counts)
+    return found
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_no_small_part_can_be_worked_out_from_a_total_and_the_other_parts(rest):
+    """Tried on tables of two to four parts: of every small one, each count from 0 to 4 stays possible."""
+    drawn = random.Random(20)
+    beaten = moved = 0
+    for _ in range(150):
+        exact = [drawn.choice((0, 1, 3, 4, 7, 8, 8, 13)) for _ in range(drawn.randint(2, 4))]
+        parts = [suppression.nearest(n, LEAST) for n in exact]
+        small = [at for at, part in enumerate(parts) if not part]
+        total = suppression.nearest(sum(exact) + (drawn.choice((0, 0, 6)) if rest else 0), LEAST)
+        names = [("table", str(at), "n") for at in range(len(parts))]
+        whole = suppression.Sum(("table", "all", "n"), tuple(names), rest)
+        safe = suppression.total_told(total, [whole], dict(zip(names, parts, strict=True)), LEAST)
+        moved += safe != total
+
+        def open_(at: int, total: int | None, parts: list[int] = parts) -> bool:
+            return {counts[at] for counts in all_of(parts, total, rest)} == set(range(LEAST))
+
+        if total:  # a total that is told to be small itself is no total to take away from
+            beaten += not all(open_(at, total) for at in small)
+            assert safe is None or abs(safe - total) <= LEAST
+            assert all(open_(at, safe) for at in small), (exact, parts, total, safe)
+    assert beaten  # as they were rounded, some gave a small part away
+    assert moved
+
+
+def test_a_total_that_is_the_sum_of_others_in_two_ways_is_safe_in_both_or_not_told():
+    one, other, third = (("table", str(at), "n") for at in range(3))
+    ways = [
+        suppression.Sum(("table", "all", "n"), (one, other)),
+        suppression.Sum(("table", "all", "n"), (third, other)),
+    ]
+    assert suppression.total_told(25, ways[:1], {one: 20}, LEAST) == 20
+    assert suppression.total_told(25, ways, {one: 20, third: 20}, LEAST) == 20
+    assert suppression.total_told(25, ways, {one: 20, third: 30}, LEAST) is None
+    assert suppression.total_told(25, ways, {one: 10, other: 10, third: 10}, LEAST) == 25  # nothing is small
 
 
 # ---- the attack ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from provenance import moments
 from provenance.errors import Malformed
 from provenance.web import looks
 
@@ -40,7 +39,7 @@ def pdf(document: Mapping[str, Any]) -> bytes:
             else:
                 blocks.append(block)
         chapters.append({**chapter, "blocks": blocks})
-    day = date.fromisoformat(moments.london_day(document["made_on"]))
+    day = date.fromisoformat(document["made_on"])
     given = {
         "main.typ": resources.files("provenance.web").joinpath("templates/document.typ").read_bytes(),
         "data.json": orjson.dumps({**document, "chapters": chapters, "date": [day.year, day.month, day.day]}),

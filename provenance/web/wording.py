@@ -9,18 +9,20 @@ from typing import Any
 from provenance import ethics, fairness, moments
 from provenance.web import words
 
-GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age band": "age", "area": "area"}
-SHARES = {
-    "offending in a source record": "Suspected in a record, of all people in the records",
-    "linked": "Linked to somebody, of all people in the records",
-    "key nominal": "On a list of key people, of those who are linked",
-    "with harm": "With a harm figure above 0, of those who are linked",
+GROUPS = {"sex": "sex", "ethnicity": "recorded ethnicity", "age_band": "age", "area": "area"}
+THEMES = {  # what a theme is, for somebody who has not heard of it
+    "SOC": "grave crime that is planned by groups",
+    "CSE": "adults who use children for sex",
+    "CL": "gangs that sell drugs in other towns, often through children",
 }
-SHORT = {
-    "offending in a source record": "suspected", "linked": "linked", "key nominal": "on a list of key people",
-    "with harm": "with a harm figure",
-}  # fmt: skip
-NOT_ADOPTED = "by a table that nobody adopted: not to be relied on"
+SHARES = {
+    "offending": "How many of all people are suspects in a record",
+    "linked": "How many of all people are linked to somebody",
+    "key": "How many of those who are linked are key people",
+    "harmed": "How many of those who are linked have any harm",
+}
+SHORT = {"offending": "suspected", "linked": "linked", "key": "among the key people", "harmed": "counted with harm"}
+UNSAID = "not said"
 NOT_STATED = "NS"  # a code of ethnicity for somebody who was asked and did not say
 BARE = "rest on one piece of intelligence, which nothing else bears out"
 STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
@@ -31,9 +33,12 @@ def few(said: Mapping[str, Any]) -> str:
     return f"0 to {said['least_count'] - 1}"
 
 
-def cell(said: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], row: str, column: str) -> int | str:
-    """A count for a table."""
-    return counts.get(row, {}).get(column) or few(said)
+def cell(said: Mapping[str, Any], table: str, row: str, column: str) -> int | str:
+    """A count for a table. A total that is kept back is no small count."""
+    told = said["tables"].get(table, {})
+    if [row, column] in told.get("unsaid", ()):
+        return UNSAID
+    return told.get("counts", {}).get(row, {}).get(column) or few(said)
 
 
 def count(said: Mapping[str, Any], table: str, row: str, column: str) -> int | None:
@@ -101,9 +106,14 @@ def week(label: str) -> str:
 _QUARTERS = ("January to March", "April to June", "July to September", "October to December")
 
 
-def day(instant: str) -> str:
-    """The London day of an instant."""
-    return words.day(moments.london_day(instant))
+def london(instant: str) -> str:
+    """The London day of an instant, as a date."""
+    return moments.london_day(instant)
+
+
+def day(when: str) -> str:
+    """A date, or the London day of an instant, in words."""
+    return words.day(when if moments.is_date(when) else moments.london_day(when))
 
 
 def moment(instant: str) -> str:
@@ -116,8 +126,8 @@ def moment(instant: str) -> str:
 
 def last_record(said: Mapping[str, Any]) -> str:
     """The day up to which the most recent source is complete, where that is before the period; "" otherwise."""
-    latest = max((feed["watermark"] for feed in said["feeds"]), default="")
-    return moment(latest).removeprefix("the end of ") if latest and latest < said["start"] else ""
+    latest = max((feed["complete_to"] for feed in said["feeds"]), default="")
+    return day(latest) if latest and latest < london(said["start"]) else ""
 
 
 def adopted(said: Mapping[str, Any]) -> bool:
@@ -125,9 +135,9 @@ def adopted(said: Mapping[str, Any]) -> bool:
     return all(edition["adopted"] for edition in said["harm_editions"])
 
 
-def invented(said: Mapping[str, Any]) -> bool:
-    """Whether the owner's own words, which stand on top of page 1, say that something is invented."""
-    return "invented" in said["owner"]["records"]
+def invented(said: Mapping[str, Any], what: str) -> bool:
+    """Whether the owner says that `grades`, or what `retention` goes by, were put in by whoever adapted the records."""
+    return what in said["owner"]["invented"]
 
 
 def plain(characteristic: str) -> str:
@@ -147,11 +157,27 @@ def largest_is_known(said: Mapping[str, Any]) -> bool:
 
 def blind(said: Mapping[str, Any]) -> list[str]:
     """The characteristics that no source records."""
-    return [
-        GROUPS[name].removeprefix("recorded ")
-        for name in fairness.CHARACTERISTICS
-        if not said["tables"][f"groups-by-{name.replace(' ', '-')}"]["counts"].get(ethics.EVERYBODY, {}).get("recorded")
-    ]
+    return [plain(name) for name in fairness.CHARACTERISTICS if not _is_recorded(said, name)]
+
+
+def aged(said: Mapping[str, Any]) -> bool:
+    """Whether anybody's age is recorded."""
+    return _is_recorded(said, "age_band")
+
+
+def _is_recorded(said: Mapping[str, Any], characteristic: str) -> bool:
+    table = said["tables"][f"groups-by-{characteristic.replace('_', '-')}"]
+    return bool(table["left_out"] or table["counts"].keys() - {fairness.NOT_RECORDED})
+
+
+def two_in_hundred(one: int | None, other: int | None) -> tuple[str, str]:
+    """Two shares, per mille, as they are said beside one another: in whole hundredths, where that tells them apart."""
+    if one is None or other is None:
+        return "", ""
+    near = [f"{(share + 5) // 10}" for share in (one, other)]
+    if near[0] == near[1]:
+        near = [f"{share // 10}.{share % 10}" for share in (one, other)]
+    return near[0], near[1]
 
 
 def group(characteristic: str, group: str) -> str:
@@ -159,12 +185,12 @@ def group(characteristic: str, group: str) -> str:
     if group == fairness.NOT_RECORDED:
         return group
     if group == ethics.EVERYBODY and characteristic == "ethnicity":
-        return "all with an entry, “not stated” among them"
+        return "all with an entry"
     if group == ethics.EVERYBODY:
         return f"all whose {GROUPS[characteristic].removeprefix('recorded ')} is recorded"
     if characteristic == "sex":
         return words.SEXES.get(group, group)
-    if characteristic == "age band":
+    if characteristic == "age_band":
         return f"aged {group}"
     if characteristic == "ethnicity":
         if group == NOT_STATED:
