@@ -483,17 +483,19 @@ def test_drill_the_master_key_was_read_by_somebody(tmp_path):
         {path.read_bytes() for path in (root / "vault").rglob("*") if path.is_file()}
         for root in (theirs / "force", force.root)
     )
-    assert not old & new  # or a shard would open by a keyring that they had open
+    assert old & new <= {b""}  # or a shard would open by a keyring that they had open
     for later in (force.root, tmp_path / "after"):
         shutil.rmtree(theirs / "force" / "vault")
         shutil.copytree(later / "vault", theirs / "force" / "vault")
         with pytest.raises(Tampered, match=r"^the vault's keyring does not open: the master key is another one"):
             Force.of(theirs)
-    for name, code in (("before", 4), ("after", 0)):
+    restored = []
+    for name in ("before", "after"):
         shutil.copytree(force.keys, tmp_path / f"{name}-again.keys")
         command = ["restore", str(tmp_path / name), str(tmp_path / f"{name}-again"), "--log", str(force.root / "log")]
-        done = CliRunner().invoke(main, command)
-        assert done.exit_code == code, done.output
+        restored.append(CliRunner().invoke(main, command))
+    assert [done.exit_code for done in restored] == [3, 0]
+    assert "or it was replaced by `key relock` or" in restored[0].output
 
 
 def test_drill_the_master_key_is_lost_and_comes_back_from_the_safe(tmp_path):
