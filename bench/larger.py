@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ class Built:
 def main(records: int, weeks: int, memory: str, driver_memory: str, port: int, folder: str | None) -> None:
     """Print what each way cost, and whether all roots are the same."""
     home = Path(folder or tempfile.mkdtemp(prefix="provenance-bench-")).resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or it would leave its servers behind
     memories = {"memory": memory, "driver_memory": driver_memory}
     click.echo(
         f"commit {code_commit()[:7]}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, "
