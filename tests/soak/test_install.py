@@ -16,6 +16,7 @@ from deploy import wheelhouse
 from tests.force import record, write_extract
 
 pytestmark = pytest.mark.soak
+CUT_OFF = "2026-01-11T23:59:59Z"
 EXTRAS = "dvc_s3, dvc_ssh, pg8000, pkcs11, pyspark"
 
 
@@ -46,9 +47,10 @@ def test_installed_without_a_network_with_every_extra_it_builds_a_week(carried, 
     done = alone(str(there / "python"), "-c", f"import {EXTRAS}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     program = str(there / "provenance")
-    write_extract(tmp_path / "extract", [record("R-1", "N-1", "N-2")], cut_off="2026-01-11T23:59:59Z")
+    write_extract(tmp_path / "extract", [record("R-1", "N-1", "N-2")], cut_off=CUT_OFF)
     # `build` is refused where packages are not those of the lock.
-    for command in (["init"], ["receive", "extract"], ["build"], ["verify"], ["asof", "2026-01-12"]):
+    build = ["build", "--cut-off", CUT_OFF, "--published-at", CUT_OFF]
+    for command in (["init"], ["receive", "extract"], build, ["verify"], ["asof", "2026-01-12"]):
         done = alone(program, "--archive", "force", *command, cwd=tmp_path, USER="ops")
         assert done.returncode == 0, done.stdout + done.stderr
     again = alone(*install, cwd=tmp_path)
