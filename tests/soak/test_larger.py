@@ -18,7 +18,7 @@ def test_on_all_three_the_roots_are_those_of_one_machine_and_come_back_from_the_
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    sizes = ["--records", "300", "--weeks", "2", "--memory", "1g", "--driver-memory", "1g"]
+    sizes = ["--records", "1000", "--weeks", "2", "--memory", "1g", "--driver-memory", "1g"]
     command = [sys.executable, "-m", "bench.larger", *sizes, "--port", port, "--folder", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
