@@ -128,7 +128,10 @@ def measured(name: str, command: Sequence[str]) -> list[str]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    said, _ = process.communicate()
+    try:
+        said, _ = process.communicate()
+    finally:
+        process.terminate()  # of one that has ended, nothing
     done.set()
     watcher.join()
     if process.returncode:
