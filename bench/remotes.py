@@ -54,19 +54,19 @@ def main(archive: str, folder: str) -> None:
     client, endpoint, stop = _bucket()
     server = ssh_remote.start(home / "ssh")
     try:
-        _known(home, server)
+        known(home, server)
         settings = {"bucket": BUCKET, "endpoint": endpoint, "ssh": server.url, "user": user()}
         config = _CONFIG.format(**settings, keyfile=server.home / "user")
         (root / ".dvc" / "config.local").write_text(config)
         size = sum(path.stat().st_size for path in (root / ".dvc" / "cache").rglob("*") if path.is_file())
         click.echo(f"load {os.getloadavg()[0]:.1f}; DVC's cache has {size / 1e6:,.1f} MB")
         for name in ("bucket", "ssh"):
-            _timed(f"push of all tags to {name}", lambda name=name: _dvc(root, "push", "-r", name, "--all-tags"))
+            _timed(f"push of all tags to {name}", lambda name=name: dvc(root, "push", "-r", name, "--all-tags"))
         before = _objects(client, server)
         roots = _disposed(root)
         keep(Door(str(root), None))  # as the command line does: log and certificate into git
         for name in ("bucket", "ssh"):
-            _timed(f"push of what is new to {name}", lambda name=name: _dvc(root, "push", "-r", name, "--all-tags"))
+            _timed(f"push of what is new to {name}", lambda name=name: dvc(root, "push", "-r", name, "--all-tags"))
         after = _objects(client, server)
         gone = [set(was) - set(now) for was, now in zip(before, after, strict=True)]
         kept = _versions(client)
@@ -99,7 +99,7 @@ def _bucket() -> tuple[Any, str, Callable[[], None]]:
     return client, f"http://{host}:{port}", served.stop
 
 
-def _known(home: Path, server: ssh_remote.Server) -> None:
+def known(home: Path, server: ssh_remote.Server) -> None:
     """The server's key, known to whoever is asked for it here; git wants a home too."""
     (home / "user" / ".ssh").mkdir(parents=True)
     (home / "user" / ".ssh" / "known_hosts").write_text(server.known_host + "\n")
@@ -161,7 +161,7 @@ def _pulled(home: Path, root: Path, name: str, roots: dict[str, dict[str, str]])
     shutil.copy(root / ".dvc" / "config.local", clone / ".dvc" / "config.local")
     for tag in (f"build/{min(roots)}", "main"):
         subprocess.run(["git", "checkout", "-q", tag], cwd=clone, check=True)
-        _dvc(clone, "pull", "-r", name)
+        dvc(clone, "pull", "-r", name)
     for kept in ("vault", "seen", "reported", "disclosure"):  # what neither git nor DVC carries
         if (root / kept).exists():
             shutil.copytree(root / kept, clone / kept)
@@ -172,7 +172,7 @@ def _pulled(home: Path, root: Path, name: str, roots: dict[str, dict[str, str]])
         assert not faults, faults[:5]
 
 
-def _dvc(root: Path, *arguments: str) -> None:
+def dvc(root: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "dvc", *arguments, "-q"], cwd=root, check=True)
 
 

@@ -55,18 +55,18 @@ def compare(records: int, weeks: int, memory: str, driver_memory: str, port: int
     try:
         inbox, alone, afar = home / "inbox", home / "alone", home / "afar"
         if not inbox.exists():
-            _measured("sample force", ["pipeline.sample", "--records", str(records), "--weeks", str(weeks),
+            measured("sample force", ["pipeline.sample", "--records", str(records), "--weeks", str(weeks),
                       "--seed", "7", "--format", "parquet", str(inbox)])  # fmt: skip
         for root in (alone, afar):
             shutil.rmtree(root, ignore_errors=True)
             shutil.rmtree(keys_beside(root), ignore_errors=True)
-        _measured("receive", ["bench.spark", "receive", str(alone), str(inbox)])
+        measured("receive", ["bench.spark", "receive", str(alone), str(inbox)])
         shutil.copytree(alone, afar)
         shutil.copytree(keys_beside(alone), keys_beside(afar))
-        ours = _measured("DuckDB", ["bench.spark", "build", str(alone)])
+        ours = measured("DuckDB", ["bench.spark", "build", str(alone)])
         with cluster.running(home / "cluster", memory=memory, driver_memory=driver_memory, port=port) as running:
             os.environ["SPARK_CONF_DIR"] = str(running.conf)
-            theirs = _measured("Spark", ["bench.spark", "build", str(afar), "--master", running.master])
+            theirs = measured("Spark", ["bench.spark", "build", str(afar), "--master", running.master])
         same = 0
         for one, other in zip(map(json.loads, ours), map(json.loads, theirs), strict=True):
             agree = one["tables"] == other["tables"]
@@ -110,11 +110,11 @@ def build(root: Path, master: str) -> None:
             around = surroundings(rules, now(), "bench", "a measurement", running)
             made = builds.build(archive, rules, table, cut_off=cut, published_at=cut, around=around).built
             sizes = {one.name: (one.size, one.root) for one in made.tables}
-            said = {"build": made.label, "seconds": time.perf_counter() - mark, "tables": sizes}
+            said = {"build": made.label, "cut_off": cut, "seconds": time.perf_counter() - mark, "tables": sizes}
             print(json.dumps(said), flush=True)
 
 
-def _measured(name: str, command: Sequence[str]) -> list[str]:
+def measured(name: str, command: Sequence[str]) -> list[str]:
     """Run a module; print its cost with that of all that runs beneath this program; the lines that it printed."""
     started, here = time.perf_counter(), psutil.Process()
     before = _family(here)[1]
@@ -128,7 +128,10 @@ def _measured(name: str, command: Sequence[str]) -> list[str]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    said, _ = process.communicate()
+    try:
+        said, _ = process.communicate()
+    finally:
+        process.terminate()  # of one that has ended, nothing
     done.set()
     watcher.join()
     if process.returncode:
@@ -139,12 +142,12 @@ def _measured(name: str, command: Sequence[str]) -> list[str]:
 
 
 def _family(here: psutil.Process) -> tuple[int, float]:
-    """Resident bytes and CPU seconds of all processes beneath this one, those that ended meanwhile left out."""
+    """Resident bytes and CPU seconds of all processes beneath this one that have not ended."""
     memory, spent = 0, 0.0
     for member in here.children(recursive=True):
         try:
             memory += member.memory_info().rss
-            spent += sum(member.cpu_times()[:2])
+            spent += sum(member.cpu_times()[:4])  # with those of its own that ended
         except psutil.Error:
             pass
     return memory, spent

@@ -2,7 +2,8 @@
 
     dist/provenance-0.1.0-1a2b3c4d5e6f/
       wheels/            our wheel, and each package of the lock that it needs on a machine like this one
-      requirements.txt   their names and SHA-256, as pip takes them
+      requirements.txt   their names and SHA-256, as pip takes them; of what one of the project's extras needs besides,
+                         requirements-spark.txt and so on, which are installed where they are asked for
       install.sh         checks the sums, then installs without asking any network
       systemd/ ...       units, the alert, the container file, docs/
       SHA256SUMS         of all these
@@ -24,7 +25,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -72,14 +75,18 @@ def wheelhouse(into: Path) -> Path:
     shutil.rmtree(half, ignore_errors=True)
     (half / "wheels").mkdir(parents=True)
     wheel = our_wheel(half / "wheels", half / "made")
-    _packages(half)
+    _packages(half, needed(*extras()))
     _committed(half / "made")
     for name, called in BESIDE.items():
         (half / "made" / name).rename(half / called)
     shutil.rmtree(half / "made")
-    wheels = sorted((half / "wheels").iterdir(), key=lambda path: (path != wheel, path.name))
-    lines = [f"./wheels/{path.name} --hash=sha256:{digest(path)}\n" for path in wheels]
-    (half / "requirements.txt").write_text("".join(lines))
+    always, wheels = needed(), sorted((half / "wheels").iterdir(), key=lambda path: (path != wheel, path.name))
+    named = {path: canonicalize_name(path.name.partition("-")[0]) for path in wheels}
+    wanted = {"requirements": always | {named[wheel]}}
+    wanted |= {f"requirements-{extra}": needed(extra) - always for extra in extras()}
+    for name, packages in wanted.items():
+        lines = [f"./wheels/{path.name} --hash=sha256:{digest(path)}\n" for path in wheels if named[path] in packages]
+        (half / f"{name}.txt").write_text("".join(lines))
     files = sorted(path for path in half.rglob("*") if path.is_file())
     (half / SUMS).write_text("".join(f"{digest(path)}  {path.relative_to(half).as_posix()}\n" for path in files))
     shutil.rmtree(made, ignore_errors=True)
@@ -111,9 +118,8 @@ def _committed(folder: Path) -> None:
     subprocess.run(["tar", "-x"], cwd=folder, input=packed, check=True)
 
 
-def _packages(folder: Path) -> None:
-    """Fetch, or build where there is no wheel, what the product needs: the versions and hashes of the lock."""
-    wanted = needed()
+def _packages(folder: Path, wanted: set[str]) -> None:
+    """Fetch, or build where there is no wheel, these packages: the versions and hashes of the lock."""
     lines = [line for line in locked() if canonicalize_name(Requirement(_pin(line)).name) in wanted]
     part = folder / "lock.txt"
     part.write_text("\n".join(lines) + "\n")
@@ -123,11 +129,20 @@ def _packages(folder: Path) -> None:
     part.unlink()
 
 
-def needed() -> set[str]:
-    """Packages that pyproject.toml asks for, and what those ask for, as they are installed here. Raises Unfit."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+def extras() -> list[str]:
+    """What the project can be installed with besides: `spark` and so on."""
+    return sorted(_project()["optional-dependencies"])
+
+
+def needed(*extras: str) -> set[str]:
+    """Packages that pyproject.toml asks for, with these extras, and what those ask for, as they are installed here.
+
+    Raises Unfit.
+    """
+    project = _project()
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     found: dict[str, set[str]] = {}
-    left = [(Requirement(line), "") for line in project["dependencies"]]
+    left = [(Requirement(line), "") for line in lines]
     while left:
         one, extra = left.pop()
         if one.marker and not one.marker.evaluate({"extra": extra}):
@@ -136,13 +151,18 @@ def needed() -> set[str]:
         extras = {"", *one.extras}
         if extras <= found.get(name, set()):
             continue
-        try:
-            asks = importlib.metadata.requires(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            raise Unfit(f"package {name} is not installed here: `make .venv/.ready` first") from None
-        left += [(Requirement(line), each) for each in extras - found.get(name, set()) for line in asks]
+        left += [(one, each) for each in extras - found.get(name, set()) for one in _asked_by(name)]
         found.setdefault(name, set()).update(extras)
     return set(found)
+
+
+@cache
+def _asked_by(name: str) -> list[Requirement]:
+    """What an installed package asks for: kept, as it is asked once for the product and once for each extra."""
+    try:
+        return [Requirement(line) for line in importlib.metadata.requires(name) or []]
+    except importlib.metadata.PackageNotFoundError:
+        raise Unfit(f"package {name} is not installed here: `make .venv/.ready` first") from None
 
 
 def locked() -> list[str]:
@@ -156,7 +176,11 @@ def _pin(line: str) -> str:
 
 
 def version() -> str:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return _project()["version"]
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 def digest(path: Path) -> str:

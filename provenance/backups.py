@@ -472,8 +472,9 @@ def _checked_key(source: Path, keys: Custody, backup: Path, manifest: Manifest, 
         )
     raise Refused(
         "vault does not open under this master key, and the log tells of no disposal since. Either the key is that of "
-        "another archive or time; or it was replaced by a disposal that this log does not know, or by `receive`, which "
-        "lets names go that are recognised no longer. Wanted key and vault of one time, the last: --vault FOLDER, and "
+        "another archive or time; or it was replaced by `key relock` or `key move`, by a disposal that this log does "
+        "not know, or by `receive`, which lets names go that are recognised no longer. Wanted key and vault of one "
+        "time, the last: --vault FOLDER, and "
         "the log of the day: --log FOLDER"
     )
 

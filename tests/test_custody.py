@@ -27,7 +27,7 @@ from provenance.custody import ENVIRONMENT, FILES, TOKEN, Custody, Unlock, Where
 from provenance.errors import Conflict, Malformed, Missing, ProvenanceError, Refused, Tampered
 from provenance.keys import LOG, MASTER, NEXT, KeyFiles, SigningKey
 from provenance.log import Log
-from tests.force import HARM, PARAMS, Force, record
+from tests.force import HARM, PARAMS, Force, record, write_extract
 
 WEEK = ["2026-01-11T23:59:59Z", "2026-01-18T23:59:59Z"]
 WHO = {"on": "2026-01-19T09:00:00Z", "by": "archivist", "under": "key policy 2"}
@@ -424,6 +424,80 @@ def test_drill_the_signing_key_was_read_by_somebody(tmp_path):
     force.archive.close()
 
 
+def told(force: Force, *arguments: str, code: int = 0) -> str:
+    """What a command prints that ends with `code`."""
+    done = CliRunner().invoke(main, ["--archive", str(force.root), *arguments], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_drill_the_signing_key_is_lost(tmp_path):
+    """Nothing is logged any more, a rotation included, and every question is answered as before. Then it comes back
+    from the safe, and another takes over; the copy in the safe signs nothing then."""
+    force = founded(tmp_path / "desk", FILES, Unlock())
+    force.archive.close()
+    later = write_extract(tmp_path / "later", [record("R-4", "N-3", "N-4")], cut_off=WEEK[1], mode="delta")
+    asked, rotate = ("asof", "2026-01-12", "--json"), ("key", "rotate", "--reason", "scheduled", "--under", "policy 2")
+    answer, log = told(force, *asked), told(force, "key", "list")
+    key, safe = force.keys / "log.pem", tmp_path / "safe.pem"
+    key.rename(safe)
+    for command in (
+        rotate,
+        ("key", "escrow", "none", "--by", "keeper", "--under", "policy 2"),
+        ("receive", str(later)),
+    ):
+        assert told(force, *command, code=5) == "Missing: key file log.pem is not there: wanted it in force.keys\n"
+    verified = told(force, "verify", code=4)
+    assert "key file log.pem is not there: wanted it in force.keys" in " ".join(verified.split())
+    assert verified.endswith("Tampered: archive does not verify: 1 fault(s), listed above\n")
+    assert told(force, *asked) == answer
+    shutil.copy(safe, key)
+    assert told(force, "key", "list") == log  # nothing of what was tried is in it
+    told(force, "verify")
+    told(force, *rotate)
+    told(force, "verify")
+    assert told(force, *asked) == answer
+    shutil.copy(safe, key)
+    assert told(force, *rotate, code=3).startswith("Refused: log force is signed by another key")
+
+
+def test_drill_the_master_key_was_read_by_somebody(tmp_path):
+    """With a vault of that day they read all of that day, for good. Of what comes after they read nothing, and the
+    backups of before come back no more."""
+    force = founded(tmp_path / "desk", FILES, Unlock())
+    pairs = force.pairs(WEEK[0])
+    force.archive.close()
+    told(force, "backup", str(tmp_path / "before"))
+    theirs = tmp_path / "theirs"
+    shutil.copytree(force.root, theirs / "force")
+    shutil.copytree(force.keys, theirs / "force.keys", ignore=shutil.ignore_patterns("log.pem"))
+    stolen = Force.of(theirs)
+    assert stolen.pairs(WEEK[0]) == pairs
+    stolen.archive.close()
+    said = told(force, "key", "relock", "--reason", "feared-stolen", "--under", "key policy 2")
+    assert said.startswith("A new master key opens the vault. The old one is gone")
+    told(force, "backup", str(tmp_path / "after"))
+    told(force, "key", "escrow", "held", "--by", "keeper", "--under", "key policy 2")
+    told(force, "verify")
+    old, new = (
+        {path.read_bytes() for path in (root / "vault").rglob("*") if path.is_file()}
+        for root in (theirs / "force", force.root)
+    )
+    assert old & new <= {b""}  # or a shard would open by a keyring that they had open
+    for later in (force.root, tmp_path / "after"):
+        shutil.rmtree(theirs / "force" / "vault")
+        shutil.copytree(later / "vault", theirs / "force" / "vault")
+        with pytest.raises(Tampered, match=r"^the vault's keyring does not open: the master key is another one"):
+            Force.of(theirs)
+    restored = []
+    for name in ("before", "after"):
+        shutil.copytree(force.keys, tmp_path / f"{name}-again.keys")
+        command = ["restore", str(tmp_path / name), str(tmp_path / f"{name}-again"), "--log", str(force.root / "log")]
+        restored.append(CliRunner().invoke(main, command))
+    assert [done.exit_code for done in restored] == [3, 0]
+    assert "or it was replaced by `key relock` or" in restored[0].output
+
+
 def test_drill_the_master_key_is_lost_and_comes_back_from_the_safe(tmp_path):
     force = founded(tmp_path / "desk", FILES, Unlock())
     (tmp_path / "safe").mkdir()
@@ -494,25 +568,19 @@ def test_drill_the_device_is_replaced(tmp_path, device):
 def test_the_command_line_says_that_the_copy_in_escrow_is_of_an_older_key(tmp_path, monkeypatch):
     force = founded(tmp_path / "desk", FILES, Unlock())
     force.archive.close()
-
-    def told(*arguments: str) -> str:
-        done = CliRunner().invoke(main, ["--archive", str(force.root), *arguments], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.output
-
     who = ("--by", "keeper", "--under", "key policy 2")
     why = ("--reason", "scheduled", "--under", "key policy 2")
     stale = "The copy in escrow is of the old key: replace it, destroy it, and say so (provenance key escrow held).\n"
-    assert stale not in told("key", "relock", *why)
-    told("key", "escrow", "held", *who)
-    assert told("key", "relock", *why).endswith(stale)
-    assert "The copy of the master key that is held elsewhere is of an older one" in told("key", "list")
-    told("key", "escrow", "held", *who)
+    assert stale not in told(force, "key", "relock", *why)
+    told(force, "key", "escrow", "held", *who)
+    assert told(force, "key", "relock", *why).endswith(stale)
+    assert "The copy of the master key that is held elsewhere is of an older one" in told(force, "key", "list")
+    told(force, "key", "escrow", "held", *who)
     monkeypatch.setenv("PROVENANCE_KEY", KEY)
-    assert json.loads(told("key", "move", "environment", *why, "--json"))["escrow_stale"] is True
-    told("key", "escrow", "none", *who)
-    assert "The private key and the master key lie in sealed files of the key folder.\n" in told("key", "list")
-    assert json.loads(told("key", "list", "--json"))["escrow_stale"] is False
+    assert json.loads(told(force, "key", "move", "environment", *why, "--json"))["escrow_stale"] is True
+    told(force, "key", "escrow", "none", *who)
+    assert "The private key and the master key lie in sealed files of the key folder.\n" in told(force, "key", "list")
+    assert json.loads(told(force, "key", "list", "--json"))["escrow_stale"] is False
 
 
 def test_an_archive_may_be_founded_with_its_keys_in_a_token(tmp_path, monkeypatch):

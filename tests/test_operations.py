@@ -116,6 +116,18 @@ def test_the_packages_that_go_along_are_those_of_the_lock_and_no_judge_of_the_te
         assert re.search(rf"^{name}(\[\w+\])?==", pins, re.M), f"{name} is needed and not in the lock"
 
 
+def test_of_each_extra_all_that_it_needs_is_in_the_lock():
+    """Whoever installs one types its name."""
+    said = {"pkcs11": "python-pkcs11", "postgresql": "pg8000", "s3": "dvc-s3", "spark": "pyspark", "ssh": "dvc-ssh"}
+    always, pins = wheelhouse.needed(), "\n".join(wheelhouse.locked())
+    for extra in wheelhouse.extras():
+        besides = wheelhouse.needed(extra) - always
+        assert said.pop(extra) in besides
+        for name in besides:
+            assert re.search(rf"^{name}(\[\w+\])?==", pins, re.M), f"{name} is needed and not in the lock"
+    assert said == {}
+
+
 # ---- the install script ----------------------------------------------------------------------------------------------
 
 
@@ -145,6 +157,14 @@ def test_nothing_is_installed_from_a_folder_that_is_not_as_its_sums_say(parcel, 
     assert done.returncode == 2
     words = "files lie here that SHA256SUMS does not name" if damage == "added" else "files differ from SHA256SUMS"
     assert words in done.stderr
+    assert not (tmp_path / "opt").exists()
+
+
+def test_an_extra_that_the_folder_does_not_carry_is_named_and_nothing_is_installed(parcel, tmp_path):
+    (parcel / "requirements-spark.txt").write_text("")
+    command = ["sh", str(parcel / "install.sh"), str(tmp_path / "opt"), "sparc"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "install: there is no extra sparc here: requirements-spark.txt\n")
     assert not (tmp_path / "opt").exists()
 
 

@@ -26,6 +26,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from dvc.repo import Repo
 from fsspec.asyn import sync_wrapper
+from moto.s3.models import FakeBucket, S3Backend
 from moto.server import ThreadedMotoServer
 
 from pipeline import ssh_remote
@@ -70,10 +71,17 @@ class S3:
         self.begun += 1
         self.bucket = f"force-{self.begun}"
         where = {"LocationConstraint": "eu-west-2"}
-        self.client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=locks)
+        said = {"CreateBucketConfiguration": where, "ObjectLockEnabledForBucket": locks}
+        with contextlib.suppress(self.client.exceptions.BucketAlreadyOwnedByYou):  # asked again, as above
+            self.client.create_bucket(Bucket=self.bucket, **said)
 
-    def keep_versions(self) -> None:
-        self.client.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+    def keep_versions(self, status: str = "Enabled") -> None:
+        self.client.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": status})
+
+    def put_again(self) -> None:
+        """Every object, as it is."""
+        for oid, content in self.there().items():
+            self.client.put_object(Bucket=self.bucket, Key=f"{PREFIX}{oid[:2]}/{oid[2:]}", Body=content)
 
     def down(self) -> None:
         self.server.stop()
@@ -228,8 +236,7 @@ def test_a_bucket_that_keeps_versions_forgets_them(s3, home):
     in_bucket(s3, home)
     push(home)
     gone = next(oid for oid, content in sorted(s3.there().items()) if b"2026-W02.link.parquet: as built" in content)
-    for oid, content in s3.there().items():
-        s3.client.put_object(Bucket=s3.bucket, Key=f"{PREFIX}{oid[:2]}/{oid[2:]}", Body=content)
+    s3.put_again()
     s3.client.delete_object(Bucket=s3.bucket, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
     s3.client.put_object(Bucket=s3.bucket, Key="somebody/elses", Body=MARK)
     begun = s3.client.create_multipart_upload(Bucket=s3.bucket, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
@@ -252,6 +259,52 @@ def test_a_bucket_that_keeps_versions_forgets_them(s3, home):
 def fresh_of(home: Path, gone: str) -> set[str]:
     """The new form of an object that the bucket had no more: `dvc push` brings it."""
     return {oid for oid, content in objects(home / "store").items() if content == b"2026-W02.link.parquet: as built "}
+
+
+@pytest.fixture
+def suspends(monkeypatch):
+    """moto takes a bucket that stopped keeping versions for one that never did, and loses what it kept. In S3 (User
+    Guide, objects in versioning-suspended buckets) what is put there, and the mark of a deletion, has the id `null`,
+    replaces what had it, and leaves all other versions alone."""
+    monkeypatch.setattr(FakeBucket, "is_versioned", property(lambda bucket: bool(bucket.versioning_status)))
+
+    def as_s3(does: Callable[..., Any]) -> Callable[..., Any]:
+        def done(backend: S3Backend, bucket_name: str, key_name: str, *rest: Any, **said: Any) -> Any:
+            new, bucket = does(backend, bucket_name, key_name, *rest, **said), backend.get_bucket(bucket_name)
+            if bucket.versioning_status == "Suspended":
+                new._version_id = "null"
+                others = [each for each in bucket.keys.getlist(key_name) if each.version_id != "null"]
+                bucket.keys.setlist(key_name, [*others, new])
+            return new
+
+        return done
+
+    for name in ("put_object", "_set_delete_marker"):
+        monkeypatch.setattr(S3Backend, name, as_s3(getattr(S3Backend, name)))
+
+
+def test_a_bucket_that_kept_versions_once_forgets_them(s3, home, suspends):
+    """Each object lies there as a version of the time between and as the null version; of one that was removed since,
+    a mark stands in the place of the latter."""
+    s3.begin()
+    in_bucket(s3, home)
+    push(home)  # the null version, before the bucket kept any
+    s3.keep_versions()
+    s3.put_again()
+    s3.keep_versions("Suspended")
+    s3.put_again()
+    gone = next(oid for oid, content in sorted(s3.there().items()) if b"2026-W02.link.parquet: as built" in content)
+    s3.client.delete_object(Bucket=s3.bucket, Key=f"{PREFIX}{gone[:2]}/{gone[2:]}")
+    said = s3.client.list_object_versions(Bucket=s3.bucket)
+    held = [(each["Key"], each["VersionId"] == "null") for each in said["Versions"]]
+    assert len(held) == len(set(held)) == 2 * len(objects(home / "store")) - 1
+    assert [each["VersionId"] for each in said["DeleteMarkers"]] == ["null"]
+    dead = {name: f"{name}.link.parquet: as built ".encode() + MARK for name in ("2026-W02", "2026-W03")}
+    assert [s3.ever().count(content) for content in dead.values()] == [1, 2]
+    renew(home)
+    assert [s3.ever().count(content) for content in dead.values()] == [0, 0]
+    assert s3.ever().count(b"") == 0
+    assert set(s3.there()) == set(objects(home / "store")) - fresh_of(home, gone)
 
 
 def test_a_bucket_that_does_not_let_go_is_named(s3, home):

@@ -16,6 +16,8 @@ from deploy import wheelhouse
 from tests.force import record, write_extract
 
 pytestmark = pytest.mark.soak
+CUT_OFF = "2026-01-11T23:59:59Z"
+EXTRAS = "dvc_s3, dvc_ssh, pg8000, pkcs11, pyspark"
 
 
 def alone(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,17 +38,22 @@ def carried(tmp_path_factory):
     return shutil.copytree(made, home / "stick" / made.name)
 
 
-def test_installed_without_a_network_it_builds_a_week_and_serves_its_own_help(carried, tmp_path):
-    done = alone("sh", str(carried / "install.sh"), str(tmp_path / "opt"), cwd=tmp_path)
+def test_installed_without_a_network_with_every_extra_it_builds_a_week(carried, tmp_path):
+    install = ["sh", str(carried / "install.sh"), str(tmp_path / "opt"), *wheelhouse.extras()]
+    done = alone(*install, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is this version now" in done.stdout
-    program = str(tmp_path / "opt" / "current" / "bin" / "provenance")
-    write_extract(tmp_path / "extract", [record("R-1", "N-1", "N-2")], cut_off="2026-01-11T23:59:59Z")
+    there = tmp_path / "opt" / "current" / "bin"
+    done = alone(str(there / "python"), "-c", f"import {EXTRAS}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    program = str(there / "provenance")
+    write_extract(tmp_path / "extract", [record("R-1", "N-1", "N-2")], cut_off=CUT_OFF)
     # `build` is refused where packages are not those of the lock.
-    for command in (["init"], ["receive", "extract"], ["build"], ["verify"], ["asof", "2026-01-12"]):
+    build = ["build", "--cut-off", CUT_OFF, "--published-at", CUT_OFF]
+    for command in (["init"], ["receive", "extract"], build, ["verify"], ["asof", "2026-01-12"]):
         done = alone(program, "--archive", "force", *command, cwd=tmp_path, USER="ops")
         assert done.returncode == 0, done.stdout + done.stderr
-    again = alone("sh", str(carried / "install.sh"), str(tmp_path / "opt"), cwd=tmp_path)
+    again = alone(*install, cwd=tmp_path)
     assert "is installed in" in again.stdout
     assert "already" in again.stdout
 
@@ -57,4 +64,7 @@ def test_an_installation_that_was_cut_off_is_begun_anew(carried, tmp_path):
     assert not (tmp_path / "opt" / "current").exists()
     done = alone("sh", str(carried / "install.sh"), str(tmp_path / "opt"), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "opt" / "current" / "bin" / "provenance").exists()
+    there = tmp_path / "opt" / "current" / "bin"
+    assert (there / "provenance").exists()
+    done = alone(str(there / "python"), "-c", f"import {EXTRAS}", cwd=tmp_path)
+    assert "No module named" in done.stderr  # nobody asked for one
