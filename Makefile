@@ -7,6 +7,10 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STATIC := provenance/web/static/manifest.json
 
+# Each process that is started would compile our modules anew, for a quarter of the time that it takes to start, where
+# the environment says that Python is not to keep what it compiled. Empty is as if it said nothing.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo register test assets judges bench soak lock lint screenshots wheelhouse postgres
 
 $(VENV)/.ready: requirements.lock pyproject.toml
@@ -35,7 +39,7 @@ register: $(VENV)/.ready $(STATIC)
 	@$(BIN)/python -m pipeline.register demo/register
 
 test: $(VENV)/.ready $(STATIC) lint judges
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Each view of what `make demo` made, on a screen and on paper, as the documentation shows them (wants chromium).
 screenshots: $(VENV)/.ready $(STATIC)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from provenance.cuts import Cuts
 from provenance.errors import Malformed
@@ -78,6 +77,8 @@ class _Blocks:
     """Some blocks side by side: a row for each seat, and in column j the paths that begin at each block's j-th seat."""
 
     def __init__(self, cuts: Cuts, unit: Integers, chosen: Integers) -> None:
+        from scipy.sparse import csr_array
+
         self.sizes = cuts.bounds[chosen + 1] - cuts.bounds[chosen]
         self.starts = np.cumsum(self.sizes) - self.sizes
         moved = np.repeat(cuts.bounds[chosen] - self.starts, self.sizes)

@@ -7,12 +7,14 @@ blocks that meet in that person. Integers throughout, and nothing is walked pers
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from provenance.graphs import Graph, Integers
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ def cuts(graph: Graph) -> Cuts:
     read off the blocks: each block has one person nearest the root of a spanning tree, its top, and to that person it
     is one piece, of whoever is beneath it; whoever is not beneath the person is the last piece.
     """
+    from scipy.sparse import coo_array  # half a second, which most questions need not wait
+
     order, parent = _forest(graph)
     before, size = _preorder(graph, order, parent)
     # From here on a person is their place in preorder, so that whoever is beneath q is q to q + size[q] - 1.
@@ -85,8 +89,10 @@ def _forest(graph: Graph) -> tuple[Integers, Integers]:
     # One more node, with a one-way link to each network's first person, so that one search reaches all of them.
     ends = np.append(links.indptr, links.nnz + len(graph.bounds) - 1)
     to = np.concatenate((links.indices, graph.bounds[:-1].astype(np.int32)))
+    from scipy.sparse import csgraph, csr_array
+
     whole = csr_array((np.ones(len(to)), to, ends), shape=(size + 1, size + 1))
-    order, parent = breadth_first_order(whole, size, directed=True, return_predecessors=True)
+    order, parent = csgraph.breadth_first_order(whole, size, directed=True, return_predecessors=True)
     parent = parent[:size].astype(np.int64)
     return order[1:].astype(np.int64), np.where(parent == size, -1, parent)
 
@@ -145,8 +151,10 @@ def _blocks(graph: Graph, parent: Integers, size: Integers, u: Integers, w: Inte
     over = parent[grown]
     past = (low[grown] < over) | (high[grown] >= over + size[over])
     ends = np.concatenate((u, grown[past])), np.concatenate((w, over[past]))
+    from scipy.sparse import coo_array, csgraph
+
     joined = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=graph.links.shape)
-    return connected_components(joined, directed=False)[1].astype(np.int64)
+    return csgraph.connected_components(joined, directed=False)[1].astype(np.int64)
 
 
 def _beneath(values: Integers, size: Integers, least: np.ufunc) -> Integers:

@@ -6,41 +6,49 @@ on a cluster the same rules are run by `spark.Engine`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-import ibis
-import ibis.expr.operations as ops
-import ibis.expr.types as ir
 import pyarrow as pa
 
-from provenance import links, memory, records
+from provenance import memory, records
 from provenance.harm import HarmTable
 from provenance.params import Params
 from provenance.tables import SUPPORTS
 
-RECORDS = ibis.Schema.from_pyarrow(records.RECORDS.append(pa.field("version", pa.int64())))
-INVOLVEMENTS = ibis.Schema.from_pyarrow(records.INVOLVEMENTS.append(pa.field("nominal", pa.string())))
-_SUPPORTS = ibis.Schema.from_pyarrow(SUPPORTS)
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+RECORDS = records.RECORDS.append(pa.field("version", pa.int64()))
+INVOLVEMENTS = records.INVOLVEMENTS.append(pa.field("nominal", pa.string()))
 
 
 class Engine:
     """DuckDB with the rules of one set of params and its harm tables; each rule is turned into SQL when first asked."""
 
     def __init__(self, params: Params, table: HarmTable, threads: int) -> None:
-        taken = ibis.table(RECORDS, name="records"), ibis.table(INVOLVEMENTS, name="involvements")
-        order = tuple(params.grading.handling_order)
-        self.rules: Mapping[str, Callable[[], ir.Table]] = {
-            "supports": lambda: links.supports(*taken, params),
-            "left_out": lambda: links.left_out(*taken, params),
-            "tallies": lambda: links.tallies(*taken, params, table),
-            "charged": lambda: links.charged(*taken, params),
-            "links": lambda: links.links(ibis.table(_SUPPORTS, name="supports"), order),
-        }
-        self._order = order
-        self._threads = threads
+        self._params, self._table, self._threads = params, table, threads
+        self._order = tuple(params.grading.handling_order)
         self._written: dict[str, _Written] = {}
+
+    def rule(self, name: str) -> ir.Table:
+        """The rule of that name in `links`, which takes a second to load: most commands ask no rule."""
+        import ibis
+
+        from provenance import links
+
+        taken = (ibis.table(ibis.Schema.from_pyarrow(RECORDS), name="records"),
+                 ibis.table(ibis.Schema.from_pyarrow(INVOLVEMENTS), name="involvements"))  # fmt: skip
+        match name:
+            case "tallies":
+                return links.tallies(*taken, self._params, self._table)
+            case "links":
+                return _added_up(self._order)
+        return {"supports": links.supports, "left_out": links.left_out, "charged": links.charged}[name](
+            *taken, self._params
+        )
 
     def supports(self, records: pa.Table, involvements: pa.Table) -> pa.Table:
         """See `links.supports`; rows in no order."""
@@ -64,7 +72,7 @@ class Engine:
 
     def _run(self, name: str, **tables: pa.Table) -> pa.Table:
         if name not in self._written:
-            self._written[name] = _Written.of(self.rules[name]())
+            self._written[name] = _Written.of(self.rule(name))
         return self._written[name].run(self._threads, **tables)
 
 
@@ -83,6 +91,8 @@ class _Written:
 
     @classmethod
     def of(cls, rule: ir.Table) -> _Written:
+        import ibis
+
         return cls(ibis.to_sql(rule, dialect="duckdb"), small_tables(rule), rule.schema().to_pyarrow())
 
     def run(self, threads: int, **tables: pa.Table) -> pa.Table:
@@ -93,11 +103,21 @@ class _Written:
 
 @cache
 def _links(handling_order: tuple[str, ...]) -> _Written:
-    return _Written.of(links.links(ibis.table(_SUPPORTS, name="supports"), handling_order))
+    return _Written.of(_added_up(handling_order))
+
+
+def _added_up(handling_order: tuple[str, ...]) -> ir.Table:
+    import ibis
+
+    from provenance import links
+
+    return links.links(ibis.table(ibis.Schema.from_pyarrow(SUPPORTS), name="supports"), handling_order)
 
 
 def small_tables(rule: ir.Table) -> Mapping[str, pa.Table]:
     """The tables that an expression brings along: grades, roles, prices."""
+    import ibis.expr.operations as ops
+
     return {op.name: op.data.to_pyarrow(op.schema) for op in rule.op().find(ops.InMemoryTable)}
 
 

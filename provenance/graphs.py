@@ -8,15 +8,18 @@ that leave a network, or networks that their links do not hold together: a figur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 
 from provenance.errors import Malformed
 from provenance.networks import components
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Integers = NDArray[np.int64]
 
@@ -50,6 +53,8 @@ class Graph:
 
     def pattern(self, kind: type = np.int64) -> csr_array:
         """The links with 1 in place of their points."""
+        from scipy.sparse import csr_array
+
         ones = np.ones(self.links.nnz, kind)
         return csr_array((ones, self.links.indices, self.links.indptr), shape=self.links.shape)
 
@@ -61,6 +66,8 @@ def graph(names: pa.Array, network: pa.Array, a: Integers, b: Integers, strength
     Raises Malformed on columns that do not fit, names or links given twice, points below 0, links that do not stay in
     one network, and networks that are more than one piece.
     """
+    from scipy.sparse import coo_array  # half a second, which most questions need not wait
+
     _fit(names, network, a, b, strength)
     inside = pc.not_equal(network, "")
     people = pa.table({"network": network, "name": names, "place": np.arange(len(names))}).filter(inside)

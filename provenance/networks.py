@@ -14,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from provenance import params, sets
 from provenance import supported as support
@@ -71,6 +69,9 @@ def components(a: Integers, b: Integers, size: int) -> Integers:
     """For each of `size` nodes, the smallest node that the edges `a[i]`-`b[i]` connect it to (itself if none)."""
     if not size:
         return np.zeros(0, np.int64)
+    from scipy.sparse import coo_array  # half a second, which most questions need not wait
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(size, size))
     _, label = connected_components(graph, directed=False)
     # SciPy numbers components as it meets them; the smallest member is a name that no library chooses.

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from provenance import engine, rows, sets, vault
 from provenance.archive import Archive
@@ -24,6 +22,7 @@ from provenance.draft import LEFT_OUT, Draft
 from provenance.errors import Malformed
 from provenance.harm import HarmTable
 from provenance.history import Disposal
+from provenance.networks import components
 from provenance.params import Params, stated
 from provenance.records import THEMES
 from provenance.rows import DIED, FATES, MARKED
@@ -234,9 +233,7 @@ class _Groups:
         merged = np.flatnonzero((index.died == 0) & (index.b != 0))
         self._tokens = sets.distinct(np.concatenate([index.a[merged], index.b[merged]]))
         one, other = np.searchsorted(self._tokens, index.a[merged]), np.searchsorted(self._tokens, index.b[merged])
-        size = len(self._tokens)
-        graph = coo_array((np.ones(len(merged), np.int8), (one, other)), shape=(size, size))
-        self._group = connected_components(graph, directed=False)[1] if size else np.zeros(0, np.int64)
+        self._group = components(one, other, len(self._tokens))
 
     def whole(self, tokens: np.ndarray) -> np.ndarray:
         """`tokens` and whoever was judged the same person as one of them; each once."""

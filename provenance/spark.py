@@ -193,7 +193,7 @@ class Engine(engine.Engine):
 
     def _run(self, name: str, **tables: pa.Table) -> pa.Table:
         if name not in self._said:
-            self._said[name] = _said(self.rules[name]())
+            self._said[name] = _said(self.rule(name))
         sql, schema, small = self._said[name]
         if not any(content.num_rows for content in tables.values()):  # a week without news, or nothing before it
             return schema.empty_table()

@@ -157,6 +157,20 @@ def test_git_and_the_remote_hold_no_secret(pinned):
             assert master not in path.read_bytes(), path.name
 
 
+def test_an_archive_is_laid_out_as_dvc_lays_out_a_folder(pinned, tmp_path):
+    """But for the settings; and what DVC itself writes is all there."""
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "dvc", "init", "-q")
+    staged = run(tmp_path, "git", "diff", "--cached", "--name-only").split()
+    assert sorted(staged) == [".dvc/.gitignore", ".dvc/config", ".dvcignore"]
+    for name in {*staged} - {".dvc/config"}:
+        assert (pinned / name).read_text() == (tmp_path / name).read_text(), name
+    settings = run(pinned, "dvc", "config", "--project", "--list").split()
+    assert settings == [
+        "core.analytics=false", "core.check_update=false", "core.autostage=false", "cache.type=reflink,copy",
+    ]  # fmt: skip
+
+
 def cloned(pinned: Path, name: str) -> Path:
     """The archive somewhere else: a git clone, pointed at the remote of the same rows. No vault and no keys yet."""
     clone = pinned.with_name(name)

@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import conftest
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -174,3 +175,9 @@ def test_the_changelog_speaks_of_the_version_that_is_here():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert version == __version__
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_the_files_that_are_begun_first_are_there():
+    """A file that was renamed would be begun anywhere, and perhaps be run alone at the end."""
+    assert [name for name in conftest.LONGEST if not (ROOT / "tests" / f"test_{name}.py").exists()] == []
+    assert len(set(conftest.LONGEST)) == len(conftest.LONGEST)

@@ -17,6 +17,7 @@ from provenance.notes import Checkpoint, Note, encode_base64
 from provenance.policies import Policy
 from provenance.proofs import AddCheckpoint, Proof
 from tests import reference
+from tests.flips import Flips, flipped, lifted
 
 
 def key(name: str, seed: int) -> SigningKey:
@@ -153,31 +154,46 @@ def test_we_make_the_sample_log_s_files_byte_for_byte(shared):
 # ---- every flipped bit -----------------------------------------------------------------------------------------------
 
 
+def test_a_digest_that_stands_for_its_flips_is_each_of_them():
+    """Control of the tests below: were one flip's root the right one, they would see it."""
+    left, right = TREE.leaves[:2]
+    flips = Flips.of(left)
+    assert sorted(int.from_bytes(one, "big") ^ int.from_bytes(left, "big") for one in flips.each) == [
+        1 << bit for bit in range(256)
+    ]
+    assert lifted(merkle.node_hash)(flips, right).each == [merkle.node_hash(one, right) for one in flips.each]
+    assert lifted(merkle.node_hash)(right, flips).each == [merkle.node_hash(right, one) for one in flips.each]
+    for bit in (0, 255):
+        assert flips == flips.each[bit]
+        assert not flips != flips.each[bit]  # noqa: SIM202
+    assert flips != left
+    assert len(flips) == 32
+
+
 @pytest.mark.parametrize("first", range(1, 65, 8))
-def test_in_every_tree_up_to_64_leaves_every_flipped_bit_of_every_path_is_refused(first):
+def test_in_every_tree_up_to_64_leaves_every_flipped_bit_of_every_path_is_refused(first, monkeypatch):
     """2,912,256 flips in 2,080 paths. And every other index that one bit makes of the right one, and another entry."""
+    monkeypatch.setattr(merkle, "node_hash", lifted(merkle.node_hash))
     for size in range(first, first + 8):
         note = TREE.head(size)
         head = Checkpoint(KEY.verifier.name, size, TREE.root(size))
         for index in range(size):
             path = list(TREE.proof(index, size, note).path)
             assert path == reference.audit_path(index, TREE.entries[:size])
-            proof = Proof(index, path, note)  # a list, so that a bit can be flipped in it two million times
+            proof = Proof(index, path, note)  # a list, so that what is in it can be flipped
             proof.check_under(TREE.entries[index], head)
             refused = 0
-            for place, digest in enumerate(path):
-                whole = int.from_bytes(digest, "big")
-                for bit in range(256):
-                    path[place] = (whole ^ 1 << bit).to_bytes(32, "big")
-                    try:
-                        proof.check_under(TREE.entries[index], head)
-                    except Tampered:
-                        refused += 1
-                path[place] = digest
-            assert refused == 256 * len(path)
+            for _ in flipped(path):
+                try:
+                    proof.check_under(TREE.entries[index], head)
+                except Tampered:
+                    refused += 1
+            assert refused == len(path)
             for bit in range(63):
+                object.__setattr__(proof, "index", index ^ 1 << bit)  # a new proof would read the head again each time
                 with pytest.raises((Malformed, Tampered)):
-                    Proof(index ^ 1 << bit, path, note).check_under(TREE.entries[index], head)
+                    proof.check_under(TREE.entries[index], head)
+            object.__setattr__(proof, "index", index)
             with pytest.raises(Tampered):
                 proof.check_under(TREE.entries[index - 1] if size > 1 else b"", head)
 
@@ -245,20 +261,19 @@ def test_every_flipped_bit_of_a_proof_file_is_refused():
 
 
 @pytest.mark.parametrize("first", range(1, 65, 8))
-def test_in_every_pair_of_trees_up_to_64_leaves_every_flipped_bit_of_a_consistency_path_changes_a_root(first):
+def test_in_every_pair_of_trees_up_to_64_leaves_every_flipped_bit_of_a_consistency_path_changes_a_root(
+    first, monkeypatch
+):
     """2,830,080 flips in 2,016 pairs."""
+    monkeypatch.setattr(merkle, "node_hash", lifted(merkle.node_hash))
     for new in range(first, first + 8):
         for old in range(1, new):
             path = list(TREE.request(old, new).path)
             assert path == reference.consistency_proof(old, TREE.entries[:new])
             right = (TREE.root(old), TREE.root(new))
             assert merkle.roots_from_consistency(old, new, right[0], path) == right
-            for place, digest in enumerate(path):
-                whole = int.from_bytes(digest, "big")
-                for bit in range(256):
-                    path[place] = (whole ^ 1 << bit).to_bytes(32, "big")
-                    assert merkle.roots_from_consistency(old, new, right[0], path) != right
-                path[place] = digest
+            for _ in flipped(path):
+                assert merkle.roots_from_consistency(old, new, right[0], path) != right
 
 
 def test_in_every_pair_of_trees_up_to_64_leaves_a_spoilt_request_is_refused():

@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +26,7 @@ import packs
 import pytest
 import reference
 import spoilt
+from flips import flipped, lifted
 from packs import Files, Story, canonical, good, hostile, policy, sums
 
 PROGRAM = Path(__file__).resolve().parent.parent / "provenance" / "standalone" / "verify.py"
@@ -542,33 +542,25 @@ def test_every_path_of_every_tree_up_to_64_leaves(verify):
         assert verify.root_by_path(leaf, -1, size, path) is None
 
 
-def flips(path: list[bytes]) -> Iterator[int]:
-    """Every bit of a path's digests flipped in turn, in the list itself; which digest it is."""
-    for place, digest in enumerate(path):
-        whole = int.from_bytes(digest, "big")
-        for bit in range(256):
-            path[place] = (whole ^ 1 << bit).to_bytes(32, "big")
-            yield place
-        path[place] = digest
-
-
 @pytest.mark.parametrize("first", range(1, 65, 8))
-def test_every_bit_of_every_path_of_every_tree_up_to_64_leaves(verify, first):
+def test_every_bit_of_every_path_of_every_tree_up_to_64_leaves(verify, first, monkeypatch):
     """2,912,256 flips in 2,080 paths; and every other index that one bit makes of the right one."""
+    monkeypatch.setattr(verify, "node", lifted(verify.node))
     leaves = [b"%d" % i for i in range(64)]
     for size in range(first, first + 8):
         root = reference.tree_hash(leaves[:size])
         for index in range(size):
             leaf, path = verify.leaf_of(leaves[index]), reference.audit_path(index, leaves[:size])
-            for place in flips(path):
+            for place in flipped(path):
                 assert verify.root_by_path(leaf, index, size, path) != root, (size, index, place)
             for bit in range(53):
                 assert verify.root_by_path(leaf, index ^ 1 << bit, size, path) != root
 
 
 @pytest.mark.parametrize("first", range(1, 65, 8))
-def test_every_bit_of_every_way_between_heads_up_to_64_leaves(verify, first):
+def test_every_bit_of_every_way_between_heads_up_to_64_leaves(verify, first, monkeypatch):
     """2,830,080 flips in 2,016 pairs."""
+    monkeypatch.setattr(verify, "node", lifted(verify.node))
     leaves = [b"%d" % i for i in range(64)]
     roots = [reference.tree_hash(leaves[:size]) for size in range(65)]
     for new in range(first, first + 8):
@@ -576,7 +568,7 @@ def test_every_bit_of_every_way_between_heads_up_to_64_leaves(verify, first):
             path = reference.consistency_proof(old, leaves[:new])
             right = roots[old], roots[new]
             assert verify.roots_by_consistency(old, new, roots[old], path) == right
-            for place in flips(path):
+            for place in flipped(path):
                 assert verify.roots_by_consistency(old, new, roots[old], path) != right, (old, new, place)
 
 
