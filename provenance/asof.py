@@ -122,7 +122,7 @@ class Snapshot:
         if len(self._withheld):
             return self.positions(table)
         index = self.archive.index(table)
-        return index.stood(np.flatnonzero((index.died > 0) | (index.marked > 0)), self._number)
+        return index.stood(index.touched, self._number)
 
     @cached_property
     def restricted_rows(self) -> int:

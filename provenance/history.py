@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -204,8 +205,7 @@ class History:
     @property
     def publications(self) -> Sequence[Publication]:
         """In order of time; a moment without any was a moment with nothing on the dashboard."""
-        ends = [*(at for at, _ in self._live[1:]), ""]
-        return [Publication(label, at, end) for (at, label), end in zip(self._live, ends, strict=False) if label]
+        return _publications(tuple(self._live))
 
     def live(self, instant: str) -> Publication | None:
         """What was on the dashboard at `instant` (UTC): never a later build."""
@@ -286,3 +286,9 @@ class History:
         """The disposals that the log has after build `number` (0: all of them)."""
         start = self.timeline.index(("build", number)) + 1 if number else 0
         return [self.disposals[n - 1] for kind, n in self.timeline[start:] if kind == "disposal"]
+
+
+@lru_cache(maxsize=4)  # each page asks for all of them
+def _publications(live: tuple[tuple[str, str], ...]) -> Sequence[Publication]:
+    ends = [*(at for at, _ in live[1:]), ""]
+    return tuple(Publication(label, at, end) for (at, label), end in zip(live, ends, strict=False) if label)

@@ -46,6 +46,7 @@ class Index:
         )  # all further parents in row order; row i has those from ends[i] to ends[i + 1]
         self.ends = np.zeros(1, np.int64)
         self.bequests = np.zeros(0, np.int64)  # positions of dead rows that have an heir
+        self.touched = np.zeros(0, np.int64)  # of all rows that a disposal killed or marked
         self._spans = np.zeros((0, 3), np.int64)  # position, since and until of stays before the last
         self._starts: dict[int, int] = {}
         self._counts: dict[int, int] = {}
@@ -158,6 +159,7 @@ class Index:
         self.heir[at[dead]] = np.where(heirs < 0, -1, self._starts.get(-disposal, 0) + heirs)
         self.bequests = sets.union(self.bequests, at[dead][heirs >= 0])
         self.marked[at[~dead]] = disposal
+        self.touched = sets.union(self.touched, at)
 
     def living(self, positions: np.ndarray) -> np.ndarray:
         """`positions` with each dead row's heir in its place, or without it where it has none; in no order."""

@@ -38,11 +38,18 @@ def first(snapshot: Snapshot, table: str, at: np.ndarray, by: str, count: int, s
     """`count` of the rows at `at` from place `skip` on, by a column of `lookups`, most first; withheld ones last."""
     held = lookups.of(snapshot.archive, table, at)
     value = np.where(visible(snapshot, table, at), held[by][at], -1)
-    if len(at) > 4 * (skip + count):  # to sort a hundred thousand for the sake of twenty takes longer than the page
-        least = np.partition(value, len(value) - skip - count)[len(value) - skip - count]
-        kept = np.flatnonzero(value >= least)
-        at, value = at[kept], value[kept]
+    kept = _most(np.arange(len(at)), value, skip + count)
+    at, value = at[kept], value[kept]
     return at[np.lexsort((at, -value))][skip : skip + count]
+
+
+def _most(at: np.ndarray, value: np.ndarray, count: int) -> np.ndarray:
+    """Those of `at` who are among the `count` with the most by `value`, and who tie with the last of them: to sort a
+    hundred thousand for the sake of twenty takes longer than the page."""
+    if len(at) <= 4 * count:
+        return at
+    mine = value[at]
+    return at[mine >= np.partition(mine, len(mine) - count)[len(mine) - count]]
 
 
 def key_people(snapshot: Snapshot, at: np.ndarray) -> np.ndarray:
@@ -51,7 +58,7 @@ def key_people(snapshot: Snapshot, at: np.ndarray) -> np.ndarray:
     held = lookups.of(snapshot.archive, "nominal", at)
     chosen = [np.zeros(0, np.int64)]
     for by in MEASURES:
-        mine = at[held[by][at] > 0]
+        mine = _most(at[held[by][at] > 0], held[by], KEY)
         columns = np.stack([held[name][mine] for name in (by, *(name for name in MEASURES if name != by))])
         order = np.lexsort(-columns[::-1])
         mine, columns = mine[order], columns[:, order]

@@ -238,10 +238,10 @@ def _key_nominals(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     chosen = standings.key_people(snapshot, told_at)
     listed = {row["nominal"]: row for row in people_listed(snapshot, chosen)}
     ids = vault.nominal_ids(snapshot.archive.vault.keys(snapshot.archive.index("nominal").a[chosen])).to_pylist()
-    for who, position in zip(ids, chosen.tolist(), strict=True):
-        listed[who]["ranks"] = {
-            name: int((held[name][told_at] > held[name][position]).sum()) + 1 for name in standings.MEASURES
-        }
+    for name in standings.MEASURES:
+        ahead = len(told_at) - np.searchsorted(np.sort(held[name][told_at]), held[name][chosen], side="right")
+        for who, more in zip(ids, ahead.tolist(), strict=True):
+            listed[who].setdefault("ranks", {})[name] = more + 1
     order = sorted(listed.values(), key=lambda row: (row["ranks"][ask.by], row["nominal"]))
     return said | {"listed": order}
 

@@ -52,6 +52,8 @@ _log = logging.getLogger("provenance.web")
 def application(reader: Reader, desk: Desk, house: House, outline: Outline | None = None) -> Starlette:
     """The dashboard over an open archive."""
     environment = looks.environment()
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)  # now, and not while the first of those who look waits
 
     def draw(request: Request, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         person: Person | None = getattr(request.state, "person", None)

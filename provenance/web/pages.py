@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -68,11 +69,13 @@ class Pages:
                 raise Malformed(
                     f"format is none that a page can be had in: wanted one of {', '.join(addresses.FORMATS)}"
                 )
-        opened = self.opened(request)
-        if isinstance(opened, Response):
-            return opened
-        ask = self.asked(request)
-        page, place = self.shown(request, opened, ask)
+        with self.reader.turn():  # so that it waits for the archive once, and not for each thing that is asked of it
+            opened = self.opened(request)
+            if isinstance(opened, Response):
+                return opened
+            ask = self.asked(request)
+            page = self.reader.page(opened.snapshot, ask)
+        place = self.logged(request, opened, page)
         if form:
             return self.exported(request, opened, page, form)
         if request.headers.get("HX-Request") and ask.view == "link":
@@ -110,19 +113,18 @@ class Pages:
             person.insist(access.AGGREGATES)
         return addresses.read(view, theme, request.query_params, names=names)
 
-    def shown(self, request: Request, opened: Opened, ask: Ask) -> tuple[Page, int]:
-        """The page, once it is in the log that this person is shown it; and where in the log."""
+    def logged(self, request: Request, opened: Opened, page: Page) -> int:
+        """Where in the log it stands that this person is shown the page."""
         person: Person = request.state.person
-        page = self.reader.page(opened.snapshot, ask)
         when = opened.moment.when
         at = "" if not when or moments.is_date(when) else moments.utc(moments.parse(when))
-        place = self.reader.log(page, case=opened.case, at=at, on=now(), by=person.name, under=person.role)
-        return page, place
+        return self.reader.log(page, case=opened.case, at=at, on=now(), by=person.name, under=person.role)
 
     def context(self, request: Request, opened: Opened, page: Page, place: int) -> dict[str, Any]:
         """What the templates draw."""
         snapshot, ask, moment, case = opened.snapshot, page.ask, opened.moment, opened.case
 
+        @cache  # a page leads to the same people again and again
         def to(view: str, **subject: Any) -> str:
             return address(moment, Ask(view=view, **subject), case=case)
 
@@ -248,12 +250,14 @@ class Pages:
     def search(self, request: Request) -> Response:
         """Nominals by name or id, in the build of a moment."""
         request.state.person.insist(access.NAMES)
-        opened = self.opened(request)
-        if isinstance(opened, Response):
-            return opened
         asked = request.query_params.get("q", "").strip()
-        found = self.reader.search(opened.snapshot, asked) if len(asked) > 1 else []
-        page, place = self.shown(request, opened, Ask(view="search", nominals=tuple(found)))
+        with self.reader.turn():
+            opened = self.opened(request)
+            if isinstance(opened, Response):
+                return opened
+            found = self.reader.search(opened.snapshot, asked) if len(asked) > 1 else []
+            page = self.reader.page(opened.snapshot, Ask(view="search", nominals=tuple(found)))
+        place = self.logged(request, opened, page)
         return self.draw(request, "search.html", self.context(request, opened, page, place) | {"q": asked})
 
     def find(self, request: Request) -> Response:

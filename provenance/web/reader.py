@@ -57,7 +57,7 @@ class Reader:
         self._pages: OrderedDict[Hashable, Page] = OrderedDict()
         # What `notices` found pages to have opened, for as long as nothing is settled, disposed of or restricted.
         self._reached: tuple[tuple[int, int], dict[int, dict[str, bool | None]]] = (-1, -1), {}
-        self._verdicts = Verdicts(archive.root, archive.keys)
+        self._verdicts = Verdicts(archive.root, archive.keys, self.turn)
         self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
     @contextmanager
@@ -75,6 +75,7 @@ class Reader:
         with self.turn() as archive:
             for table in TABLES:
                 archive.index(table)
+                archive.index(table).of()
             lookups.prepare(archive)
             searching.prepare(archive)
             if archive.history.builds:
@@ -92,7 +93,9 @@ class Reader:
             else:
                 fresh = asof.as_of(archive, when, case=case)
             key = fresh.label, fresh.publication, case, fresh.acts
-            return _kept(self._builds, key, lambda: fresh, _BUILDS)
+            held = _kept(self._builds, key, lambda: fresh, _BUILDS)
+            _ = held.disposed  # every page says it, and by then the archive is another's
+            return held
 
     def before(self, snapshot: Snapshot, since: str) -> Snapshot | None:
         """The build that changes are counted from: `since`, or the one before. Raises Missing for a later one."""
@@ -160,8 +163,7 @@ class Reader:
 
     def is_verified(self, snapshot: Snapshot) -> bool | None:
         """See `Verdicts.of`."""
-        with self.turn():
-            return self._verdicts.of(snapshot)
+        return self._verdicts.of(snapshot)
 
     def health(self, *, on: str) -> Health:
         """See `health.health`. Whether the last build verifies is as the pages know it."""

@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from provenance.asof import Snapshot
@@ -23,7 +24,9 @@ _AT_ONCE = 200_000  # rows of a build that are checked while somebody waits
 class Verdicts:
     """What was found of each build."""
 
-    def __init__(self, root: Path, keys: Path) -> None:
+    def __init__(self, root: Path, keys: Path, turn: Callable[[], AbstractContextManager[object]]) -> None:
+        """`turn` is the archive's, which one at a time may ask."""
+        self._archive = turn
         self._command = [sys.executable, "-m", "provenance.cli", "--archive", str(root), "--keys", str(keys), "verify"]
         self._found: dict[Hashable, bool] = {}
         self._asked: dict[Hashable, Future[int]] = {}
@@ -34,7 +37,8 @@ class Verdicts:
         """Whether the build verifies, None while that is being worked out."""
         key = snapshot.label, snapshot.acts
         if key not in self._found and sum(table.size for table in snapshot.built.tables) <= _AT_ONCE:
-            self._found[key] = snapshot.verified
+            with self._archive():
+                self._found[key] = snapshot.verified
         with self._turn:
             if key not in self._found:
                 if key not in self._asked:
