@@ -25,15 +25,15 @@ OWNER = {
     "name": "A trial on a public register, not a police force's own records",
     "contact": "",
     "records": (
-        "These are real records, but not a police force's own: complaints against police officers in Chicago, reports of "
-        "force that officers used, and court cases that the city settled. The Invisible Institute published them. Here "
-        "they stand in for crime, custody and intelligence records, to try the system on many records. About one in "
-        "three of the people are police officers: “suspected” where somebody complained about them, else a witness or "
-        "another part. The others are people on whom officers used force: “suspected” where they were charged then, "
-        "else another part. So “suspected” mixes officers and the public, and no comparison here tells them apart. "
-        "Whoever complained, or was a victim, is not in the records: the register gives them no number. Many complaints "
-        "were not upheld, so no figure here says that anybody did anything. Grades, handling codes, dates of "
-        "destruction and the theme were made up for the trial."
+        "These are real records, but not a police force's own: complaints against police officers in Chicago, reports "
+        "of force that officers used, and court cases that the city settled. The Invisible Institute published them. "
+        "Here they stand in for crime, custody and intelligence records, to try the system on many records. About one "
+        "in three of the people are police officers: “suspected” where somebody complained about them, else a witness "
+        "or another part. The others are people on whom officers used force: “suspected” where they were charged "
+        "then, else another part. So “suspected” mixes officers and the public, and no comparison here tells them "
+        "apart. Whoever complained, or was a victim, is not in the records: the register gives them no number. Many "
+        "complaints were not upheld, so no figure here says that anybody did anything. Grades, handling codes, dates "
+        "of destruction and the theme were made up for the trial."
     ),
     "sources": {
         cpd_police_records.COMPLAINTS: "complaints against police officers, in the place of crime records",

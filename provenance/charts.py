@@ -99,10 +99,15 @@ def lines(
         parts.append(words(left - 6, y(value) + 4, number(value), ' text-anchor="end"'))
     if unit:
         parts.append(words(left, top - (26 if changes else 10), unit, f' fill="{SOFT}"'))
+    free = 0  # from where on no label of a month stands yet
     for first in months(dates[0], dates[-1], 3 if small else min((width - left - right) // 64, 8)) if dates else []:
         at = left + round((first - dates[0]).days * (width - left - right) / span)
         parts.append(line(at, bottom, at, bottom + 5, SOFT))
-        parts.append(words(at, bottom + 20, f"{first:%b %Y}", f' text-anchor="{_anchor(at, left, width)}"'))
+        anchor, label = _anchor(at, left, width), f"{first:%b %Y}"
+        begins = at - {"start": 0, "middle": wide(label, 13) // 2, "end": wide(label, 13)}[anchor]
+        if begins >= free:
+            parts.append(words(at, bottom + 20, label, f' text-anchor="{anchor}"'))
+            free = begins + wide(label, 13) + 6
     for count, place in enumerate(sorted(changes), start=1):
         parts.append(line(x(place), top - 6, x(place), bottom, INK, ' stroke-dasharray="1 3"'))
         parts.append(f'<circle cx="{x(place)}" cy="{top - 10}" r="8" fill="{INK}"/>')

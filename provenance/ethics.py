@@ -41,7 +41,7 @@ from provenance.suppression import Cell, Since, Sum, Told
 from provenance.tallies import Tally
 
 KIND, AREAS = "ethics", "areas"
-FORM = 3
+FORM = 4
 _COUNTED = (  # the acts of a period that are counted, in the order in which they are told
     "Built", "Published", "Withdrawn", "Failed", "Confirmed", "Received", "Quarantined", "Held", "Progressed",
     "Released", "Reviewed", "Restricted", "Disposed", "Certified", "Viewed", "Consulted", "Traced", "Exported",
@@ -199,6 +199,7 @@ def report(archive: Archive, period: Period, today: Params, *, on: str) -> dict[
             "link": rules.links.rule,
             "least_records": rules.networks.least_records,
             "shared_associate": int(rules.networks.shared_associate),
+            "alarm_share_percent": rules.networks.alarm_share_percent,
             "needs_grade": sorted(rules.grading.needs_grade),
             "kind_points": dict(sorted(rules.links.kind_points.items())),
             "to_confirm": _to_confirm(rules),
@@ -638,15 +639,17 @@ def _owner(rules: Params) -> dict[str, Any]:
     return rules.owner.model_dump(mode="json") | {"invented": list(rules.owner.invented or ())}
 
 
-def _weeks(archive: Archive, period: Period, on: str) -> dict[str, int]:
+def _weeks(archive: Archive, period: Period, on: str) -> dict[str, Any]:
     """Weeks of which the Sunday, in London, is in the period; of those, the weeks that had ended by the day of the
-    report, and those that have a build; the same from the archive's first build on. 0 where the period is a build."""
+    report, those that have a build, and which have none; the same from the archive's first build on. 0 where the period
+    is a build."""
     quarter = _sundays(period.start, period.end) if "-Q" in period.name else []
     ended = [label for label in quarter if label in set(_sundays(period.start, min(period.end, on)))]
     labels = {p.label.partition(".")[0] for p in archive.history.publications if p.start <= period.publication.start}
     every = _span(min(labels), max(labels))
     return {
         "in_period": len(quarter), "ended": len(ended), "built": len(labels & {*ended}),
+        "missing": [label for label in ended if label not in labels],
         "since_first": every, "built_since_first": len(labels),
     }  # fmt: skip
 

@@ -228,13 +228,21 @@ _NOBODY = {"sex": NOT_RECORDED, "ethnicity": NOT_RECORDED, "age_band": NOT_RECOR
 
 
 def _described(snapshot: Snapshot) -> dict[str, dict[str, str | bool]]:
-    """Sex, ethnicity, age band on the day of the cut-off, and whether a child, of each of whom a source said it;
-    _NOBODY for the others."""
+    """Sex, ethnicity, age band on the day of the cut-off, and whether a child, of each of whom a source said it, under
+    the id that the build judged them to be; _NOBODY for the others. What is not recorded of that id is taken from those
+    that were merged into it, in order: a source that merges two people need not describe the one that stays."""
     day = snapshot.built.cut_off[:10]
-    found: dict[str, dict[str, str | bool]] = {}
     people = snapshot.content("person", snapshot.standing("person"))
+    judged = snapshot.stands_for(people["nominal_id"].to_pylist())
     columns = ("nominal_id", "sex", "ethnicity", "born", "is_child")
-    for who, sex, ethnicity, born, flag in zip(*(people[name].to_pylist() for name in columns), strict=True):
+    rows = sorted(zip(*(people[name].to_pylist() for name in columns), strict=True),
+                  key=lambda row: (row[0] != judged[row[0]], row[0]))  # fmt: skip
+    merged: dict[str, tuple[str, ...]] = {}
+    for who, *said in rows:
+        so_far = merged.get(judged[who], ("",) * len(said))
+        merged[judged[who]] = tuple(have or more for have, more in zip(so_far, said, strict=True))
+    found: dict[str, dict[str, str | bool]] = {}
+    for who, (sex, ethnicity, born, flag) in merged.items():
         band = fairness.age_band(born, day)
         child = band in fairness.AGE_BANDS[:2] if band != NOT_RECORDED else flag == "1"
         found[who] = {

@@ -26,8 +26,8 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.affected cli.reproduce cli.lineage
                 cli.backup cli.restore cli.weekly cli cli.__main__""",
     "disclosure": "saving watching disclosing",
-    "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects searching viewing forms
-                sheets exporting feeding trail tallies issuing ethics declaring health""",
+    "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects searching viewing
+                forms sheets exporting feeding trail tallies issuing ethics declaring health""",
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 reproducing experiments derivation verify materials listing subjectaccess""",
     "acts": """papers apart pins bygone buckets copies draft selection lookups figures openings receiving propagation

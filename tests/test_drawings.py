@@ -297,6 +297,19 @@ def test_a_withheld_figure_is_a_gap_and_never_a_zero():
     assert "1  new table (from C)" in chart.svg
 
 
+@pytest.mark.parametrize("most", [5, 68_610, 484_090])
+def test_the_months_under_a_line_do_not_run_into_each_other(most):
+    days = [date(2016, 9, 26), date(2016, 11, 28), date(2017, 1, 30), date(2018, 3, 26), date(2022, 9, 26)]
+    svg = charts.lines(days, list("ABCDE"), [Series("Serious and organised crime", (most,) * 5)], **SAID).svg
+    labels = re.findall(r'<text x="(\d+)" y="\d+" text-anchor="(\w+)">(Jan 20\d\d)<', svg)
+    assert len(labels) >= 5
+    before = 0
+    for at, anchor, label in labels:
+        begins = int(at) - {"start": 0, "middle": shapes.wide(label, 13) // 2, "end": shapes.wide(label, 13)}[anchor]
+        assert begins >= before, label
+        before = begins + shapes.wide(label, 13)
+
+
 def test_series_differ_by_their_dashes():
     many = [Series(f"S{i}", (i, i + 1, i + 2, i + 3)) for i in range(6)]
     svg = charts.lines(DAYS, list("ABCD"), many, **SAID).svg

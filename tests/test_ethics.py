@@ -187,21 +187,25 @@ def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follo
         "Harm cannot be relied on. Harm adds up how grave the crimes in somebody's records are. It is counted here "
         "with "
         "a sample table that no force has adopted.",
-        "22 settings of the program were never confirmed. The force has yet to agree to them. They decide which "
-        "intelligence counts, what is kept for a court, how long things are kept and how grave a crime is (annex A).",
+        "22 settings of the program were never confirmed. They decide which intelligence counts, what is kept for a "
+        "court, how long things are kept and how grave a crime is (annex A). The makers set them from memory; nobody "
+        "has held them against the laws and rules that they name.",
     ]  # fmt: skip
     # On 20 February seven of the quarter's thirteen Sundays have passed; three weeks have a build.
     assert page[4] == "Weeks are missing. 4 of the 7 weeks of the quarter so far have no result."
+    assert said["weeks"]["missing"] == ["2026-W01", "2026-W05", "2026-W06", "2026-W07"]
     assert told(said, "unknown")[1] == (
         "Whether anybody uses it. Nobody looked at a page in this time. So it proves nothing that no error was "
         "reported."
     )
     assert said["weeks"] == {
-        "in_period": 13, "ended": 7, "built": 3, "since_first": 3, "built_since_first": 3
+        "in_period": 13, "ended": 7, "built": 3, "missing": said["weeks"]["missing"], "since_first": 3,
+        "built_since_first": 3,
     }  # fmt: skip
     assert found["facts"][0][1].endswith("It is not over yet, so the figures will change")
     assert asked(said)[:2] == [
-        "Give your advice on the system, or say what you need first. No advice of yours is in force.",
+        "Advise whether the system should be used, changed or stopped, or say what you need first. The force has to "
+        "answer. No advice of yours was among the papers.",
         "Say whether the system serves the public interest. No figure can answer that.",
     ]
     assert "Settings to confirm, 22 in all" in shown(said)
@@ -251,7 +255,7 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
             one["against"] = ""
     assert told(good, "look") == []
     assert "Nothing that this report can see." in shown(good)
-    assert "Groups are linked alike. By sex" in " ".join(told(good, "good"))
+    assert "No clear difference was seen between groups. By sex" in " ".join(told(good, "good"))
     assert {"The papers are in order.", "No week is missing.", "Nothing is kept too long."} <= {
         text[: text.index(".") + 1] for text in told(good, "good")
     }
@@ -271,7 +275,9 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
     good["feeds"][0]["days_before"] = 0
     good["rates"]["sex"]["linked"]["F"] |= {"against": "lower", "per_mille": 812}
     (line,) = told(good, "look")
-    assert line.startswith("Groups differ in the result. Female: less often linked (81 in 100; of all, ")
+    assert line.startswith(
+        "Groups differ in the result. Female: less often linked (81 in 100; of all whose sex is recorded, "
+    )
     assert "Ask the head of the analysts: What explains" in " ".join(asked(good))
     # A difference by a harm table that nobody adopted is no question to the force.
     good["rates"]["sex"]["harmed"]["F"]["against"] = "higher"
@@ -305,8 +311,8 @@ def test_shares_that_rest_on_made_up_grades_are_marked(said):
     assert said["rates_on_invented_grades"] == []
     assert "made-up grades" not in shown(said)
     marked = said | {"rates_on_invented_grades": ["linked", "key", "harmed"]}
-    assert "How many of all people are linked to somebody (in part by made-up grades)" in shown(marked)
-    assert "How many of all people are suspects in a record (in part" not in shown(marked)
+    assert "How many of the people in the records are linked to somebody (in part by made-up grades)" in shown(marked)
+    assert "How many of the people in the records are suspects in one (in part" not in shown(marked)
 
 
 def test_every_size_of_network_is_a_row_and_the_largest_is_told_by_its_people(said):
@@ -324,6 +330,61 @@ def test_every_size_of_network_is_a_row_and_the_largest_is_told_by_its_people(sa
     # After a disposal it may have been any number, so it is not told.
     large["tables"]["people-in-largest"]["off_by"] = tallies._ALL_OF_IT
     assert "People in largest network" not in shown(large)
+
+
+def test_a_network_of_more_than_a_tenth_of_the_people_is_worrying_and_says_nothing(said):
+    large = copy.deepcopy(said)
+    everybody = counts(said, "people-by-part")["everybody", "SOC"]
+    assert everybody == 60
+    large["tables"]["people-in-largest"]["counts"] = {"largest network": {"SOC": 6}}
+    assert "too large to mean anything" not in " ".join(told(large, "look"))
+    large["tables"]["people-in-largest"]["counts"] = {"largest network": {"SOC": 15}}
+    (line,) = [text for text in told(large, "look") if "too large to mean anything" in text]
+    assert "It holds 15 of 60 people (Serious and organised crime)." in line
+    assert "Staff are warned only where a network holds more than 20 in 100 of those who are linked." in line
+    assert "should they be warned sooner?" in " ".join(asked(large))
+    assert "does not show who acts together (page 2)" in shown(large)
+
+
+def test_of_whom_a_thing_is_not_recorded_is_a_gap_that_is_neither_drawn_nor_judged_but_told_where_it_is_wide(said):
+    gap = copy.deepcopy(said)
+    gap["tables"]["groups-by-sex"]["counts"]["not recorded"] = {"recorded": 50, "linked": 40}
+    linked = {"of": 40, "among": 50, "per_mille": 800, "low": 700, "high": 880, "against": "no clear difference"}
+    for share in gap["rates"]["sex"].values():
+        share["not recorded"] = {"among": 50, "against": "too few to say"}
+    gap["rates"]["sex"]["linked"]["not recorded"] = linked
+    every = gap["rates"]["sex"]["linked"]["everybody"] | {"per_mille": 990}
+    gap["rates"]["sex"]["linked"]["everybody"] = every
+    blocks = blocks_of(gap, "responsible")
+    drawn = [row[0] for block in blocks if block["kind"] == "figure" for row in block["rows"]]
+    assert "Female" in drawn
+    assert "not recorded" not in drawn
+    texts = [block["text"] for block in blocks if block["kind"] == "text"]
+    assert any(text.startswith("Of 50 people the sex is not recorded. They are no group") for text in texts)
+    (table,) = [block for block in blocks if block.get("title") == "The numbers behind it, by sex"]
+    assert [row[-1] for row in table["rows"] if row[0] == "not recorded"] == ["a gap, not judged"]
+    assert not any("too little is recorded" in text for text in told(gap, "unknown"))
+    linked["against"] = "lower"
+    (line,) = [text for text in told(gap, "unknown") if "too little is recorded" in text]
+    assert "Of 50 people the sex is not recorded: 80 in 100 are linked (of the others, 99)." in line
+    assert "What is said by sex misses them." in " ".join(
+        block["text"] for block in blocks_of(gap, "responsible") if block["kind"] == "text"
+    )
+
+
+def test_whoever_was_merged_into_another_is_described_by_what_was_said_of_either(tmp_path):
+    force = Force(tmp_path)
+    pairs = [record(f"RC-{n}", f"ZN-{n}", f"ZN-{n + 1}", place="WM-0") for n in range(59)]
+    judged = {"evidence": "fingerprints", "by": "DI Brown", "at": "2026-01-05T10:00:00Z"}
+    merges = [{"from_nominal": f"ZN-{n}", "into_nominal": f"UID-{n}"} | judged for n in range(30)]
+    force.receive(*pairs, cut_off=CUTS[0], nominals=people(), merges=merges)
+    force.build(CUTS[0])
+    with issuing.alone(force.archive):
+        period = ethics.of_quarter(force.archive, "2026-Q1")
+        said = ethics.report(force.archive, period, PARAMS, on="2026-04-01T09:00:00Z")
+    by_sex = {group: cells["recorded"] for group, cells in said["tables"]["groups-by-sex"]["counts"].items()}
+    assert by_sex == {"M": 20, "F": 40, "everybody": 60}
+    force.archive.close()
 
 
 def blocks_of(said: dict, chapter: str) -> list[dict]:
@@ -388,9 +449,8 @@ def test_few_rights_are_not_told_by_role_and_builds_of_earlier_weeks_are_counted
     let_in["acts"] = {"Built": 52, "Granted": 8}
     (table,) = [block for block in blocks_of(let_in, "owned") if block["kind"] == "table"]
     assert table["note"] == (
-        "49 of the 52 weekly results were worked out afterwards, for earlier weeks. Let in, by role: analyst 7, "
-        "auditor "
-        "0 to 4."
+        "49 of the 52 weekly results were worked out afterwards, for earlier weeks. Given the right to look, by role: "
+        "analyst 7, auditor 0 to 4. Whoever may look need not have done so: chapter 1 says who did."
     )
 
 

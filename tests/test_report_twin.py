@@ -436,11 +436,12 @@ def test_every_other_number_is_that_of_the_log_and_of_the_papers(force, said, an
     params = json.loads(PARAMS.canonical())
     statement = force.archive.stated(force.archive.history.builds[-1])
     expected = {
-        "form": 3, "number": 1, "build_number": 3, "verified": 1, "least_count": LEAST, "disposals_so_far": 1,
+        "form": 4, "number": 1, "build_number": 3, "verified": 1, "least_count": LEAST, "disposals_so_far": 1,
         "people_so_far": 1,
         "rules": {
             "least_records": params["networks"]["least_records"],
             "shared_associate": int(params["networks"]["shared_associate"]),
+            "alarm_share_percent": params["networks"]["alarm_share_percent"],
             "kind_points": params["links"]["kind_points"],
         },
         # Of 13 Sundays in the quarter, the builds went live on three; from the first of them on, in each week.
@@ -479,4 +480,6 @@ def test_every_other_number_is_that_of_the_log_and_of_the_papers(force, said, an
     assert [each["key"] for each in said["rules"]["to_confirm"]] == unsure_of
     told = {path: n for path, n in numbers(said).items() if not path.startswith(("/tables/", "/rates/"))}
     assert told == numbers(expected)
+    built = {act["label"] for act in log if act["act"] == "Built"}
+    assert said["weeks"]["missing"] == [week for n in range(1, 14) if (week := f"2026-W{n:02d}") not in built]
     assert answers[2]["root"] == said["root"]

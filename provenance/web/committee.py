@@ -18,8 +18,9 @@ from provenance.web import firstpage, wording, words
 
 _CHANGES_SHOWN = 40
 _ACTS = {
-    "Built": "Weekly results worked out, past weeks' among them", "Published": "Weekly results put on screen",
-    "Withdrawn": "Weekly results taken off the screen", "Failed": "Weekly runs that failed",
+    "Built": "Weekly results worked out, past weeks' among them",
+    "Published": "Weekly results made ready for staff to look at",
+    "Withdrawn": "Weekly results taken back", "Failed": "Weekly runs that failed",
     "Confirmed": "Warnings about incoming records that a person let pass", "Received": "Deliveries of records received",
     "Quarantined": "Deliveries that brought back something destroyed, which was kept out",
     "Held": "Legal holds placed", "Progressed": "Legal holds updated", "Released": "Legal holds ended",
@@ -32,7 +33,7 @@ _ACTS = {
     "Notified": "People told of a correction", "Asked": "People who asked what is held about them",
     "Answered": "Answers to such people", "Reported": "Errors reported", "Triaged": "Errors taken up",
     "Settled": "Errors settled", "Reproduced": "Weekly results made again to check them",
-    "Issued": "Reports like this one", "Granted": "Staff let in", "Revoked": "Staff no longer let in",
+    "Issued": "Reports like this one", "Granted": "Staff given the right to look", "Revoked": "Staff no longer let in",
     "Restored": "Restored from a backup", "Rekeyed": "Key that signs changed", "Relocked": "Key that locks changed",
 }  # fmt: skip
 _GRADES = {  # by scheme, as the record has it
@@ -54,7 +55,7 @@ _PAPERS = {
     "accuracy_evaluation": "how often results are right",
     "ethics_advice": "what this committee has said",
     "policy_document": "how sensitive data is used, and for how long",
-    "algo_care": "the force's own answers to the eight questions below",
+    "algo_care": "the force's own answers to the eight questions below (ALGO-CARE is a list of them for police)",
 }
 
 
@@ -205,7 +206,8 @@ def _kept_too_long(said: Mapping[str, Any]) -> dict[str, Any]:
     return _table(f"Things past their date, on {wording.day(said['made_on'])}",
                   ["What", "People", late, "Records", late], body,
                   "Rules say how long things are kept, and when somebody has to look whether they are still needed. "
-                  "They are among the settings of annex A."
+                  "They are among the settings of annex A. People stand for all that is held about them. Records are "
+                  "counted for themselves, whomever they name, and may name the same people."
                   + " Here the dates were made up for a trial." * wording.invented(said, "retention"))  # fmt: skip
 
 
@@ -316,12 +318,14 @@ def _owned(said: Mapping[str, Any]) -> dict[str, Any]:
     of_other_weeks = made - len(said["builds"])
     notes = [f"{of_other_weeks} of the {made} weekly results were worked out afterwards, for earlier weeks."
              ] * (of_other_weeks > 0)  # fmt: skip
-    notes += [f"Let in, by role: {granted}."] * bool(granted)
+    notes += [f"Given the right to look, by role: {granted}."] * bool(granted)
+    notes += ["Whoever may look need not have done so: chapter 1 says who did."] * bool(granted)
     outside = (f"Outside the force, {wording.listed(seen)} {wording.has(len(seen))} signed for it." if seen else
                "Nobody outside the force has signed for it yet.")  # fmt: skip
     blocks = [
         _p("Everything that is done to the system is written in a logbook. One long number stands for the whole "
-           "logbook, like a seal; it is in annex C. Keep it, and have it compared at the next report. Only somebody "
+           "logbook, like a seal; it is in annex C. Keep it, and at the next report have an auditor of your choice "
+           "compare it: the program has a command for it. Only somebody "
            f"with an older copy can notice that a logbook was replaced. {outside}"),
         _table("What was done in this time, from the logbook", ["What", "Times"], acts, " ".join(notes),
                "Nothing. Results that were worked out later, for past weeks, are counted when they were worked out."),
@@ -391,18 +395,22 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     blocks = [
         _counted(said, "links-that-hang", "What links rest on", "Links", themes, hang,
                  "If the one record behind a link is wrong, the link is wrong. Pages mark such links"
-                 f"{', and they make no network' if _strict(said) else ''}. Nobody has to act on these figures: they "
-                 "say how careful a reader of the pages has to be."
+                 f"{', and they make no network' if wording.strict(said) else ''}. Nobody has to act on these figures: "
+                 "they say how careful a reader of the pages has to be."
                  f" “{wording.few(said)}”, here and below, is a number too small to print."),
         _counted(said, "people-by-part", "People, linked or not, by what the records say of them", "Part",
-                 themes, parts, "Victims and witnesses are here because a record names them beside somebody else."),
+                 themes, parts, "Victims and witnesses are here because a record names them beside somebody else. "
+                 "Which part each kind of person has here, the box on page 1 says." if said["owner"]["records"] else
+                 "Victims and witnesses are here because a record names them beside somebody else."),
         _counted(said, "children-by-part", "People under 18", "Part", themes, children,
-                 "The others under 18 are witnesses or have another part, such as missing.")
+                 "The others under 18 are witnesses or have another part, such as missing. Under 18 is on the day of "
+                 "the result; whoever was a child when it happened may be older now.")
         if wording.aged(said) else _p("Ages are not recorded, so nobody can say how many are under 18."),
         _counted(said, "networks-by-size", "Networks, by the number of people in them", "People in the network",
-                 themes, sizes),
+                 themes, sizes, _on_sizes(said, themes)),
         _counted(said, "networks-that-stayed", f"Networks, compared with {_before(said)}", "Network", themes, stayed,
-                 "Networks that change much from one result to the next are worth less.")
+                 "Networks that change much from one result to the next are worth less."
+                 + " No newer records came in, so none could change." * bool(wording.last_record(said)))
         if "networks-that-stayed" in said["tables"] else
         _p("There is no result before this one to compare networks with."),
         _table("Results made a second time from the same records", ["Result of", "When", "Outcome"], made,
@@ -420,9 +428,12 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
     )  # fmt: skip
 
 
-def _strict(said: Mapping[str, Any]) -> bool:
-    """Whether a link of one record never makes a network."""
-    return said["rules"]["least_records"] > 1 and not said["rules"]["shared_associate"]
+def _on_sizes(said: Mapping[str, Any], themes: Mapping[str, str]) -> str:
+    """What a network is worth that has outgrown use; "" where none has."""
+    if not wording.outgrown(said, list(themes)):
+        return ""
+    return (f"A network of more than {wording.OUTGROWN} in 100 of all people of its kind of crime does not show who "
+            "acts together (page 2).")  # fmt: skip
 
 
 def _in_order(said: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -509,9 +520,10 @@ def _responsible(said: Mapping[str, Any], found: Sequence[firstpage.Finding]) ->
            "heavily on one group, because the records do. The drawings show it. The first of each kind is about the "
            "records; the others are about what the program makes of them."),
         _p("In each drawing, the dot is the share of a group. Chance and rounding blur it: the true share may lie "
-           "anywhere on the line through the dot. The grey stripe is the same for all people together. Of many people "
-           "both are so short that they can hardly be seen. Where line and stripe do not touch, the group differs, "
-           "and page 1 or 2 says so. That need not be unfair, and the group "
+           f"anywhere on the line through the dot. Of 100 such lines, about {fairness.CONFIDENCE} hold it. The dashed "
+           "upright is the share of all people in the records of whom it is recorded, and the grey stripe is what that "
+           "may be. Of many people line and stripe are so short that they can hardly be seen. Where line and stripe of "
+           "a group do not touch, the group differs, and page 1 or 2 says so. That need not be unfair, and the group "
            f"need not do more: records show where police have looked.{_example(said)}"),
         *([_p("Key people have one of the ten highest figures for a kind of crime. The figures are: how many links, "
               "how strong they are, how many records, and how much harm. A link is stronger the more records it has, "
@@ -524,7 +536,8 @@ def _responsible(said: Mapping[str, Any], found: Sequence[firstpage.Finding]) ->
         blocks += _of_characteristic(said, characteristic, shares)
     blocks.append(_p(f"Groups of fewer than {ethics.LEAST_OF_GROUP * least} people are left out, and areas of fewer "
                      f"than {ethics.LEAST_OF_AREA * least}. What is said of so few may be about somebody one knows. "
-                     "People whose records were destroyed or are out of sight are left out too."))  # fmt: skip
+                     "People whose records were destroyed, or may only be looked at for a court case, are left out "
+                     "too."))  # fmt: skip
     apart = [each for each in found if each.ask == firstpage.DIFFERENCES]
     blind = wording.blind(said)
     return _chapter(
@@ -579,10 +592,10 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str, drawn: Sequ
         if not groups:
             least = ethics.LEAST_OF_AREA * said["least_count"]
             return [*blocks, _p(f"No area has {least} people or more, too few to say anything by area.")]
-        blocks.append(_p(f"The {len(groups)} areas with the most people. A person belongs to the area of most of their "
-                         f"records. {said['owner']['areas'] or 'The force has not said what the codes stand for.'}")
-                      )  # fmt: skip
-    rows_of = [*groups, *([fairness.NOT_RECORDED] if fairness.NOT_RECORDED in rates["linked"] else [])]
+        others = "Other areas are neither drawn nor judged. " if table["left_out"] else ""
+        codes = said["owner"]["areas"] or "The force has not said what the codes stand for."
+        blocks.append(_p(f"The {len(groups)} areas with the most people. {others}A person belongs to the area of most "
+                         f"of their records. {codes}"))  # fmt: skip
     too_few = []
     for share in drawn:
         told = sum("per_mille" in rates[share][group] for group in groups)
@@ -590,11 +603,8 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str, drawn: Sequ
         if 2 * told <= len(groups):
             too_few.append(f"who is {wording.SHORT[share]}")
             continue
-        rows = [_range(wording.group(characteristic, group), rates[share][group]) for group in rows_of]
-        whole = "all people"
-        if not ethics.is_of_all_people(table, share):
-            whole = wording.group(characteristic, ethics.EVERYBODY)
-        everybody = _range(whole, rates[share][ethics.EVERYBODY])
+        rows = [_range(wording.group(characteristic, group), rates[share][group]) for group in groups]
+        everybody = _range(wording.whole(said, characteristic, share), rates[share][ethics.EVERYBODY])
         chart = charts.ranges(
             rows, everybody, title=f"{text}, by {name}",
             said="Shares with the span of what they may be, beside that of all; the table has the figures.",
@@ -604,7 +614,19 @@ def _of_characteristic(said: Mapping[str, Any], characteristic: str, drawn: Sequ
         blocks.append(_figure(f"{text}{marked}", chart))
     if too_few:
         blocks.append(_p(f"Too few people to draw by {plain}: {wording.listed(too_few)}."))
-    return [*blocks, _behind(said, characteristic, groups, table)]
+    return [*blocks, *_of_the_gap(said, characteristic), _behind(said, characteristic, groups, table)]
+
+
+def _of_the_gap(said: Mapping[str, Any], characteristic: str) -> list[dict[str, Any]]:
+    """Of how many a characteristic is not recorded, and how they fare."""
+    shares = said["rates"][characteristic]["linked"].get(fairness.NOT_RECORDED, {})
+    if not (among := shares.get("among")):
+        return []
+    plain = wording.plain(characteristic)
+    text = wording.gap(said, characteristic) or f"Of {among:,} people the {plain} is not recorded"
+    misses = f" What is said by {plain} misses them." if wording.gap(said, characteristic) else ""
+    return [_p(f"{text}. They are no group of people but a gap in the records: they are not drawn and not judged."
+               f"{misses}")]  # fmt: skip
 
 
 def _group_table(characteristic: str) -> str:
@@ -622,7 +644,8 @@ def _behind(
     others = [ethics.EVERYBODY, fairness.NOT_RECORDED]
     body = [
         [wording.group(characteristic, group), *(wording.cell(said, of, group, column) for column in columns),
-         _in_words(said, rates, group) if group in groups else "–"]
+         _in_words(said, rates, group) if group in groups else
+         "a gap, not judged" if group == fairness.NOT_RECORDED else "–"]
         for group in [*groups, *others] if group in counts
     ]  # fmt: skip
     note = "Smaller groups are left out." if table["left_out"] else ""
@@ -686,7 +709,7 @@ def _annex(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]
     rows = [
         [firstpage.SETTINGS.get(section, section).capitalize(), "; ".join(_setting(each["key"]) for each in mine),
          "; ".join(sorted({_TEXTS.get(part, part) for each in mine for part in each["rests_on"].split("; ") if part}))
-         or "the makers' own choice"]
+         or "nothing: it is the makers' own choice"]
         for section, mine in settings.items()
     ]  # fmt: skip
     heads = said["heads"]
@@ -697,10 +720,10 @@ def _annex(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]
     ]  # fmt: skip
     blocks = [
         _h("A. Settings that wait for the force to confirm"),
-        _p("Until the force confirms them, the choices of the program's makers are used. The makers set them from "
-           "memory, without the laws and rules before them."),
+        _p(f"Until the force confirms them, the choices of the program's makers are used. {firstpage.MEMORY} The last "
+           "column says by which of them each has to be checked."),
         _table(f"Settings to confirm, {len(said['rules']['to_confirm'])} in all",
-               ["They decide", "Settings", "What they rest on meanwhile"], rows),
+               ["They decide", "Settings", "What to check them against"], rows),
         _h("B. The rule for numbers"),
         _p(said["rule"]),
         _h("C. Seals, for a technical auditor"),

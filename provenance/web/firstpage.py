@@ -22,6 +22,9 @@ SETTINGS = {  # by the first part of a key, what a setting decides
 }
 
 
+MEMORY = "The makers set them from memory; nobody has held them against the laws and rules that they name."
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a reader should take away. `know`: what was found; `good`; `look`: somebody must act or explain; `unknown`:
@@ -78,7 +81,7 @@ def _does(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[str, 
     return [
         {"kind": "text", "text":
             "Each week a program reads police records and finds people who are named in the same record. It shows them "
-            "as linked. A victim is linked to the suspect, for example. A link is not an accusation. People joined by "
+            f"as linked. {_for_example(said)} A link is not an accusation. People joined by "
             f"{joined} are shown together as a network. Staff look at the result on screen. The program decides "
             f"nothing about anybody. This report counts; it names no person and no case. It is about {count} of crime, "
             f"called {called}:"},
@@ -86,6 +89,15 @@ def _does(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[str, 
          "items": [[text, f"– {wording.THEMES[theme]}." if theme in wording.THEMES else ""]
                    for theme, text in themes.items()]},
     ]  # fmt: skip
+
+
+def _for_example(said: Mapping[str, Any]) -> str:
+    """A link as there are some in these records."""
+    rows = said["tables"]["people-by-part"]["counts"]
+    victims = {"victim and nothing else", "suspected in one record, victim in another"} & rows.keys()
+    if victims:
+        return "A victim is linked to the suspect, for example."
+    return "Two who are suspected together are linked, for example, or a suspect and a witness."
 
 
 def _at_a_glance(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, Any]:
@@ -112,6 +124,8 @@ def _at_a_glance(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str
             "print, and may be none. Both protect people from being recognised.")  # fmt: skip
     if len(themes) > 1:
         note += " The same person can be in more than one row."
+    if aged:
+        note += " “Under 18” is on the day of the result, not of the event."
     return {"kind": "table", "title": "", "heads": heads, "numeric": [False] + [True] * (len(heads) - 1),
             "rows": [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows],
             "note": note}  # fmt: skip
@@ -119,7 +133,7 @@ def _at_a_glance(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str
 
 def findings(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
     """What was found, what is good, what is worrying (the most pressing first), and what is not known."""
-    return [*_found(said, themes), *_good(said), *_worrying(said), *_unknown(said)]
+    return [*_found(said, themes), *_good(said), *_worrying(said, themes), *_unknown(said)]
 
 
 # -- what was found ----------------------------------------------------------------------------------------------------
@@ -131,8 +145,12 @@ def _found(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
     if every:
         share = wording.in_hundred(linked, every)
         some = f"About {linked:,} of them ({share}) are" if linked else f"{wording.few(said)} of them are"
+        suspects = wording.people(said, "offending")
+        parts = f" About {suspects:,} are a suspect in some record." if suspects else ""
+        if parts and _explains_suspected(said):
+            parts = f"{parts[:-1]}: who that is, the box above says."
         found.append(Finding("know", "People.", f"About {every:,} people are named in the records. {some} linked to "
-                             "somebody."))  # fmt: skip
+                             f"somebody.{parts}"))  # fmt: skip
     everything, one, bare = (
         sum(wording.count(said, "links-that-hang", row, theme) or 0 for theme in themes)
         for row in ("all links", "rest on one record", wording.BARE)
@@ -142,8 +160,16 @@ def _found(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
         if bare:
             text += (f"{wording.in_hundred(bare, everything).capitalize()} rest on one piece of intelligence: "
                      "something that the police were told and that nothing else confirms. ")  # fmt: skip
+        if wording.strict(said):
+            text += ("Links on one record are no fault by themselves: most pairs of people are named together only "
+                     "once. They make no network. ")  # fmt: skip
         found.append(Finding("know", "How firm the links are.", text + "Staff have to read the record first."))
     return found
+
+
+def _explains_suspected(said: Mapping[str, Any]) -> bool:
+    """Whether the owner says who counts as suspected, in records that are not of crime."""
+    return "“suspected”" in said["owner"]["records"].lower()
 
 
 # -- what is good ------------------------------------------------------------------------------------------------------
@@ -156,8 +182,8 @@ def _good(said: Mapping[str, Any]) -> list[Finding]:
         found.append(Finding("good", head, text))
 
     if said["verified"]:
-        good("The stored result is unchanged.", "It was compared with what was signed when it was made, and is the "
-             "same.")  # fmt: skip
+        good("The stored result is unchanged.", "It was compared with what the system signed when it was made, and is "
+             "the same.")  # fmt: skip
     good("Links can be checked.", "The records behind each link are kept with it, so an expert or a court can check "
          "it.")  # fmt: skip
     good("No rule uses sex, ethnicity or age.", "They play no part in who is linked. The program refuses settings "
@@ -182,8 +208,10 @@ def _good(said: Mapping[str, Any]) -> list[Finding]:
         good("Results were made a second time.", "Whether they came out the same stands in chapter 6.")
     judged = [wording.plain(name) for name in fairness.CHARACTERISTICS if _says_of_linked(said, name)]
     if judged and not _apart(said, "linked"):
-        good("Groups are linked alike.", f"By {wording.listed(judged)}, no group is linked clearly more or less often "
-             "than all people together.")  # fmt: skip
+        small = any(wording.vague(said, name) for name in fairness.CHARACTERISTICS)
+        good("No clear difference was seen between groups.", f"By {wording.listed(judged)}, none is clearly more or "
+             f"less often linked than all people in the records{'; for small groups nothing can be said' * small}."
+             )  # fmt: skip
     return found
 
 
@@ -195,7 +223,7 @@ def _says_of_linked(said: Mapping[str, Any], characteristic: str) -> bool:
 # -- what is worrying --------------------------------------------------------------------------------------------------
 
 
-def _worrying(said: Mapping[str, Any]) -> list[Finding]:
+def _worrying(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
     found: list[Finding] = []
 
     def look(head: str, text: str, who: str = "", ask: str = "") -> None:
@@ -219,8 +247,18 @@ def _worrying(said: Mapping[str, Any]) -> list[Finding]:
     if settings := said["rules"]["to_confirm"]:
         about = [SETTINGS.get(key, key) for key in dict.fromkeys(each["key"].partition(".")[0] for each in settings)]
         look(f"{wording.plural(len(settings), 'setting')} of the program {wording.was(len(settings))} never confirmed.",
-             f"The force has yet to agree to them. They decide {wording.listed(about)} (annex A).",
+             f"They decide {wording.listed(about)} (annex A). {MEMORY}",
              _LEAD, "Who will confirm the settings of the program, and when?")  # fmt: skip
+    if outgrown := wording.outgrown(said, list(themes)):
+        sizes = [f"{most:,} of {every:,} people" + f" ({themes[theme]})" * (len(themes) > 1)
+                 for theme, (most, every) in outgrown.items()]  # fmt: skip
+        one = len(outgrown) == 1
+        look("One network is too large to mean anything." if one else "Some networks are too large to mean anything.",
+             f"{'It holds' if one else 'They hold'} {wording.listed(sizes)}. Where records are many, that is to be "
+             "expected: chains of links join people who may have nothing to do with each other. It is no gang, and "
+             "does not show who acts together. Staff are warned only where a network holds more than "
+             f"{said['rules']['alarm_share_percent']} in 100 of those who are linked.", _ANALYSTS,
+             "What do staff make of so large a network, and should they be warned sooner?")  # fmt: skip
     if stale := _stale(said):
         listed = "; ".join(f"{feed['system']} by {wording.behind(feed['days_before'])}" for feed in stale)
         look("Record systems are behind.", f"Their records end before the result does: {listed}.", _ANALYSTS,
@@ -231,7 +269,10 @@ def _worrying(said: Mapping[str, Any]) -> list[Finding]:
         text += f"{' so far' if weeks['ended'] < weeks['in_period'] else ''} {wording.has(gone)} no result."
         if weeks["built_since_first"] < weeks["since_first"] * 3 // 4:
             text += f" Since the first result, {weeks['built_since_first']} of {weeks['since_first']} weeks have one."
-        look("Weeks are missing.", text, _ANALYSTS, "Why do some weeks have no result?")
+        if len(weeks["missing"]) <= 3:
+            text = f"{text[:-1]}: {wording.listed([wording.week(label) for label in weeks['missing']])}."
+        look("Weeks are missing." if gone > 1 else "A week is missing.", text, _ANALYSTS,
+             "Why do some weeks have no result?" if gone > 1 else "Why does one week have no result?")  # fmt: skip
     found += _due(said)
     if overdue := said["holds"]["overdue"]:
         look("Legal holds are late.", f"{wording.plural(overdue, 'thing is', 'things are')} kept for a court or an "
@@ -243,8 +284,8 @@ def _worrying(said: Mapping[str, Any]) -> list[Finding]:
     if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
         look("Nobody outside watches the logbook.", "All that is done to the system is written in a logbook. One long "
              "number in annex C seals it. If the logbook is ever replaced, the number you keep no longer fits.",
-             "committee", "Keep this report. The long number in annex C seals the system's logbook: have it compared "
-             "next time.")  # fmt: skip
+             "committee", "Keep this report. The long number in annex C seals the system's logbook: next time, have an "
+             "auditor of your choice compare it.")  # fmt: skip
     if not said["reproductions"]:
         look("No result was made a second time.", "Nobody checked in this time that the same records give the same "
              "result.", _ANALYSTS, "When will somebody check that the same records give the same result?")  # fmt: skip
@@ -319,6 +360,8 @@ def _differences(said: Mapping[str, Any]) -> list[Finding]:
     for of, head in ((shares, "Groups differ in the result."), (["offending"], "Groups differ in the records.")):
         if apart := [text for share in of for text in _apart(said, share)]:
             text = f"{'; '.join(apart)}. Chance and rounding alone do not explain it. It may have a good reason."
+            if of == ["offending"] and _explains_suspected(said):
+                text += " Who counts as suspected, the box on page 1 says."
             found.append(Finding("look", head, text, _ANALYSTS, DIFFERENCES))
     return found
 
@@ -335,7 +378,8 @@ def _apart(said: Mapping[str, Any], share: str) -> list[str]:
                 name = f"people {name}" if characteristic == "age_band" else name
                 more = "more" if one["against"] == "higher" else "less"
                 mine, all_ = wording.two_in_hundred(one.get("per_mille"), every.get("per_mille"))
-                beside = f" ({mine} in 100; of all, {all_})" if mine and all_ else ""
+                whole = wording.whole(said, characteristic, share)
+                beside = f" ({mine} in 100; of {whole}, {all_})" if mine and all_ else ""
                 found.append(f"{name[0].upper()}{name[1:]}: {more} often {wording.SHORT[share]}{beside}")
     return found
 
@@ -362,11 +406,20 @@ def _unknown(said: Mapping[str, Any]) -> list[Finding]:
         unknown(f"Whether it is fair by {wording.listed(blind)}.", "The records do not say "
                 f"{'it' if len(blind) == 1 else 'them'}.", _LEAD,
                 "How will fairness be judged where the records are silent?")  # fmt: skip
-    if parts := _too_few(said):
-        unknown("Whether it is fair to small groups.", f"There are too few people to judge {'; or '.join(parts)}.")
-    unknown("What the records leave out.", "They show where police have looked. Some people and places are missed.")
-    unknown("How staff use what they see.", "This report cannot tell how they are trained, or how somebody affected "
-            "is told and can complain.", _LEAD, "How are staff trained, and how can somebody affected "
+    text = f"There are too few people to judge {'; or '.join(parts)}." if (parts := _too_few(said)) else ""
+    if vague := [f"{len(small)} groups by {wording.plain(name)}" if len(small) > 1 else f"one group by "
+                 f"{wording.plain(name)}" for name in fairness.CHARACTERISTICS
+                 if (small := wording.vague(said, name))]:  # fmt: skip
+        text += f" Of {wording.listed(vague)}, too little is known to say whether they are linked alike."
+    if text:
+        unknown("Whether it is fair to small groups.", text.strip())
+    for gap in filter(None, (wording.gap(said, name) for name in fairness.CHARACTERISTICS)):
+        unknown("How those fare of whom too little is recorded.", f"{gap}. They are a gap in the records and no group "
+                "of people. The comparison misses them.")  # fmt: skip
+    unknown("What the records leave out.", "They show where police have looked. Some people and places are missed. "
+            "“All” means all in the records: nobody has compared them with those who live here.")  # fmt: skip
+    unknown("How staff use what they see.", "This report cannot tell, nor how they are trained, nor how somebody "
+            "affected is told and can complain.", _LEAD, "How are staff trained, and how can somebody affected "
             "complain?")  # fmt: skip
     return found
 
@@ -403,7 +456,8 @@ def asks(said: Mapping[str, Any], found: Sequence[Finding]) -> list[dict[str, An
     up."""
     asks = []
     if any(paper["name"] == "ethics_advice" and paper["state"] != "in force" for paper in said["papers"]):
-        asks.append("Give your advice on the system, or say what you need first. No advice of yours is in force.")
+        asks.append("Advise whether the system should be used, changed or stopped, or say what you need first. The "
+                    "force has to answer. No advice of yours was among the papers.")  # fmt: skip
     asks.append("Say whether the system serves the public interest. No figure can answer that.")
     asks += [each.ask for each in found if each.who == "committee"]
     steps: list[dict[str, Any]] = [{"text": text, "items": []} for text in asks]

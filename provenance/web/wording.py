@@ -16,8 +16,8 @@ THEMES = {  # what a theme is, for somebody who has not heard of it
     "CL": "gangs that sell drugs in other towns, often through children",
 }
 SHARES = {
-    "offending": "How many of all people are suspects in a record",
-    "linked": "How many of all people are linked to somebody",
+    "offending": "How many of the people in the records are suspects in one",
+    "linked": "How many of the people in the records are linked to somebody",
     "key": "How many of those who are linked are key people",
     "harmed": "How many of those who are linked have any harm",
 }
@@ -25,6 +25,8 @@ SHORT = {"offending": "suspected", "linked": "linked", "key": "among the key peo
 UNSAID = "not said"
 NOT_STATED = "NS"  # a code of ethnicity for somebody who was asked and did not say
 BARE = "rest on one piece of intelligence, which nothing else bears out"
+OUTGROWN = 10  # of a hundred people of a kind of crime, more in one network say nothing of who acts together
+VAGUE = 200  # per mille: a span of more says nothing of a group
 STALE_DAYS = 31  # a source that is further behind than this is no week's delivery that came late
 
 
@@ -153,6 +155,55 @@ def groups(rates: Mapping[str, Any]) -> list[str]:
 def largest_is_known(said: Mapping[str, Any]) -> bool:
     """Whether the size of the largest network can be told: after a disposal it may have been any."""
     return said["tables"]["people-in-largest"]["off_by"] < said["least_count"] * 100
+
+
+def outgrown(said: Mapping[str, Any], themes: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """The kinds of crime of which one network holds too many: how many people it holds, and how many there are."""
+    if not largest_is_known(said):
+        return {}
+    sizes = {
+        theme: (count(said, "people-in-largest", "largest network", theme) or 0,
+                count(said, "people-by-part", ethics.EVERYBODY, theme) or 0)
+        for theme in themes
+    }  # fmt: skip
+    return {theme: (most, every) for theme, (most, every) in sizes.items() if most * 100 > OUTGROWN * every}
+
+
+def gap(said: Mapping[str, Any], characteristic: str) -> str:
+    """How those fare of whom a characteristic is not recorded, where that is not how the others do; "" elsewhere."""
+    parts, among = [], 0
+    for share in ("linked", "offending"):
+        shares = said["rates"][characteristic][share]
+        one, others = shares.get(fairness.NOT_RECORDED, {}), shares.get(ethics.EVERYBODY, {})
+        if one.get("against") in ("higher", "lower"):
+            among = one["among"]
+            mine, all_ = two_in_hundred(one["per_mille"], others.get("per_mille"))
+            parts.append(f"{mine} in 100 are {SHORT[share]} (of the others, {all_})")
+    if not parts:
+        return ""
+    return f"Of {among:,} people the {plain(characteristic)} is not recorded: {listed(parts)}"
+
+
+def whole(said: Mapping[str, Any], characteristic: str, share: str) -> str:
+    """What a group is held against."""
+    if ethics.is_of_all_people(said["tables"][f"groups-by-{characteristic.replace('_', '-')}"], share):
+        return "all people in the records"
+    return group(characteristic, ethics.EVERYBODY)
+
+
+def vague(said: Mapping[str, Any], characteristic: str) -> list[str]:
+    """The groups that are too small to say how often they are linked."""
+    shares = said["rates"][characteristic]["linked"]
+    return [
+        one
+        for one in groups(shares)
+        if "per_mille" not in shares[one] or shares[one]["high"] - shares[one]["low"] > VAGUE
+    ]
+
+
+def strict(said: Mapping[str, Any]) -> bool:
+    """Whether a link of one record never makes a network."""
+    return said["rules"]["least_records"] > 1 and not said["rules"]["shared_associate"]
 
 
 def blind(said: Mapping[str, Any]) -> list[str]:
