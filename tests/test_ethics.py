@@ -204,8 +204,8 @@ def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follo
     }  # fmt: skip
     assert found["facts"][0][1].endswith("It is not over yet, so the figures will change")
     assert asked(said)[:2] == [
-        "Advise whether the system should be used, changed or stopped, or say what you need first. The force has to "
-        "answer. No advice of yours was among the papers.",
+        "Advise whether to use, change or stop the system, or say what you need first. Each result names your advice; "
+        "none in force was supplied.",
         "Say whether the system serves the public interest. No figure can answer that.",
     ]
     assert "Settings to confirm, 22 in all" in shown(said)
@@ -341,7 +341,7 @@ def test_a_network_of_more_than_a_tenth_of_the_people_is_worrying_and_says_nothi
     large["tables"]["people-in-largest"]["counts"] = {"largest network": {"SOC": 15}}
     (line,) = [text for text in told(large, "look") if "too large to mean anything" in text]
     assert "It holds 15 of 60 people (Serious and organised crime)." in line
-    assert "Staff are warned only where a network holds more than 20 in 100 of those who are linked." in line
+    assert "Staff are warned only above 20 in 100 of those who are linked." in line
     assert "should they be warned sooner?" in " ".join(asked(large))
     assert "does not show who acts together (page 2)" in shown(large)
 
@@ -370,6 +370,9 @@ def test_of_whom_a_thing_is_not_recorded_is_a_gap_that_is_neither_drawn_nor_judg
     assert "What is said by sex misses them." in " ".join(
         block["text"] for block in blocks_of(gap, "responsible") if block["kind"] == "text"
     )
+    # Of fewer than one in a hundred, the first pages do not speak.
+    gap["tables"]["people-in-all"]["counts"]["people"]["recorded"] = 5005
+    assert not any("too little is recorded" in text for text in told(gap, "unknown"))
 
 
 def test_whoever_was_merged_into_another_is_described_by_what_was_said_of_either(tmp_path):

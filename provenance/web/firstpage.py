@@ -182,12 +182,11 @@ def _good(said: Mapping[str, Any]) -> list[Finding]:
         found.append(Finding("good", head, text))
 
     if said["verified"]:
-        good("The stored result is unchanged.", "It was compared with what the system signed when it was made, and is "
-             "the same.")  # fmt: skip
+        good("The stored result is unchanged.", "It is the same as what the system signed when it was made.")  # fmt: skip
     good("Links can be checked.", "The records behind each link are kept with it, so an expert or a court can check "
          "it.")  # fmt: skip
-    good("No rule uses sex, ethnicity or age.", "They play no part in who is linked. The program refuses settings "
-         "that would use them.")  # fmt: skip
+    good("No rule uses sex, ethnicity or age.", "The program refuses settings that would use them to link "
+         "people.")  # fmt: skip
     if said["feeds"] and not _stale(said) and not wording.last_record(said):
         good("Records are recent.", f"No record system was more than {wording.STALE_DAYS} days behind.")
     weeks = said["weeks"]
@@ -254,12 +253,12 @@ def _worrying(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Findin
                  for theme, (most, every) in outgrown.items()]  # fmt: skip
         one = len(outgrown) == 1
         look("One network is too large to mean anything." if one else "Some networks are too large to mean anything.",
-             f"{'It holds' if one else 'They hold'} {wording.listed(sizes)}. Where records are many, that is to be "
-             "expected: chains of links join people who may have nothing to do with each other. It is no gang, and "
-             "does not show who acts together. Staff are warned only where a network holds more than "
-             f"{said['rules']['alarm_share_percent']} in 100 of those who are linked.", _ANALYSTS,
+             f"{'It holds' if one else 'They hold'} {wording.listed(sizes)}. In many records that is to be expected: "
+             "chains of links join people who may have nothing to do with each other. It does not show who acts "
+             f"together. Staff are warned only above {said['rules']['alarm_share_percent']} in 100 of those who are "
+             "linked.", _ANALYSTS,
              "What do staff make of so large a network, and should they be warned sooner?")  # fmt: skip
-    if stale := _stale(said):
+    if (stale := _stale(said)) and not latest:  # else all are, and the first finding says so
         listed = "; ".join(f"{feed['system']} by {wording.behind(feed['days_before'])}" for feed in stale)
         look("Record systems are behind.", f"Their records end before the result does: {listed}.", _ANALYSTS,
              "Why are the record systems so far behind?")  # fmt: skip
@@ -284,8 +283,8 @@ def _worrying(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Findin
     if not any(head["cosigned_by"] for head in said["heads"]["shown"]):
         look("Nobody outside watches the logbook.", "All that is done to the system is written in a logbook. One long "
              "number in annex C seals it. If the logbook is ever replaced, the number you keep no longer fits.",
-             "committee", "Keep this report. The long number in annex C seals the system's logbook: next time, have an "
-             "auditor of your choice compare it.")  # fmt: skip
+             "committee", "Keep this report: next time, have an auditor of your choice compare the long number in "
+             "annex C.")  # fmt: skip
     if not said["reproductions"]:
         look("No result was made a second time.", "Nobody checked in this time that the same records give the same "
              "result.", _ANALYSTS, "When will somebody check that the same records give the same result?")  # fmt: skip
@@ -413,7 +412,8 @@ def _unknown(said: Mapping[str, Any]) -> list[Finding]:
         text += f" Of {wording.listed(vague)}, too little is known to say whether they are linked alike."
     if text:
         unknown("Whether it is fair to small groups.", text.strip())
-    for gap in filter(None, (wording.gap(said, name) for name in fairness.CHARACTERISTICS)):
+    wide = [name for name in fairness.CHARACTERISTICS if wording.is_wide(said, name)]
+    for gap in filter(None, (wording.gap(said, name) for name in wide)):
         unknown("How those fare of whom too little is recorded.", f"{gap}. They are a gap in the records and no group "
                 "of people. The comparison misses them.")  # fmt: skip
     unknown("What the records leave out.", "They show where police have looked. Some people and places are missed. "
@@ -456,8 +456,8 @@ def asks(said: Mapping[str, Any], found: Sequence[Finding]) -> list[dict[str, An
     up."""
     asks = []
     if any(paper["name"] == "ethics_advice" and paper["state"] != "in force" for paper in said["papers"]):
-        asks.append("Advise whether the system should be used, changed or stopped, or say what you need first. The "
-                    "force has to answer. No advice of yours was among the papers.")  # fmt: skip
+        asks.append("Advise whether to use, change or stop the system, or say what you need first. Each result names "
+                    "your advice; none in force was supplied.")  # fmt: skip
     asks.append("Say whether the system serves the public interest. No figure can answer that.")
     asks += [each.ask for each in found if each.who == "committee"]
     steps: list[dict[str, Any]] = [{"text": text, "items": []} for text in asks]
