@@ -253,9 +253,18 @@ def test_what_is_in_order_is_not_on_the_first_page(said):
     for groups in (groups for shares in good["rates"].values() for groups in shares.values()):
         for one in groups.values():
             one["against"] = ""
+            one |= {"low": one["per_mille"], "high": one["per_mille"]} if "per_mille" in one else {}
     assert told(good, "look") == []
     assert "Nothing that this report can see." in shown(good)
     assert "No clear difference was seen between groups. By sex" in " ".join(told(good, "good"))
+    assert "for small groups" not in " ".join(told(good, "good"))
+    vague = copy.deepcopy(good)
+    vague["rates"]["ethnicity"]["linked"]["W1"] |= {"low": 500, "high": 990}
+    assert "for small groups nothing can be said" in " ".join(told(vague, "good"))
+    assert "one group by ethnicity, too little is known" in " ".join(told(vague, "unknown"))
+    for one in vague["rates"]["sex"]["linked"].values():  # so little is known of either that nothing is good
+        one |= {"low": 100, "high": 900} if "per_mille" in one else {}
+    assert "between groups. By sex" not in " ".join(told(vague, "good"))
     assert {"The papers are in order.", "No week is missing.", "Nothing is kept too long."} <= {
         text[: text.index(".") + 1] for text in told(good, "good")
     }
@@ -370,9 +379,6 @@ def test_of_whom_a_thing_is_not_recorded_is_a_gap_that_is_neither_drawn_nor_judg
     assert "What is said by sex misses them." in " ".join(
         block["text"] for block in blocks_of(gap, "responsible") if block["kind"] == "text"
     )
-    # Of fewer than one in a hundred, the first pages do not speak.
-    gap["tables"]["people-in-all"]["counts"]["people"]["recorded"] = 5005
-    assert not any("too little is recorded" in text for text in told(gap, "unknown"))
 
 
 def test_whoever_was_merged_into_another_is_described_by_what_was_said_of_either(tmp_path):

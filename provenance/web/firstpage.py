@@ -182,7 +182,7 @@ def _good(said: Mapping[str, Any]) -> list[Finding]:
         found.append(Finding("good", head, text))
 
     if said["verified"]:
-        good("The stored result is unchanged.", "It is the same as what the system signed when it was made.")  # fmt: skip
+        good("The stored result is unchanged.", "It is the same as what the system signed when it was made.")
     good("Links can be checked.", "The records behind each link are kept with it, so an expert or a court can check "
          "it.")  # fmt: skip
     good("No rule uses sex, ethnicity or age.", "The program refuses settings that would use them to link "
@@ -215,8 +215,9 @@ def _good(said: Mapping[str, Any]) -> list[Finding]:
 
 
 def _says_of_linked(said: Mapping[str, Any], characteristic: str) -> bool:
-    rates = said["rates"][characteristic]["linked"]
-    return any("per_mille" in rates[group] for group in wording.groups(rates))
+    """Whether of two groups enough is known to set one beside the other."""
+    groups = wording.groups(said["rates"][characteristic]["linked"])
+    return len(groups) - len(wording.vague(said, characteristic)) >= 2
 
 
 # -- what is worrying --------------------------------------------------------------------------------------------------
@@ -412,8 +413,7 @@ def _unknown(said: Mapping[str, Any]) -> list[Finding]:
         text += f" Of {wording.listed(vague)}, too little is known to say whether they are linked alike."
     if text:
         unknown("Whether it is fair to small groups.", text.strip())
-    wide = [name for name in fairness.CHARACTERISTICS if wording.is_wide(said, name)]
-    for gap in filter(None, (wording.gap(said, name) for name in wide)):
+    for gap in filter(None, (wording.gap(said, name) for name in fairness.CHARACTERISTICS)):
         unknown("How those fare of whom too little is recorded.", f"{gap}. They are a gap in the records and no group "
                 "of people. The comparison misses them.")  # fmt: skip
     unknown("What the records leave out.", "They show where police have looked. Some people and places are missed. "

@@ -184,13 +184,6 @@ def gap(said: Mapping[str, Any], characteristic: str) -> str:
     return f"Of {among:,} people the {plain(characteristic)} is not recorded: {listed(parts)}"
 
 
-def is_wide(said: Mapping[str, Any], characteristic: str) -> bool:
-    """Whether a characteristic is not recorded of so many that the first pages should say how they fare: of one in a
-    hundred."""
-    one = said["rates"][characteristic]["linked"].get(fairness.NOT_RECORDED, {})
-    return 100 * one.get("among", 0) >= (people(said) or 1)
-
-
 def whole(said: Mapping[str, Any], characteristic: str, share: str) -> str:
     """What a group is held against."""
     if ethics.is_of_all_people(said["tables"][f"groups-by-{characteristic.replace('_', '-')}"], share):
