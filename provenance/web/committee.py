@@ -399,9 +399,9 @@ def _accurate(said: Mapping[str, Any], themes: Mapping[str, str]) -> dict[str, A
                  "they say how careful a reader of the pages has to be."
                  f" “{wording.few(said)}”, here and below, is a number too small to print."),
         _counted(said, "people-by-part", "People, linked or not, by what the records say of them", "Part",
-                 themes, parts, "Victims and witnesses are here because a record names them beside somebody else. "
-                 "Which part each kind of person has here, the box on page 1 says." if said["owner"]["records"] else
-                 "Victims and witnesses are here because a record names them beside somebody else."),
+                 themes, parts, "Victims and witnesses are here because a record names them beside somebody else."
+                 + (" Which part each kind of person has here, the box on page 1 says."
+                    if firstpage.explains_suspected(said) else "")),
         _counted(said, "children-by-part", "People under 18", "Part", themes, children,
                  "The others under 18 are witnesses or have another part, such as missing. Under 18 is on the day of "
                  "the result; whoever was a child when it happened may be older now.")
@@ -530,7 +530,8 @@ def _responsible(said: Mapping[str, Any], found: Sequence[firstpage.Finding]) ->
               "and the graver their kind.")] if "key" in shares else []),
         *([_p(made_up)] if made_up else []),
         *([] if wording.adopted(said) else
-          [_p("Harm is left out here, because no force has adopted the table that it is counted with.")]),
+          [_p("Harm has no drawing here, because no force has adopted the table that it is counted with. It still "
+             "counts for who is among the key people.")]),
     ]  # fmt: skip
     for characteristic in fairness.CHARACTERISTICS:
         blocks += _of_characteristic(said, characteristic, shares)

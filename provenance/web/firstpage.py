@@ -82,9 +82,11 @@ def _does(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[dict[str, 
         {"kind": "text", "text":
             "Each week a program reads police records and finds people who are named in the same record. It shows them "
             f"as linked. {_for_example(said)} A link is not an accusation. People joined by "
-            f"{joined} are shown together as a network. Staff look at the result on screen. The program decides "
-            f"nothing about anybody. This report counts; it names no person and no case. It is about {count} of crime, "
-            f"called {called}:"},
+            f"{joined} are shown together as a network. For each person it adds up links, how strong they are, "
+            "records, and harm: how grave the crimes are of which records suspect that person. Staff see the ten "
+            "people with the most of each, called key people here. Victims, witnesses and children can be among them; "
+            "the screen marks them. The program decides nothing about anybody. This report counts; it names no person "
+            f"and no case. It is about {count} of crime, called {called}:"},
         {"kind": "list", "tone": "know",
          "items": [[text, f"– {wording.THEMES[theme]}." if theme in wording.THEMES else ""]
                    for theme, text in themes.items()]},
@@ -147,7 +149,7 @@ def _found(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
         some = f"About {linked:,} of them ({share}) are" if linked else f"{wording.few(said)} of them are"
         suspects = wording.people(said, "offending")
         parts = f" About {suspects:,} are a suspect in some record." if suspects else ""
-        if parts and _explains_suspected(said):
+        if parts and explains_suspected(said):
             parts = f"{parts[:-1]}: who that is, the box above says."
         found.append(Finding("know", "People.", f"About {every:,} people are named in the records. {some} linked to "
                              f"somebody.{parts}"))  # fmt: skip
@@ -167,7 +169,7 @@ def _found(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Finding]:
     return found
 
 
-def _explains_suspected(said: Mapping[str, Any]) -> bool:
+def explains_suspected(said: Mapping[str, Any]) -> bool:
     """Whether the owner says who counts as suspected, in records that are not of crime."""
     return "“suspected”" in said["owner"]["records"].lower()
 
@@ -241,8 +243,8 @@ def _worrying(said: Mapping[str, Any], themes: Mapping[str, str]) -> list[Findin
     if bad := _bad(said):
         found.append(_papers(said["papers"], bad))
     if not wording.adopted(said):
-        look("Harm cannot be relied on.", "Harm adds up how grave the crimes in somebody's records are. It is counted "
-             "here with a sample table that no force has adopted.", _LEAD,
+        look("Harm cannot be relied on.", "Harm adds up how grave the crimes are of which somebody is suspected. It is "
+             "counted here with a sample table that no force has adopted.", _LEAD,
              "Which table will the force use to say how grave a crime is?")  # fmt: skip
     if settings := said["rules"]["to_confirm"]:
         about = [SETTINGS.get(key, key) for key in dict.fromkeys(each["key"].partition(".")[0] for each in settings)]
@@ -360,7 +362,7 @@ def _differences(said: Mapping[str, Any]) -> list[Finding]:
     for of, head in ((shares, "Groups differ in the result."), (["offending"], "Groups differ in the records.")):
         if apart := [text for share in of for text in _apart(said, share)]:
             text = f"{'; '.join(apart)}. Chance and rounding alone do not explain it. It may have a good reason."
-            if of == ["offending"] and _explains_suspected(said):
+            if of == ["offending"] and explains_suspected(said):
                 text += " Who counts as suspected, the box on page 1 says."
             found.append(Finding("look", head, text, _ANALYSTS, DIFFERENCES))
     return found
