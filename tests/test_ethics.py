@@ -184,9 +184,8 @@ def test_the_first_page_says_what_is_wrong_and_asks_the_committee_for_what_follo
         "Papers are missing. None of the 7 papers that should govern the system was supplied. They may exist "
         "elsewhere: "
         "this report cannot tell. See chapter 2.",
-        "Harm cannot be relied on. Harm adds up how grave the crimes are of which somebody is suspected. It is counted here "
-        "with "
-        "a sample table that no force has adopted.",
+        "Harm cannot be relied on. Harm adds up how grave the crimes are of which somebody is suspected. It is counted "
+        "here with a sample table that no force has adopted.",
         "22 settings of the program were never confirmed. They decide which intelligence counts, what is kept for a "
         "court, how long things are kept and how grave a crime is (annex A). The makers set them from memory; nobody "
         "has held them against the laws and rules that they name.",
