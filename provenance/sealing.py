@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
@@ -42,7 +43,7 @@ _FORM = zstandard.FORMAT_ZSTD1_MAGICLESS  # what is in a box can be nothing else
 def seal_batch(table: str, secrets: Sequence[bytes], rows: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
     """Leaves and boxes of `rows`; `secrets[i]` is Z of row i (at least one secret, in token order)."""
     prefix, salting, boxing = _labels(table)
-    sha256, compress = hashlib.sha256, _compressor().compress
+    sha256, compress = hashlib.sha256, _zstandard.compressor.compress
     leaves, boxes = [], []
     for z, row in zip(secrets, rows, strict=True):
         keyed = prefix + z
@@ -105,7 +106,7 @@ def _opened_share(
 ) -> tuple[list[bytes], list[bytes]] | None:
     """Salts and rows; None when one does not open. Step by step for all of them, a tenth faster than row by row."""
     prefix, salting, boxing = _labels(table)
-    sha256, decompress = hashlib.sha256, _decompressor().decompress
+    sha256, decompress = hashlib.sha256, _zstandard.decompressor.decompress
     keyed = [prefix + z for z in secrets]
     keys = [sha256(z + boxing + leaf).digest() for z, leaf in zip(keyed, leaves, strict=True)]
     try:
@@ -195,7 +196,14 @@ def _dictionary() -> zstandard.ZstdCompressionDict:
     return zstandard.ZstdCompressionDict(resources.files("provenance").joinpath("rows-1.zdict").read_bytes())
 
 
-@cache
+class _Zstandard(threading.local):
+    """A compressor and a decompressor for each thread: two that use one at once get neither's rows."""
+
+    def __init__(self) -> None:
+        self.compressor = _compressor()
+        self.decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary(), format=_FORM)
+
+
 def _compressor() -> zstandard.ZstdCompressor:
     # Rows are written once and kept for good: the shortest form that costs no more than the rest of sealing.
     form = zstandard.ZstdCompressionParameters(
@@ -206,6 +214,4 @@ def _compressor() -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(dict_data=_dictionary(), compression_params=form)
 
 
-@cache
-def _decompressor() -> zstandard.ZstdDecompressor:
-    return zstandard.ZstdDecompressor(dict_data=_dictionary(), format=_FORM)
+_zstandard = _Zstandard()

@@ -269,7 +269,7 @@ def test_the_command_for_an_auditor_says_no_small_count(tmp_path):
     shown = run().output
     assert max(map(len, shown.splitlines())) <= 80
     words = " ".join(shown.split())
-    assert "those under 5 are not shown" in words
+    assert "Those under 5 are not shown" in words
     assert "E05001179" not in shown
     with Archive(force.root, force.keys) as archive:
         acts = archive.acts(["Issued"])

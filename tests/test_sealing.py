@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -391,3 +392,20 @@ def test_an_interrupted_call_leaves_no_answer_for_the_next(small_rounds, monkeyp
     assert two.open("link", z, leaves, boxes) == rows
     two.dismiss()
     two.dismiss()
+
+
+def test_threads_that_seal_and_open_at_once_get_their_own_rows():
+    """One compressor that two threads use at once gives neither its rows, now and then."""
+    rows = [[b'{"a":"%d-%d","b":"%s"}' % (thread, n, b"xyz" * (n % 50)) for n in range(400)] for thread in range(8)]
+    secrets = [bytes([thread]) * 32 for thread in range(8)]
+
+    def work(thread: int) -> bool:
+        z = [secrets[thread]] * len(rows[thread])
+        for _ in range(10):
+            leaves, boxes = sealing.seal_batch("link", z, rows[thread])
+            if sealing.open_batch("link", z, leaves, boxes) != rows[thread]:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
