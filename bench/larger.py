@@ -27,7 +27,7 @@ import psutil
 from click.testing import CliRunner
 
 from bench.remotes import known
-from bench.spark import measured
+from bench.spark import measured, received_twice
 from pipeline import cluster, ssh_remote
 from provenance import pins
 from provenance.archive import Archive, keys_beside
@@ -78,14 +78,10 @@ def main(records: int, weeks: int, memory: str, driver_memory: str, port: int, f
         f"load {os.getloadavg()[0]:.1f}; workers {memory}, driver {driver_memory}"
     )
     try:
-        inbox, alone, larger = home / "inbox", home / "alone", home / "larger"
-        if not inbox.exists():
-            measured("sample force", ["pipeline.sample", "--records", str(records), "--weeks", str(weeks),
-                     "--seed", "7", "--format", "parquet", str(inbox)])  # fmt: skip
-        pins.lay_out(alone)
-        measured("receive", ["bench.spark", "receive", str(alone), str(inbox)])
-        shutil.copytree(alone, larger)
-        shutil.copytree(keys_beside(alone), keys_beside(larger))
+        alone, larger = home / "alone", home / "larger"
+        received_twice(home, records, weeks, alone, larger)
+        for root in (alone, larger):
+            pins.lay_out(root)
         embedded = _built(alone)
         with contextlib.ExitStack() as servers:
             database = servers.enter_context(postgres.running())

@@ -31,7 +31,11 @@ from provenance.records import THEMES
 from provenance.web.addresses import Moment, address
 
 _USER, _HEADER = "bench", "X-Signed-On"
-_SHARES = {"nominal": 30, "link": 20, "network": 20, "associations": 8, "change": 8, "key-nominals": 8, "search": 6}
+_SHARES = {
+    "nominal": 26, "link": 18, "network": 18, "associations": 7, "change": 7, "key-nominals": 7, "places": 4,
+    "search": 5, "figures": 4, "compared": 4,
+}  # fmt: skip
+_WEEKS = 13  # at most so many lie between two builds that are compared
 _SEED = 7
 
 
@@ -131,7 +135,13 @@ def drawn(root: Path, count: int) -> list[tuple[str, str]]:
                 if view == "search":
                     found.append((view, f"{label.path}/search?q={a[:6]}"))
                     continue
-                subjects = {"nominal": (a,), "link": (a, b)}.get(view, ())
+                if view == "compared":
+                    if snapshot.built.number > 1:
+                        before = max(1, snapshot.built.number - chance.randint(1, _WEEKS))
+                        since = archive.history.builds[before - 1].label
+                        found.append((view, address(label, Ask(view="nominal", nominals=(a,), since=since))))
+                    continue
+                subjects = {"nominal": (a,), "figures": (a,), "link": (a, b)}.get(view, ())
                 network = ids[place % len(ids)] if view == "network" else ""
                 ask = Ask(view=view, theme=theme if view in THEME_VIEWS else "", network=network, nominals=subjects)
                 found.append((view, address(label, ask)))

@@ -413,7 +413,7 @@ class Archive:
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
         self._leaves: dict[str, tuple[int, np.ndarray]] = {}  # per table: a build, and its leaves in byte order
         self._tree: tuple[str, int, merkle.Tree, np.ndarray] | None = None
-        self.lookups: dict[str, Any] = {}  # per table: see `lookups`
+        self.lookups: dict[str, Any] = {}  # what else was worked out of rows: `lookups` per table, others by their name
         self.figures = np.zeros((0, 2), np.int64)  # strength and records of links, by place in their index
 
     def leaves(self, table: str, build: int, draft: Draft | None = None) -> np.ndarray:

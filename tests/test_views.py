@@ -9,10 +9,12 @@ import itertools
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,7 +34,7 @@ from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.records import KINDS, ROLES, THEMES
 from provenance.viewing import DIFFERS, LESS, OTHER_FORM, SAME, Page, Replay
-from provenance.web import addresses
+from provenance.web import addresses, presenting
 from provenance.web.addresses import Moment
 from provenance.web.looks import STATIC
 from provenance.web.reader import Reader
@@ -827,3 +829,15 @@ def test_links_of_a_network_are_those_between_its_members(force):
                 assert {row["nominal"] for row in snapshot.nominals(network=network).to_pylist()} == members
                 found += len(wanted)
     assert found > 20
+
+
+@pytest.mark.parametrize("weeks", [[3, 3, 3, 7, 7, 3], [1, 2, 3, 4, 5, 6], [0] * 6])
+def test_a_chart_is_beside_the_builds_in_which_something_changed(weeks):
+    days = [date(2026, 1, 11) + timedelta(weeks=number) for number in range(len(weeks))]
+    frame = presenting.Frame(str, str, [f"2026-W{number:02d}" for number in range(2, 8)], days, None)
+    drawn = presenting._chart(frame, "Points", {"strength": weeks, "links": [1] * 6}, "points", "points")
+    changed = [at for at in range(len(weeks)) if not at or weeks[at] != weeks[at - 1]]
+    assert [row[0] for row in drawn["rows"]] == [frame.labels[at] for at in changed]
+    assert [row[2] for row in drawn["rows"]] == [str(weeks[at]) for at in changed]
+    assert bool(drawn["left_out"]) == (len(changed) < len(weeks))
+    assert len(re.findall(r"<path", drawn["svg"])) >= 2  # the line goes through all of them
