@@ -167,9 +167,8 @@ class Snapshot:
         return self.content("link", at)
 
     def _members(self, network: str) -> np.ndarray:
-        """Tokens of the people of a network who may be shown."""
-        at = self.standing_in("nominal", network)
-        return self.archive.index("nominal").a[at[self.archive.shown("nominal", at, case=self.case)]]
+        """Tokens of the people of a network; of who may not be shown, no link is either."""
+        return self.archive.index("nominal").a[self.standing_in("nominal", network)]
 
     def link_batches(self, columns: Sequence[str], *, theme: str | None = None) -> Iterator[pa.Table]:
         """Some columns of all links (`supports.grade` is within the supports), a share at a time and in no order.

@@ -33,6 +33,7 @@ from provenance.asking import ORDERS, THEME_VIEWS, VIEWS, Ask, read, read_view
 from provenance.asof import Snapshot
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.records import KINDS, ROLES, THEMES
+from provenance.tables import TABLES
 from provenance.viewing import DIFFERS, LESS, OTHER_FORM, SAME, Page, Replay
 from provenance.web import addresses, presenting
 from provenance.web.addresses import Moment
@@ -765,8 +766,8 @@ def stages(force: Force) -> Iterator[str]:
     place_hold(force, LATER[3], nominals=["FAY"])
     force.dispose("FAY", on=LATER[4])
     yield "restricted"
-    force.dispose("CAT", on=LATER[5])
-    force.dispose("CONNECT R-9", on=LATER[6])
+    force.dispose("CONNECT R-1", on=LATER[5])  # ANN and BOB's link has an heir
+    force.dispose("CAT", on=LATER[6])
     yield "disposed"
 
 
@@ -788,6 +789,40 @@ def test_a_search_finds_who_is_called_so_in_the_rows_of_that_build(force):
             assert searching.search(snapshot, "a", most=2) == searching.search(snapshot, "a")[:2]
             assert searching.search(snapshot, "  ") == []
     assert hits > 100
+
+
+def test_rows_that_a_disposal_touched_are_known_without_looking_at_all(force):
+    gone = 0
+    for _ in stages(force):
+        for index, at in ((index, np.arange(len(index))) for index in map(force.archive.index, TABLES)):
+            assert np.array_equal(index.touched, at[(index.died > 0) | (index.marked > 0)])
+            gone += len(index.touched)
+    assert gone > 20
+
+
+def test_the_rank_of_a_key_person_is_one_more_than_how_many_have_more(told):
+    places = set()
+    for theme in THEMES:
+        said = page(told.archive, 3, Ask(view="key-nominals", theme=theme)).said["said"]
+        people = build(told.archive, 3).nominals(theme=theme).to_pylist()
+        for one in said["listed"]:
+            mine = next(row for row in people if row["nominal"] == one["nominal"])
+            more = {name: 1 + sum(row[name] > mine[name] for row in people) for name in standings.MEASURES}
+            assert one["ranks"] == more
+            places |= set(more.values())
+    assert len(places) > 2
+
+
+@given(st.lists(st.integers(0, 6), max_size=80), st.integers(1, 12), st.randoms(use_true_random=False))
+def test_those_with_the_most_are_found_with_all_who_tie_for_the_last_place(values, count, chance):
+    value = np.array([0, *values], np.int64)
+    at = np.array(chance.sample(range(1, len(value)), len(values)), np.int64)
+    found = standings._most(at, value, count)
+    ranked = sorted(values, reverse=True)
+    least = ranked[count - 1] if len(values) >= count else 0
+    wanted = {one for one in at.tolist() if value[one] >= least}
+    assert wanted <= set(found.tolist()) <= set(at.tolist())
+    assert len(found) in (len(wanted), len(at))
 
 
 @pytest.mark.parametrize("known", [True, False])
