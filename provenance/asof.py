@@ -153,6 +153,10 @@ class Snapshot:
 
         `reduced` is 1 where a link rested on more when it was shown than it does now.
         """
+        return self.content("link", self._linked(nominal, network, theme))
+
+    def _linked(self, nominal: str | None, network: str | None, theme: str | None) -> np.ndarray:
+        """Positions of the links of one person, between one network's members, of one theme; of whichever is given."""
         index = self.archive.index("link")
         members = np.zeros(0, np.int64) if network is None else self._members(network)
         if nominal is not None:
@@ -164,7 +168,7 @@ class Snapshot:
         if network is not None:
             inside = sets.among(index.a[at], members) & sets.among(index.b[at], members)
             at = at[inside & (index.theme[at] == _code(_theme_of(network)))]
-        return self.content("link", at)
+        return at
 
     def _members(self, network: str) -> np.ndarray:
         """Tokens of the people of a network; of who may not be shown, no link is either."""
@@ -302,20 +306,71 @@ class Snapshot:
         """
         if network is not None:
             self.networks(network=network)
-        if nominal is not None or network is not None:
-            batches = iter([self.links(nominal=nominal, network=network, theme=theme)])
-        else:
-            batches = self.link_batches(_PLACED, theme=theme)
-        supports = pa.concat_tables([geography.SUPPORTS.empty_table(), *map(geography.supports, batches)])
-        rules = params.stated(self.statement.params.decode())
-        return geography.places(
-            supports,
-            self.records_of(supports),
-            self.nominals(theme=theme).select(["theme", "nominal", "network"]),
-            harm.side_by_side(self.archive.harm_tables(self.statement)),
-            rules.harm.roles,
-            by,
-        )
+        self.keep_up()
+        at = self._linked(nominal, network, theme)
+        try:
+            supports, codes = self._behind(at, "network" in by)
+        except (Missing, Tampered):
+            self._insist_not_overtaken()
+            raise
+        return geography.places(supports, codes, harm.side_by_side(self.archive.harm_tables(self.statement)), by)
+
+    def _behind(self, at: np.ndarray, in_networks: bool) -> tuple[geography.Supports, geography.Codes]:
+        """The records behind the links at `at` that may be shown; networks are 0 unless they are asked for."""
+        index, numbers = self.archive.index("link"), lookups.numbers(self.archive)
+        shown = self.archive.shown("link", at, case=self.case)
+        fit, less = at[shown], at[~shown & self._reducible(at)]
+        held = lookups.of(self.archive, "link", fit)
+        place, owner = index.places_beside(fit)
+        behind = np.flatnonzero(held["roles"][place])
+        place, link = place[behind], fit[owner[behind]]
+        record, roles = numbers.beside[place], held["roles"][place]
+        if len(less):
+            parts = self._behind_reduced(less, held.words["roles"])
+            link, record, roles = (np.concatenate(each) for each in zip((link, record, roles), parts, strict=True))
+        row = self._row_of_each(numbers)[record]
+        if (lost := np.count_nonzero(row < 0)) > 0:
+            raise Missing(f"records behind links are not there: {lost} supports name none, wanted every record")
+        happened = lookups.of(self.archive, "record", sets.distinct(row))
+        offended = lookups.acted(held.words["roles"], params.stated(self.statement.params.decode()).harm.roles)
+        network, networks = self._networks_of(link) if in_networks else (np.zeros(len(link), np.int64), [""])
+        supports = geography.Supports(
+            theme=index.theme[link].astype(np.int64), network=network, a=numbers.a[link], b=numbers.b[link],
+            record=record, place=happened["place"][row], offence=happened["offence_code"][row],
+            offended=offended[roles],
+        )  # fmt: skip
+        places, offences = (happened.words[name].all() for name in ("place", "offence_code"))
+        return supports, geography.Codes(networks, places, offences)
+
+    def _behind_reduced(self, at: np.ndarray, words: lookups.Words) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Link, number of the record and code of the roles for each support that links at `at` may be shown with."""
+        links = self._reduced(at)
+        each, owner = propagation.unfolded(links)
+        keys = vault.record_keys(each["system"].combine_chunks(), each["record_id"].combine_chunks())
+        record = lookups.numbers(self.archive).of_records(self.archive.vault.tokens(keys))
+        return at[links["owner"].to_numpy()[owner]], record, words.coded(lookups.roles_of(links))
+
+    def _row_of_each(self, numbers: lookups.Numbers) -> np.ndarray:
+        """For each number of a record the position of the row that this build shows of it, -1 for none."""
+        at = self.standing("record")
+        at = at[self.archive.shown("record", at, case=self.case)]
+        row = np.full(numbers.records + 1, -1, np.int64)  # one more, for what is no record
+        row[numbers.record[at]] = at
+        return row
+
+    def _networks_of(self, link: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
+        """For each link the code of the network that both its people are in, 0 for none; and what codes stand for."""
+        index, numbers = self.archive.index("nominal"), lookups.numbers(self.archive)
+        at = self.standing("nominal")
+        at = at[self.archive.shown("nominal", at, case=self.case)]
+        held = lookups.of(self.archive, "nominal", at)
+        person = numbers.of_people(index.a[at])
+        # A person whom no link has is the last number, which no link asks for.
+        network = np.zeros((len(THEMES) + 1, numbers.people + 1), np.int64)
+        network[index.theme[at], person] = held["network"][at]
+        theme = self.archive.index("link").theme[link]
+        one, other = (network[theme, side[link]] for side in (numbers.a, numbers.b))
+        return np.where(one == other, one, 0), held.words["network"].all()
 
     def _cite(self, supports: Iterable[dict[str, Any]]) -> None:
         """Add to each support the leaf of the version of its record that this build holds (R10)."""
@@ -649,7 +704,6 @@ class Snapshot:
 
 _JUDGED = 64  # answers to who is whom that are kept
 _FEW = 1_000  # rows that are worth remembering: those of a person, not those of a theme
-_PLACED = ("theme", "a", "b", *(f"supports.{name}" for name in geography.SUPPORTED))
 _STATES = {1: "disposed", 2: "reduced", 3: "restricted"}
 # What would tell, by a difference, how much of what is gone there was.
 _FIGURES = {

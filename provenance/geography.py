@@ -21,12 +21,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from provenance import sets
 from provenance.errors import Malformed, Missing, Tampered
 from provenance.harm import HarmTable, priced
+from provenance.records import THEMES
 
 NETWORKS = ("theme", "network")  # by which places are counted, unless areas are wanted as a whole
-SUPPORTED = ("system", "record_id", "role_a", "role_b")  # what is read of each support
-SUPPORTS = pa.schema([(name, pa.string()) for name in ("theme", "a", "b", *SUPPORTED)])
 PLACES = pa.schema(
     [
         ("theme", pa.string()),
@@ -42,75 +42,71 @@ PLACES = pa.schema(
         ("severity_edition", pa.string()),
     ]
 )
+_FEW = 1 << 22  # groups that may be: so many are told apart by a mark for each
 TOLD = ("records", "people")  # of an area, to whoever may know no one
-_SUMS = ("harm", "harm_unknown", "severity", "severity_unknown")
 
 
-def supports(links: pa.Table) -> pa.Table:
-    """SUPPORTS, one row for each support of links (theme, a, b, supports)."""
-    links = links.combine_chunks()
-    lists = links["supports"].combine_chunks()
-    owner = pc.list_parent_indices(lists)
-    inner = pc.list_flatten(lists)
-    return pa.table(
-        {name: links[name].combine_chunks().take(owner) for name in ("theme", "a", "b")}
-        | {name: pc.struct_field(inner, name) for name in SUPPORTED},
-        schema=SUPPORTS,
-    )
+@dataclass(frozen=True, slots=True)
+class Supports:
+    """The records behind links, one of each support, as parallel arrays of numbers that are not below 0. A theme is its
+    place in THEMES from 1; people and records are numbered by the caller; `network` is a code, 0 unless both are in it.
+    """
+
+    theme: np.ndarray
+    network: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    record: np.ndarray
+    place: np.ndarray  # where it happened, a code
+    offence: np.ndarray  # what it was, a code
+    offended: np.ndarray  # whether one of the two had an offending role in it
 
 
-def places(
-    supports: pa.Table,
-    records: pa.Table,
-    people: pa.Table,
-    table: HarmTable,
-    roles: Sequence[str],
-    by: Sequence[str] = NETWORKS,
-) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What the codes of `Supports` stand for."""
+
+    networks: Sequence[str]
+    places: Sequence[str]
+    offences: Sequence[str]
+
+
+def places(supports: Supports, codes: Codes, table: HarmTable, by: Sequence[str] = NETWORKS) -> pa.Table:
     """PLACES by `by` (none, or some of theme and network) and place, sorted so; columns that are not asked for are "".
 
-    `records` are those that `supports` name (system, record_id, place, offence_code), `people` say each person's
-    network (theme, nominal, network). A record counts once for each group that it is in, so the counts of two groups
-    are not to be added: ask for the areas as a whole. Its harm counts where one of the two people had one of `roles` in
-    it, so that a crime and the custody that follows it do not count one offence twice. Raises Missing for a record that
-    is not there.
+    A record counts once for each group that it is in, so the counts of two groups are not to be added: ask for the
+    areas as a whole. Its harm counts where one of the two people offended in it, so that a crime and the custody that
+    follows it do not count one offence twice.
     """
-    at = pc.index_in(_joined(supports, *_RECORD), value_set=_joined(records, *_RECORD))
-    if at.null_count:
-        raise Missing(f"records behind links are not there: {at.null_count} supports name none, wanted every record")
-    one, other = (_network(supports, side, people) for side in ("a", "b"))
-    offended = pc.or_(*(pc.match_substring_regex(supports[f"role_{side}"], _any_of(roles)) for side in "ab"))
-    whole = pa.table(
-        {
-            "theme": supports["theme"],
-            "network": pc.if_else(pc.equal(one, other), one, ""),
-            "place": records["place"].combine_chunks().take(at),
-            "record": at,
-            "offended": offended.cast(pa.int64()),
-            "a": supports["a"],
-            "b": supports["b"],
-        }
-    )
-    key = [*by, "place"]
-    once = whole.group_by([*key, "record"]).aggregate([("offended", "max")])
-    once = once.append_column("records", pa.array(np.ones(once.num_rows, np.int64)))
-    codes = records["offence_code"].combine_chunks().take(once["record"].combine_chunks())
+    groups, group = _grouped(supports, by)
+    people = _span(supports.a, supports.b)
+    met = sets.distinct(np.concatenate([group * people + side for side in (supports.a, supports.b)])) // people
+    # The last of each run of one record in one group has offended in it where any of them has.
+    records = _span(supports.record)
+    once = np.sort((group * records + supports.record) * 2 + supports.offended)
+    once = once[np.diff(once >> 1, append=-1) != 0]
+    of, record = np.divmod(once >> 1, records)
+    offence = np.zeros(records, np.int64)
+    offence[supports.record] = supports.offence
+    counts = {
+        "records": np.bincount(of, minlength=len(groups)),
+        "people": np.bincount(met, minlength=len(groups)),
+    }
     for name, priced_by in (("harm", table), ("severity", table.severity)):
-        weight, unknown = _weighed(codes, once["offended_max"], priced_by)
-        once = once.append_column(name, weight).append_column(f"{name}_unknown", unknown)
-    sums = [("records", "sum"), *((name, "sum") for name in _SUMS)]
-    counts = once.group_by(key).aggregate(sums).rename_columns([*key, "records", *_SUMS])
-    named = [whole.select([*key, side]).rename_columns([*key, "person"]) for side in "ab"]
-    met = pa.concat_tables(named).group_by(key).aggregate([("person", "count_distinct")])
-    counts = counts.join(met.rename_columns([*key, "people"]), key)
-    missing = [name for name in NETWORKS if name not in by]
+        weights = _weighed(codes.offences, priced_by)
+        for column, weight in zip((name, f"{name}_unknown"), weights, strict=True):
+            counts[column] = np.zeros(len(groups), np.int64)
+            np.add.at(counts[column], of, (once & 1) * weight[offence[record]])
     second = table.severity
-    said = dict.fromkeys(missing, "")
-    said |= {"harm_edition": table.edition, "severity_edition": second.edition if second else ""}
-    for name, value in said.items():
-        counts = counts.append_column(name, pa.array([value] * counts.num_rows, pa.string()))
-    counts = counts.select(PLACES.names).cast(PLACES)
-    return counts.sort_by([(name, "ascending") for name in (*NETWORKS, "place")]).combine_chunks()
+    said = {
+        "theme": [THEMES[code - 1] if code else "" for code in groups[:, 0].tolist()],
+        "network": [codes.networks[code] for code in groups[:, 1].tolist()],
+        "place": [codes.places[code] for code in groups[:, 2].tolist()],
+        "harm_edition": [table.edition] * len(groups),
+        "severity_edition": [second.edition if second else ""] * len(groups),
+    }
+    found = pa.table({name: pa.array(values) for name, values in (counts | said).items()}).select(PLACES.names)
+    return found.cast(PLACES).sort_by([(name, "ascending") for name in (*NETWORKS, "place")]).combine_chunks()
 
 
 def as_told(told: Mapping[str, Mapping[str, int]]) -> pa.Table:
@@ -127,32 +123,37 @@ def as_told(told: Mapping[str, Mapping[str, int]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=PLACES)
 
 
-_RECORD = ("system", "record_id")
+def _grouped(supports: Supports, by: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The different groups, (n, 3) codes of theme, network and place, 0 for what is not asked for; and of which each
+    support is."""
+    nothing = np.zeros(len(supports.record), np.int64)
+    keys = [
+        supports.theme if "theme" in by else nothing, supports.network if "network" in by else nothing, supports.place,
+    ]  # fmt: skip
+    spans = [_span(key) for key in keys]
+    held = (keys[0] * spans[1] + keys[1]) * spans[2] + keys[2]
+    if np.prod(spans) <= _FEW:
+        there = np.zeros(np.prod(spans), bool)
+        there[held] = True
+        different, group = np.flatnonzero(there), (np.cumsum(there) - 1)[held]
+    else:
+        different = sets.distinct(held)
+        group = np.searchsorted(different, held)
+    rest, place = np.divmod(different, spans[2])
+    return np.stack([*np.divmod(rest, spans[1]), place], axis=1), group
 
 
-def _joined(table: pa.Table, *names: str) -> pa.Array:
-    return pc.binary_join_element_wise(*(table[name] for name in names), "\x1f").combine_chunks()
+def _span(*values: np.ndarray) -> int:
+    """One more than the largest."""
+    return 1 + max(int(each.max(initial=0)) for each in values)
 
 
-def _network(supports: pa.Table, side: str, people: pa.Table) -> pa.Array:
-    at = pc.index_in(_joined(supports, "theme", side), value_set=_joined(people, "theme", "nominal"))
-    return pc.fill_null(people["network"].combine_chunks().take(at), "")
-
-
-def _any_of(roles: Sequence[str]) -> str:
-    """One of the roles, whole, in a text of roles joined with +. Roles are words of the contract: letters alone."""
-    return rf"(^|\+)({'|'.join(sorted(roles)) or '$^'})(\+|$)"
-
-
-def _weighed(codes: pa.Array, offended: pa.ChunkedArray, table: HarmTable | None) -> tuple[pa.Array, pa.Array]:
+def _weighed(codes: Sequence[str], table: HarmTable | None) -> tuple[np.ndarray, np.ndarray]:
+    """What an offence of each code weighs, and whether the edition does not price it."""
     if table is None:
-        nothing = pa.array(np.zeros(len(codes), np.int64))
-        return nothing, nothing
-    found = priced(codes, table)
-    return (
-        pc.multiply(offended, found["weight"]),
-        pc.multiply(offended, pc.add(found["unknown"], found["expired"])),
-    )
+        return np.zeros(len(codes), np.int64), np.zeros(len(codes), np.int64)
+    found = priced(pa.array(codes, pa.string()), table)
+    return found["weight"].to_numpy(), found["unknown"].to_numpy() + found["expired"].to_numpy()
 
 
 # -- boundaries --------------------------------------------------------------------------------------------------------

@@ -116,10 +116,15 @@ class Index:
 
     def parents_beside(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The further parents of the rows at `at`, one after the other, and for each which of `at` it is of."""
+        place, owner = self.places_beside(at)
+        return self.others[place], owner
+
+    def places_beside(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, as places in `others`."""
         first, count = self.ends[at], self.ends[at + 1] - self.ends[at]
         owner = np.repeat(np.arange(len(at)), count)
         place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-        return self.others[place], owner
+        return place, owner
 
     def positions(self, segment: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Where references (segment, row) lie in the arrays. Raises Tampered when there is no such row."""

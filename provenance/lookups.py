@@ -1,22 +1,26 @@
-"""What every person and network came to, by place in the index, so that an answer about a few need not open a theme.
+"""What every person and network came to, where records happened and in what roles they link, by place in the index: so
+that an answer need not open a theme.
 
-Whole numbers and network ids of the rows of all builds: never a name or a nominal's id. Worked out from sealed rows and
-put away beside `figures`, a file per segment, sealed under a secret that every disposal draws anew; where a file is
-missing, damaged or of another time, the rows are opened instead. A row never changes, so neither does what is said of
-it here. Which rows stood in a build, and which of them may be shown, is asked of the index each time.
+Whole numbers and words that name no one (network ids, area and offence codes, roles) of the rows of all builds: never a
+name or a nominal's id. Worked out from sealed rows and put away beside `figures`, a file per segment, sealed under a
+secret that every disposal draws anew; where a file is missing, damaged or of another time, the rows are opened instead.
+A row never changes, so neither does what is said of it here. Which rows stood in a build, and which of them may be
+shown, is asked of the index each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from provenance import durable, sets
+from provenance import durable, sets, vault
 from provenance.archive import Archive
 from provenance.errors import Tampered
+from provenance.index import Index
 from provenance.sealing import opened_blob, sealed_blob
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -25,80 +29,210 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "severity",
     ),
     "network": ("network", "members", "links", "strength", "harm", "severity", "alarm"),
+    "record": ("place", "offence_code"),
+    "link": ("roles",),
 }  # fmt: skip
-_TEXT = "network"
+_TEXTS = ("network", "place", "offence_code", "roles")
+_BESIDE = "roles"  # of both people in each record behind a link, by place among its further parents
+_BETWEEN = "|"  # the roles of a and those of b: roles are words of the contract, joined with +
+_SUPPORTS = ("supports.system", "supports.record_id", "supports.role_a", "supports.role_b")  # which they are read from
 _SHARE = 100_000  # rows opened at a time
 
 
-class Lookup:
-    """Columns of one table by place in its index; the network as a code of `words`, 0 for none."""
+class Words:
+    """Texts that many rows have, by their codes; 0 is "no text"."""
 
-    def __init__(self, table: str) -> None:
-        self.table = table
-        self.words: list[str] = [""]
+    def __init__(self) -> None:
+        self._words, self._codes = [""], {"": 0}
+
+    def __getitem__(self, code: int) -> str:
+        return self._words[code]
+
+    def all(self) -> Sequence[str]:
+        """The texts in the order of their codes."""
+        return self._words
+
+    def code(self, word: str) -> int:
+        """-1 for a text that is not known."""
+        return self._codes.get(word, -1)
+
+    def coded(self, column: pa.Array) -> np.ndarray:
+        """The code of each, int32; a text that was not known is from now on."""
+        coded = column.dictionary_encode()
+        words = coded.dictionary.to_pylist()
+        for word in words:
+            if word not in self._codes:
+                self._codes[word] = len(self._words)
+                self._words.append(word)
+        codes = np.array([self._codes[word] for word in words], np.int32)
+        return codes[coded.indices.to_numpy()] if len(column) else np.zeros(0, np.int32)
+
+
+class Lookup:
+    """Columns of one table by place in its index, texts as codes; `roles` by place among the further parents of links,
+    0 for a parent that is no record."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
         self.known = np.zeros(0, bool)
         self.tried: set[int] = set()  # segments whose file was looked for
-        self.columns = {name: np.zeros(0, np.int32 if name == _TEXT else np.int64) for name in COLUMNS[table]}
-        self._codes = {"": 0}
+        names = COLUMNS[index.table]
+        self.columns = {name: np.zeros(0, np.int32 if name in _TEXTS else np.int64) for name in names}
+        self.words = {name: Words() for name in names if name in _TEXTS}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.columns[name]
 
     def code(self, network: str) -> int:
         """The code of a network's id, -1 where no row that is known has it."""
-        return self._codes.get(network, -1)
+        return self.words["network"].code(network)
 
     def places(self, network: str) -> np.ndarray:
         """Positions of the rows of all builds that are known and of that network, ascending."""
-        return np.flatnonzero(self[_TEXT] == self.code(network))
+        return np.flatnonzero(self["network"] == self.code(network))
 
-    def grow(self, size: int) -> None:
+    def grow(self) -> None:
         """Make room for rows that came since."""
-        more = size - len(self.known)
-        if more > 0:
-            self.known = np.concatenate([self.known, np.zeros(more, bool)])
-            for name, held in self.columns.items():
-                self.columns[name] = np.concatenate([held, np.zeros(more, held.dtype)])
+        self.known = _longer(self.known, len(self.index))
+        for name, held in self.columns.items():
+            self.columns[name] = _longer(held, len(self.index.others) if name == _BESIDE else len(self.index))
 
-    def put(self, at: np.ndarray | slice, content: pa.Table) -> None:
+    def put(self, at: np.ndarray, content: pa.Table) -> None:
         """Take in what the rows at `at` came to, in that order."""
         for name, held in self.columns.items():
             column = content[name].combine_chunks()
-            held[at] = self._coded(column) if name == _TEXT else column.to_numpy()
+            if name == _BESIDE:
+                held[self.index.places_beside(at)[0]] = self.words[name].coded(column.flatten())
+            else:
+                held[at] = self.words[name].coded(column) if name in _TEXTS else column.to_numpy()
         self.known[at] = True
 
-    def _coded(self, column: pa.Array) -> np.ndarray:
-        coded = column.dictionary_encode()
-        words = coded.dictionary.to_pylist()
-        for word in words:
-            if word not in self._codes:
-                self._codes[word] = len(self.words)
-                self.words.append(word)
-        codes = np.array([self._codes[word] for word in words], np.int32)
-        return codes[coded.indices.to_numpy()] if len(column) else np.zeros(0, np.int32)
+    def content(self, at: np.ndarray) -> pa.Table:
+        """What the rows at `at` came to, as `put` takes it."""
+        found = {}
+        for name, held in self.columns.items():
+            where = self.index.places_beside(at)[0] if name == _BESIDE else at
+            values = pa.array(held[where])
+            if name in _TEXTS:
+                values = pa.array(self.words[name].all(), pa.string()).take(values)
+            found[name] = _folded(self.index, at, values) if name == _BESIDE else values
+        return pa.table(found)
+
+    def fits(self, at: np.ndarray, content: pa.Table) -> bool:
+        """Whether content is of these rows, as far as can be seen without opening one."""
+        if content.num_rows != len(at) or _BESIDE not in self.columns:
+            return content.num_rows == len(at)
+        counts = self.index.ends[at + 1] - self.index.ends[at]
+        return np.array_equal(pc.list_value_length(content[_BESIDE]).to_numpy(), counts)
+
+
+def _longer(held: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([held, np.zeros(size - len(held), held.dtype)]) if size > len(held) else held
+
+
+def _folded(index: Index, at: np.ndarray, values: pa.Array) -> pa.Array:
+    """`values` of the further parents of the rows at `at`, one after the other, as a list for each row."""
+    ends = np.concatenate([[0], np.cumsum(index.ends[at + 1] - index.ends[at])])
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), values)
+
+
+class Numbers:
+    """The people and the records behind links as small numbers, so that they are told apart without sorting tokens."""
+
+    def __init__(self, links: Index, records: Index) -> None:
+        self.made_of = len(links), len(records)
+        self._records, self._people = sets.distinct(records.a), sets.union(links.a, links.b)
+        self.records, self.people = len(self._records), len(self._people)
+        self.record = self.of_records(records.a)  # of each row of the records
+        self.beside = self.of_records(links.others)  # of each further parent of a link
+        self.a, self.b = self.of_people(links.a), self.of_people(links.b)  # of each link
+
+    def of_records(self, tokens: np.ndarray) -> np.ndarray:
+        """The number of each, int64; `records` for what is none."""
+        return _places_among(self._records, tokens)
+
+    def of_people(self, tokens: np.ndarray) -> np.ndarray:
+        """The number of each, int64; `people` for whom no link has."""
+        return _places_among(self._people, tokens)
+
+
+def _places_among(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value stands among the ordered ones, int64; their count where it does not."""
+    order = np.argsort(values)  # to look up millions one after the other in their order is many times as fast
+    found = np.searchsorted(ordered, values[order])
+    there = found < len(ordered)
+    there[there] = ordered[found[there]] == values[order][there]
+    place = np.empty(len(values), np.int64)
+    place[order] = np.where(there, found, len(ordered))
+    return place
+
+
+def numbers(archive: Archive) -> Numbers:
+    """The same ones until rows come."""
+    links, records = archive.index("link"), archive.index("record")
+    held: Numbers | None = archive.lookups.get("numbers")
+    if held is None or held.made_of != (len(links), len(records)):
+        held = archive.lookups["numbers"] = Numbers(links, records)
+    return held
 
 
 def of(archive: Archive, table: str, at: np.ndarray) -> Lookup:
-    """What the rows at `at` of `nominal` or `network` came to; a row is opened for it at most once.
+    """What the rows at `at` came to; a row is opened for it at most once.
 
     Rows whose boxes are gone have zeros; nobody is shown them.
     """
     index = archive.index(table)
-    held: Lookup = archive.lookups.setdefault(table, Lookup(table))
-    held.grow(len(index))
+    held: Lookup = archive.lookups.setdefault(table, Lookup(index))
+    held.grow()
     unread = at[~held.known[at]]
     for segment in sets.difference(index.segment[unread], list(held.tried)).tolist():
         held.tried.add(segment)
-        span = index.of_segment(segment)
-        if (content := _put_away(archive, table, segment, span.stop - span.start)) is not None:
+        span = _span(index, segment)
+        content = _put_away(archive, table, segment)
+        if content is not None and held.fits(span, content):  # else it is of a draft that came to nothing
             held.put(span, content)
     unread = unread[~held.known[unread] & (index.died[unread] == 0)]
     shares = (index.rows(unread[start : start + _SHARE]) for start in range(0, len(unread), _SHARE))
     start = 0
-    for content in archive.sealer.read(table, shares, COLUMNS[table]):
-        held.put(unread[start : start + content.num_rows], content)
+    for content in archive.sealer.read(table, shares, _SUPPORTS if table == "link" else COLUMNS[table]):
+        part = unread[start : start + content.num_rows]
+        held.put(part, _roles(archive, index, part, content) if table == "link" else content)
         start += content.num_rows
     return held
+
+
+def _roles(archive: Archive, index: Index, at: np.ndarray, links: pa.Table) -> pa.Table:
+    """The roles in each record behind the links at `at`, a list as long as their further parents; "" for another's."""
+    lists = links["supports"].combine_chunks()
+    each, owner = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
+    token = archive.vault.tokens(vault.record_keys(each.field("system"), each.field("record_id")))
+    said = roles_of(links)
+    place, beside = index.places_beside(at)
+    # Each support comes directly before the parent that is its record, once both are in order of link and token.
+    count = len(each)
+    whose, what = np.concatenate([owner, beside]), np.concatenate([token, index.others[place]])
+    order = np.lexsort((np.arange(len(what)) >= count, what, whose))
+    mine = np.flatnonzero(order < count)
+    parent = order[np.minimum(mine + 1, len(order) - 1)]
+    support = order[mine]
+    if not ((parent >= count) & (whose[parent] == whose[support]) & (what[parent] == what[support])).all():
+        raise Tampered("a link names a record that it is not sealed under")
+    which = np.full(len(place), -1, np.int64)
+    which[parent - count] = support
+    words = pc.fill_null(said.take(pa.array(which, mask=which < 0)), "")
+    return pa.table({_BESIDE: _folded(index, at, words)})
+
+
+def roles_of(links: pa.Table) -> pa.Array:
+    """The roles in each support of links that are open, one after the other, as `roles` has them."""
+    each = links["supports"].combine_chunks().flatten()
+    return pc.binary_join_element_wise(each.field("role_a"), each.field("role_b"), _BETWEEN)
+
+
+def acted(words: Words, roles: Sequence[str]) -> np.ndarray:
+    """For each text of `roles` whether one of the two people had one of these roles."""
+    wanted = set(roles)
+    return np.array([bool(wanted & set(word.replace(_BETWEEN, "+").split("+"))) for word in words.all()])
 
 
 def whole(archive: Archive, table: str) -> Lookup | None:
@@ -114,6 +248,7 @@ def prepare(archive: Archive) -> None:
     """Have what every row came to in memory: for who asks often, as the dashboard does."""
     for table in COLUMNS:
         of(archive, table, np.arange(len(archive.index(table))))
+    numbers(archive)
 
 
 def put(archive: Archive, table: str, build: int, content: pa.Table) -> None:
@@ -133,9 +268,8 @@ def mend(archive: Archive) -> None:
             index = archive.index(table)
             for build in sets.distinct(index.segment[index.segment > 0]).tolist():
                 if not _path(archive, table, build).exists():
-                    span = index.of_segment(build)
-                    held = of(archive, table, np.arange(span.start, span.stop))
-                    put(archive, table, build, _content(held, span))
+                    span = _span(index, build)
+                    put(archive, table, build, of(archive, table, span).content(span))
 
 
 def differs(archive: Archive) -> str:
@@ -149,7 +283,7 @@ def differs(archive: Archive) -> str:
     return ""
 
 
-def _put_away(archive: Archive, table: str, build: int, rows: int) -> pa.Table | None:
+def _put_away(archive: Archive, table: str, build: int) -> pa.Table | None:
     path = _path(archive, table, build)
     if build < 1 or not path.exists():  # heirs are of no build
         return None
@@ -157,14 +291,12 @@ def _put_away(archive: Archive, table: str, build: int, rows: int) -> pa.Table |
         content = opened_blob(archive.vault.derived_secret, _label(table, build), path.read_bytes())
     except Tampered:
         return None
-    found = pa.ipc.open_stream(content).read_all()
-    return found if found.num_rows == rows else None  # of a draft that came to nothing
+    return pa.ipc.open_stream(content).read_all()
 
 
-def _content(held: Lookup, span: slice) -> pa.Table:
-    words = pa.array(held.words, pa.string())
-    columns = {name: pa.array(values[span]) for name, values in held.columns.items()}
-    return pa.table(columns | {_TEXT: words.take(columns[_TEXT])})
+def _span(index: Index, segment: int) -> np.ndarray:
+    span = index.of_segment(segment)
+    return np.arange(span.start, span.stop)
 
 
 def _path(archive: Archive, table: str, build: int) -> Path:

@@ -110,7 +110,7 @@ def _associations(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
     listed = standings.first(snapshot, "network", networks, by, ROWS, skip)
     content = {row["network"]: row for row in snapshot.content("network", listed).to_pylist()}
     held = lookups.of(snapshot.archive, "network", listed)
-    order = [held.words[code] for code in held["network"][listed].tolist()]
+    order = [held.words["network"][code] for code in held["network"][listed].tolist()]
     found: dict[str, Any] = {
         "totals": _totals(snapshot, ask.theme),
         "networks": told([_network(content[network]) for network in order]),
@@ -178,7 +178,9 @@ def _networks_changed(before: Snapshot, after: Snapshot, theme: str) -> list[dic
         at = standings.shown(snapshot, "network", theme)
         held = lookups.of(snapshot.archive, "network", at)
         at = at[standings.visible(snapshot, "network", at)]
-        sides.append({held.words[c]: p for c, p in zip(held["network"][at].tolist(), at.tolist(), strict=True)})
+        sides.append(
+            {held.words["network"][c]: p for c, p in zip(held["network"][at].tolist(), at.tolist(), strict=True)}
+        )
     old, new = sides
     held = lookups.of(after.archive, "network", np.array(sorted({*old.values(), *new.values()}), np.int64))
     rows = []

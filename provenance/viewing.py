@@ -24,7 +24,7 @@ from provenance.sealing import salted
 from provenance.seeing import Seen
 from provenance.tables import TABLES
 
-FORM = 3  # of what pages say; a page is said the same way again only by the form that it was shown in
+FORM = 4  # of what pages say; a page is said the same way again only by the form that it was shown in
 _TABLE = "page"  # labels the digest, as a table's name does
 
 
@@ -118,8 +118,8 @@ def replay(archive: Archive, act: entries.Viewed, shown: Page | None) -> Replay:
         then = counted if gone else then
     rows_ = sum(map(len, then.values()))
     verdict = LESS if gone else DIFFERS
-    if shown is not None and not gone and shown.leaves == act.leaves and act.form != FORM:
-        verdict = OTHER_FORM  # the same rows, said another way: the program is another one
+    if shown is not None and not gone and act.form != FORM:
+        verdict = OTHER_FORM  # the program is another one: what it says, and may open for it, is not what that one did
     return Replay(act, verdict, shown, rows_, gone, certificates)
 
 

@@ -81,7 +81,7 @@ def _print(said: dict[str, Any]) -> None:
 _TODAY = {  # by the verdicts of `viewing`
     "same": "the same page, worked out again",
     "lawfully less": "it says less, and each difference is accounted for",
-    "shown in an earlier form": "the same rows, said in another form of the page",
+    "shown in an earlier form": "by an earlier version of the program: the rows behind it stand",
     "differs": "NOT what was shown, and nothing in the log explains it",
 }
 
