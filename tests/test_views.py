@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,14 +21,15 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from dashboard import ANALYST, AUDITOR, OFFICER, Dashboard
-from force import PARAMS, Force, record
+from force import HARM, PARAMS, Force, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from provenance import canonical, holding, lookups, openings, searching, standings, themes, viewing
+from provenance import canonical, holding, lookups, openings, searching, standings, themes, vault, viewing
 from provenance.archive import Archive
 from provenance.asking import ORDERS, THEME_VIEWS, VIEWS, Ask, read, read_view
 from provenance.asof import Snapshot
@@ -552,12 +554,75 @@ def compare_lookups(archive: Archive) -> int:
         held = lookups.of(archive, table, at)
         content = archive.opened(table, at)
         for name in names:
-            found = held[name][at].tolist()
-            if name == "network":
-                found = [held.words[code] for code in found]
-            assert found == content[name].to_pylist(), (table, name)
+            values = held[name][index.places_beside(at)[0] if name == "roles" else at].tolist()
+            found = [held.words[name][code] for code in values] if name in held.words else values
+            assert found == (roles_beside(archive, at) if name == "roles" else content[name].to_pylist()), (table, name)
         compared += len(at)
     return compared
+
+
+def roles_beside(archive: Archive, at: np.ndarray) -> list[str]:
+    """For every further parent of the links at `at` the roles of both in it, "" for what is no record."""
+    found = []
+    for place, link in zip(at.tolist(), archive.opened("link", at).to_pylist(), strict=True):
+        said = {
+            vault.record_keys(pa.array([s["system"]]), pa.array([s["record_id"]])).to_pylist()[0]: s
+            for s in link["supports"]
+        }
+        tokens, _ = archive.index("link").parents_beside(np.array([place]))
+        for key in archive.vault.keys(tokens).to_pylist():
+            found.append(f"{said[key]['role_a']}|{said[key]['role_b']}" if key in said else "")
+    return found
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+@pytest.mark.parametrize("case", ["", "24/0113"])
+def test_places_are_counted_as_the_links_and_records_of_the_build_say(force, steps, case):
+    alter(force, steps)
+    lookups.mend(force.archive)
+    areas = 0
+    for archive in (force.archive, force.reopened().archive):
+        for number, theme in itertools.product((1, 2, 3), (*THEMES, None)):
+            snapshot = build(archive, number, case)
+            for by in ((), ("theme", "network"), ("theme",)):
+                rows = snapshot.places(theme=theme, by=by).to_pylist()
+                found = {(r["theme"], r["network"], r["place"]): counts_of(r) for r in rows}
+                assert len(found) == len(rows)
+                assert found == slowly_placed(snapshot, theme, by), (number, theme, by)
+                areas += len(rows)
+    assert areas > 20
+
+
+def counts_of(row: dict) -> tuple[int, ...]:
+    return tuple(row[name] for name in ("records", "people", "harm", "harm_unknown"))
+
+
+def slowly_placed(snapshot: Snapshot, theme: str | None, by: tuple[str, ...]) -> dict[tuple, tuple[int, ...]]:
+    links = snapshot.links(theme=theme)
+    network = {(p["theme"], p["nominal"]): p["network"] for p in snapshot.nominals().to_pylist()}
+    supports = pa.table({name: pa.array([s[name] for link in links["supports"].to_pylist() for s in link], pa.string())
+                         for name in ("system", "record_id")})  # fmt: skip
+    records = {(r["system"], r["record_id"]): r for r in snapshot.records_of(supports).to_pylist()}
+    weights = {row["offence_code"]: row["weight"] for row in HARM.rows.to_pylist()}
+    met, people, offended = defaultdict(set), defaultdict(set), defaultdict(set)
+    for link in links.to_pylist():
+        one, other = (network.get((link["theme"], link[side]), "") for side in "ab")
+        for support in link["supports"]:
+            name = support["system"], support["record_id"]
+            said = {"theme": link["theme"], "network": one if one == other else ""}
+            key = *(said[column] if column in by else "" for column in said), records[name]["place"]
+            met[key].add(name)
+            people[key] |= {link["a"], link["b"]}
+            if set(PARAMS.harm.roles) & {*support["role_a"].split("+"), *support["role_b"].split("+")}:
+                offended[key].add(name)
+    return {
+        key: (
+            len(names), len(people[key]),
+            sum(weights.get(records[n]["offence_code"], 0) for n in offended[key]),
+            sum(records[n]["offence_code"] not in weights for n in offended[key]),
+        )
+        for key, names in met.items()
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
