@@ -765,7 +765,7 @@ def check_table(archive: Archive, built: entries.Built, name: str) -> None:
 def leaves_of(archive: Archive, built: entries.Built, name: str) -> np.ndarray:
     """The leaves of a build's table in byte order, (n, 32), from those on disk."""
     index = archive.index(name)
-    return rows.in_byte_order(index.leaf[index.standing(built.number)])
+    return rows.in_byte_order(index.leaf.take(index.standing(built.number), axis=0))
 
 
 def root_fault(archive: Archive, built: entries.Built, name: str, leaves: np.ndarray) -> str:
