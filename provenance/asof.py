@@ -410,7 +410,7 @@ class Snapshot:
         }
 
     def verify(self) -> None:
-        """Check this build against the log: its entry, statement and roots. Raises Tampered naming what differs."""
+        """Check this build against the log: its entry, statement and leaves. Raises Tampered naming what differs."""
         check(self)
 
     def answer(
