@@ -144,7 +144,7 @@ class OurStore:
             publishing.publish(archive, coming, self.params, self.harm, around, at)
 
     def read(self, n: int) -> tuple[pa.Table, pa.Table]:
-        """The whole build, each row opened to its leaf, and these to the root that was signed."""
+        """The whole build, each row opened to its leaf, and these to the digest that was signed."""
         snapshot = self._snapshot(n)
         asof.check_table(self.archive, snapshot.built, "link")
         parts = [edges_of(batch) for batch in snapshot.link_batches(_COLUMNS)]

@@ -10,6 +10,7 @@ doors log that. Figures computed with what is gone would tell of it, so they are
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,7 +82,7 @@ class Snapshot:
 
     @cached_property
     def verified(self) -> bool:
-        """Whether the logged entry, the signed statement and the roots over the stored leaves agree. Raises nothing."""
+        """Whether the logged entry, the signed statement and the stored leaves agree. Raises nothing."""
         try:
             check(self)
         except (Tampered, Missing, Malformed):
@@ -464,7 +465,7 @@ class Snapshot:
         }
 
     def verify(self) -> None:
-        """Check this build against the log: its entry, statement and roots. Raises Tampered naming what differs."""
+        """Check this build against the log: its entry, statement and leaves. Raises Tampered naming what differs."""
         check(self)
 
     def answer(
@@ -798,21 +799,50 @@ def check(snapshot: Snapshot) -> None:
         raise Tampered(
             f"statement of build {built.label} says another label, number, cut-off or root than its log entry"
         )
-    for table in built.tables:  # 3. the roots over the leaves on disk
+    for table in built.tables:  # 3. the leaves on disk
         check_table(archive, built, table.name)
 
 
 def check_table(archive: Archive, built: entries.Built, name: str) -> None:
-    """Work out a table's root from the leaves on disk. Raises Tampered when it is not the logged one."""
+    """Compare a table's leaves on disk with what was signed. Raises Tampered; Missing without the statement.
+
+    By their SHA-256 where the statement has it, and by the logged root where it has none: the log names the statement
+    by its digest, so one vouches for the leaves as the other does. That a statement's two digests are of the same
+    leaves is for `verify` to say.
+    """
+    stated, leaves = archive.stated(built), leaves_of(archive, built, name)
+    fault = flat_fault(stated, name, leaves) if stated.flat(name) else root_fault(archive, built, name, leaves)
+    if fault:
+        raise Tampered(fault)
+
+
+def leaves_of(archive: Archive, built: entries.Built, name: str) -> np.ndarray:
+    """The leaves of a build's table in byte order, (n, 32), from those on disk."""
     index = archive.index(name)
-    leaves = rows.in_byte_order(index.leaf[index.standing(built.number)])
+    return rows.in_byte_order(index.leaf.take(index.standing(built.number), axis=0))
+
+
+def root_fault(archive: Archive, built: entries.Built, name: str, leaves: np.ndarray) -> str:
+    """What is wrong where leaves in byte order have another root than the log has for the table; or ""."""
     computed = len(leaves), archive.crew.root(leaves).hex()
     logged = next(((table.size, table.root) for table in built.tables if table.name == name), (0, "nothing"))
-    if computed != logged:
-        raise Tampered(
-            f"table {name} of build {built.label} has {computed[0]} rows with root {computed[1]}, "
-            f"logged as {logged[0]} with root {logged[1]}"
-        )
+    if computed == logged:
+        return ""
+    return (
+        f"table {name} of build {built.label} has {computed[0]} rows with root {computed[1]}, "
+        f"logged as {logged[0]} with root {logged[1]}"
+    )
+
+
+def flat_fault(stated: statements.Statement, name: str, leaves: np.ndarray) -> str:
+    """What is wrong where leaves in byte order have another SHA-256 than the statement has for the table; or "".
+
+    Of a statement that has none nothing is wrong.
+    """
+    computed, said = hashlib.sha256(np.ascontiguousarray(leaves)).hexdigest(), stated.flat(name)
+    if said in ("", computed):
+        return ""
+    return f"table {name} of build {stated.label} has {len(leaves)} rows with SHA-256 {computed}, stated as {said}"
 
 
 def answered(link: Mapping[str, Any]) -> dict[str, Any]:

@@ -289,9 +289,8 @@ def _not_expected(schema: pa.Schema) -> str:
 def slices(array: pa.Array) -> list[bytes]:
     """The values of a binary or text array as bytes, several times faster than `to_pylist`."""
     if pa.types.is_fixed_size_binary(array.type):
-        width = array.type.byte_width
-        raw = array.buffers()[1].to_pybytes()
-        return [raw[i : i + width] for i in range(array.offset * width, (array.offset + len(array)) * width, width)]
+        cells = np.frombuffer(array.buffers()[1], f"V{array.type.byte_width}")
+        return cells[array.offset : array.offset + len(array)].tolist()
     large = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, dtype=np.int64 if large else np.int32)[array.offset : array.offset + len(array) + 1]

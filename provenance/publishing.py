@@ -7,9 +7,12 @@ so is a build that failed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+
+import numpy as np
 
 from provenance import durable, entries, governing, merkle, moments, rows, statements, trees
 from provenance.archive import Archive
@@ -125,7 +128,7 @@ def publish(
         )
     hashed = _hashed(archive, draft)
     tables = tuple(
-        entries.Table(name=name, size=size, root=merkle.root(blocks).hex()) for name, (size, blocks) in hashed.items()
+        entries.Table(name=name, size=held.size, root=merkle.root(held.blocks).hex()) for name, held in hashed.items()
     )
     builds = archive.history.builds
     statement = statements.Statement(
@@ -134,6 +137,7 @@ def publish(
         cut_off=draft.cut_off,
         feeds=_feeds(archive, draft.cut_off),
         tables=tables,
+        artifacts=tuple(statements.Artifact(table=name, sha256=held.sha256) for name, held in hashed.items()),
         params=params.canonical(),
         code=around.code,
         package=around.package,
@@ -179,17 +183,26 @@ def publish(
         ),
     )
     with suppress(Conflict, OSError):  # the build is made: a proof works out what is not put away
-        trees.keep(archive, draft.number, {name: blocks for name, (_, blocks) in hashed.items()})
+        trees.keep(archive, draft.number, {name: held.blocks for name, held in hashed.items()})
     draft.clear(archive)
     return built
 
 
-def _hashed(archive: Archive, draft: Draft) -> Mapping[str, tuple[int, bytes]]:
-    """Size of each table of the draft, and `merkle.blocks` over its leaves in byte order."""
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    """What there is to say of a table's leaves in byte order."""
+
+    size: int
+    blocks: bytes  # `merkle.blocks`
+    sha256: str  # of all of them, laid end to end
+
+
+def _hashed(archive: Archive, draft: Draft) -> Mapping[str, _Hashed]:
     found = {}
     for name in TABLES:
         leaves = archive.leaves(name, draft.number, draft)
-        found[name] = (len(leaves), archive.crew.blocks(leaves))
+        flat = hashlib.sha256(np.ascontiguousarray(leaves)).hexdigest()
+        found[name] = _Hashed(len(leaves), archive.crew.blocks(leaves), flat)
     return found
 
 

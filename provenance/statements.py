@@ -4,6 +4,10 @@ An in-toto Statement v1 with a SLSA v1 provenance predicate, in a DSSE v1 envelo
 that lacks anything R01 asks for cannot be made; an envelope that is not in the one form we write, or that no known
 key signed, is not opened.
 
+Each table is a subject under two digests, as in-toto allows. One is the root of the tree over its leaves, which is what
+the log has too and what a proof leads to. The other is the plain SHA-256 of the same leaves laid end to end, by which
+the whole table is checked in a tenth of the time. Statements made before version 1.1 lack it, and stay as they are.
+
 A statement's digest, wherever one is asked for, is the SHA-256 of its envelope as it lies on disk, so `sha256sum`
 gives it.
 """
@@ -40,6 +44,7 @@ ENDORSEMENT_TYPE = "application/vnd.provenance.endorsement+json"  # signed as DS
 BUILD_TYPE = "https://provenance.example/weekly-build/v1"  # our names, not addresses: nothing is fetched from them
 BUILDER_ID = "https://provenance.example/builder/v1"
 ROOT_DIGEST = "rfc6962-sha256"  # the RFC 6962 root over a table's leaves in byte order, lowercase hexadecimal
+FLAT_DIGEST = "sha256"  # in-toto's name for the digest of a file: here of the same leaves, laid end to end
 
 # The papers that R01 and design section 5 name; a force may cite more.
 REQUIRED_DOCUMENTS = frozenset({"technical_report", "dpia", "algo_care", "ethics_advice", "policy_document"})
@@ -82,6 +87,14 @@ class Edition(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact(Value):
+    """One table as if it were a file: its leaves in byte order, laid end to end."""
+
+    table: Code
+    sha256: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine(Value):
     """What a build ran on, beside its packages: what may differ where the same build is made again."""
 
@@ -101,6 +114,7 @@ class Statement(Value):
     cut_off: Instant
     feeds: tuple[Feed, ...]
     tables: tuple[Table, ...]
+    artifacts: tuple[Artifact, ...]  # of each table; of none, in statements made before version 1.1
     params: Params
     code: Commit
     package: Digest  # over the files of the code that ran, whatever git says
@@ -119,6 +133,8 @@ class Statement(Value):
         for name in ("feeds", "tables", "harm_tables"):
             if not getattr(self, name):
                 raise Malformed(f"build statement: no {name}, wanted at least one")
+        if self.artifacts and [a.table for a in self.artifacts] != [table.name for table in self.tables]:
+            raise Malformed("build statement: artifacts of other tables than it names, wanted one of each, or none")
         if lacking := REQUIRED_DOCUMENTS - {document.name for document in self.documents}:
             raise Malformed(f"build statement: no document {', '.join(sorted(lacking))}, wanted each that R01 names")
         if (self.number == 1) != (self.previous == ""):
@@ -128,6 +144,10 @@ class Statement(Value):
             )
         if self.finished_on < self.started_on:
             raise Malformed(f"build statement: finished {self.finished_on}, before it started {self.started_on}")
+
+    def flat(self, table: str) -> str:
+        """SHA-256 of a table's leaves in byte order, laid end to end; "" where the statement has none."""
+        return next((artifact.sha256 for artifact in self.artifacts if artifact.table == table), "")
 
 
 def to_bytes(statement: Statement) -> bytes:
@@ -157,7 +177,7 @@ def to_bytes(statement: Statement) -> bytes:
             "subject": [
                 {
                     "name": f"{statement.label}/{table.name}",
-                    "digest": {ROOT_DIGEST: table.root},
+                    "digest": {ROOT_DIGEST: table.root, **_flat(statement.flat(table.name))},
                     "annotations": {"size": table.size},
                 }
                 for table in statement.tables
@@ -193,6 +213,10 @@ def to_bytes(statement: Statement) -> bytes:
     )
 
 
+def _flat(sha256: str) -> dict[str, str]:
+    return {FLAT_DIGEST: sha256} if sha256 else {}
+
+
 def from_bytes(data: bytes) -> Statement:
     """Read an in-toto Statement. Raises Malformed unless it is the one way to write that statement."""
     content = canonical.loads(data)
@@ -212,6 +236,11 @@ def from_bytes(data: bytes) -> Statement:
                     root=subject["digest"][ROOT_DIGEST],
                 )
                 for subject in content["subject"]
+            ),
+            artifacts=tuple(
+                Artifact(table=subject["name"].partition("/")[2], sha256=subject["digest"][FLAT_DIGEST])
+                for subject in content["subject"]
+                if FLAT_DIGEST in subject["digest"]
             ),
             params=canonical.dumps(definition["internalParameters"]["params"]),
             code=dependencies["code"]["digest"]["gitCommit"],

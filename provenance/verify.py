@@ -5,7 +5,8 @@
      3  the builds: in order, none missing or repeated, each naming the one before
      4  the files: each stored file against the SHA-256 that the log has for it; which rows each page opened
      5  the statements: digest, signature, and that they say what the log says
-     6  the roots: each table of each build, worked out again from the leaves
+     6  the roots: each table of each build, worked out again from the leaves; and the SHA-256 that its statement has
+        for the same leaves, so that what answers are checked by is what proofs lead to
      7  the rows: each box opened to its leaf, unless a parent's secret was destroyed
      8  the vault: each shard opened (opening the archive did that), and no secret lost that no disposal destroyed
      9  the disposals: each certificate against the log and its signature, and the holes that it accounts for
@@ -120,6 +121,7 @@ def _placed(archive: Archive, built: entries.Built, table: str, at: int) -> Iter
     logged = next(t.root for t in built.tables if t.name == table)
     same = computed == logged
     yield "" if same else f"row {place} of table {table} makes root {computed}, logged as {logged}"
+    yield _flat_fault(archive, built, table, leaves)
 
 
 def _opened(archive: Archive, table: str, at: int) -> Iterator[str]:
@@ -288,13 +290,25 @@ def _roots(archive: Archive, builds: list[entries.Built], report: Report) -> Ite
         report("Roots", done, len(builds))
         for name in TABLES:
             try:
-                asof.check_table(archive, built, name)
-                yield ""
+                leaves = asof.leaves_of(archive, built, name)
+                fault = asof.root_fault(archive, built, name, leaves)
+                yield fault or _flat_fault(archive, built, name, leaves)
             except Overtaken:
                 raise
             except ProvenanceError as error:
                 yield str(error)
     report("Roots", len(builds), len(builds))
+
+
+def _flat_fault(archive: Archive, built: entries.Built, table: str, leaves: np.ndarray) -> str:
+    """As `asof.flat_fault`. A statement that cannot be read has its own step, and says nothing here."""
+    try:
+        stated = archive.stated(built)
+    except Overtaken:
+        raise
+    except ProvenanceError:
+        return ""
+    return asof.flat_fault(stated, table, leaves)
 
 
 def _rows(archive: Archive, builds: list[entries.Built] | None, report: Report) -> Iterator[str]:

@@ -338,6 +338,7 @@ class Story:
             {"name": name, "size": len(tree.leaves), "root": tree.hash().hex()}
             for name, tree in sorted(self.trees.items())
         ]
+        flat = {name: sha256(b"".join(tree.leaves)).hex() for name, tree in self.trees.items()}
         page = {"version": "v3", "text": self.texts(CAVEAT)}
         statement = {
             "_type": "https://in-toto.io/Statement/v1",
@@ -345,7 +346,7 @@ class Story:
             "subject": [
                 {
                     "name": f"{BUILD}/{t['name']}",
-                    "digest": {"rfc6962-sha256": t["root"]},
+                    "digest": {"rfc6962-sha256": t["root"], "sha256": flat[t["name"]]},
                     "annotations": {"size": t["size"]},
                 }
                 for t in named
@@ -599,8 +600,15 @@ VARIANTS: dict[str, Callable[[], Story]] = {
     "a quorum that is not met": lambda: Story({"policy": lambda _: policy(quorum="pcc")}),
     "published long after": lambda: Story({"acts": _late}),
     "live again after a withdrawal": lambda: Story({"acts": _withdrawn}),
+    "a statement made before version 1.1": lambda: Story({"statement": _of_1_0}),
 }
 _NOBODY = {"nominal": "", "network": "", "theme": "", "case": ""}
+
+
+def _of_1_0(statement: dict[str, Any]) -> dict[str, Any]:
+    for subject in statement["subject"]:
+        del subject["digest"]["sha256"]
+    return statement
 
 
 def _empty(pack: dict[str, Any]) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def test_each_page_is_a_tagged_archival_pdf_that_says_what_it_is(force, desk, pa
     snapshot = force.as_of("2026-02-02")
     for wanted in ("OFFICIAL-SENSITIVE", "Not to be copied outside.", "Northshire Police", label(force), snapshot.root,
                    act.shown, "This is advisory.", "Handling: C (the strictest",
-                   "The rows of this build give the root"):  # fmt: skip
+                   "The rows of this build give the digest"):  # fmt: skip
         assert wanted in text, wanted
     assert f"{label(force)}/" in text
 

@@ -20,11 +20,12 @@ from provenance import canonical, entries, statements
 from provenance.entries import Feed, Rejects, StoredFile, Table
 from provenance.errors import Malformed, Tampered
 from provenance.keys import SigningKey
-from provenance.statements import Document, Edition, Statement
+from provenance.statements import Artifact, Document, Edition, Statement
 
 KEY = SigningKey("force.example/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 OTHER = SigningKey("force.example/log", Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 DIGEST = hashlib.sha256(b"a file").hexdigest()
+FLAT = hashlib.sha256(b"leaves").hexdigest()
 NOON = "2026-11-22T12:00:00Z"
 WHO = {"on": NOON, "by": "duty analyst", "under": "weekly build instruction 4"}
 ID = "00c0ffee00c0ffee"
@@ -258,6 +259,7 @@ STATEMENT = Statement(
     cut_off=NOON,
     feeds=(FEED,),
     tables=(Table(name="link", size=7, root=DIGEST), Table(name="nominal", size=4, root=DIGEST)),
+    artifacts=(Artifact(table="link", sha256=FLAT), Artifact(table="nominal", sha256=DIGEST)),
     params=canonical.dumps({"links": {"cap": 40}, "themes": ["CL", "CSE", "SOC"]}),
     code="0123456789abcdef0123456789abcdef01234567",
     package=DIGEST,
@@ -271,6 +273,8 @@ STATEMENT = Statement(
     started_on=NOON,
     finished_on="2026-11-22T12:03:00Z",
 )
+
+EARLIER = dataclasses.replace(STATEMENT, artifacts=())
 
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: type(act).__name__)
@@ -450,7 +454,7 @@ def test_a_statement_says_all_of_r01_where_in_toto_and_slsa_want_it():
     assert content["predicateType"] == "https://slsa.dev/provenance/v1"
     assert content["subject"][0] == {
         "name": "2026-W47/link",
-        "digest": {"rfc6962-sha256": DIGEST},
+        "digest": {"rfc6962-sha256": DIGEST, "sha256": FLAT},
         "annotations": {"size": 7},
     }
     definition = content["predicate"]["buildDefinition"]
@@ -482,6 +486,13 @@ def test_a_statement_says_all_of_r01_where_in_toto_and_slsa_want_it():
     }
 
 
+def test_a_statement_made_before_version_1_1_has_no_plain_digests_and_comes_back_as_it_was():
+    data = statements.to_bytes(EARLIER)
+    assert {tuple(subject["digest"]) for subject in json.loads(data)["subject"]} == {("rfc6962-sha256",)}
+    assert statements.to_bytes(statements.from_bytes(data)) == data
+    assert (EARLIER.flat("link"), STATEMENT.flat("link"), STATEMENT.flat("record")) == ("", FLAT, "")
+
+
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Statement)])
 def test_a_missing_field_rejects_the_build(field):
     fields = {f.name: getattr(STATEMENT, f.name) for f in dataclasses.fields(Statement)}
@@ -498,6 +509,7 @@ def test_a_missing_field_rejects_the_build(field):
         ({"previous": ""}, "build statement: build 2 names no previous statement"),
         ({"number": 1}, "build statement: build 1 names a previous statement"),
         ({"tables": ()}, "build statement: no tables, wanted at least one"),
+        ({"artifacts": STATEMENT.artifacts[1:]}, "build statement: artifacts of other tables than it names"),
         ({"harm_tables": ()}, "build statement: no harm_tables, wanted at least one"),
         ({"documents": DOCUMENTS[2:]}, "build statement: no document algo_care, dpia, wanted each that R01 names"),
         ({"finished_on": "2026-11-22T11:59:59Z"}, "build statement: finished 2026-11-22T11:59:59Z, before it started"),
@@ -511,7 +523,7 @@ def test_a_statement_that_is_wrong_cannot_be_made(changes, message):
         dataclasses.replace(STATEMENT, **changes)
 
 
-@pytest.mark.parametrize("statement", [STATEMENT, dataclasses.replace(STATEMENT, number=1, previous="")])
+@pytest.mark.parametrize("statement", [STATEMENT, dataclasses.replace(STATEMENT, number=1, previous=""), EARLIER])
 def test_what_is_signed_opens_again(statement):
     envelope = statements.sign(statement, KEY)
     assert statements.open_envelope(envelope, KEY.verifier) == statement
@@ -557,6 +569,14 @@ def enveloped(payload: bytes, *keys: SigningKey, kind: str = statements.PAYLOAD_
         (enveloped(statements.to_bytes(STATEMENT), KEY, kind="text/plain"), "DSSE envelope: another payload type"),
         (enveloped(b"{}", KEY), "build statement: incomplete, wanted all fields of R01: 'predicate'"),
         (enveloped(b"[]", KEY), "build statement: incomplete"),
+        (
+            enveloped(statements.to_bytes(STATEMENT).replace(b',"sha256":"%s"' % FLAT.encode(), b""), KEY),
+            "build statement: artifacts of other tables than it names",
+        ),
+        (
+            enveloped(statements.to_bytes(STATEMENT).replace(FLAT.encode(), FLAT.upper().encode()), KEY),
+            r"Artifact\.sha256: .*wanted 64 lowercase hexadecimal digits",
+        ),
         (
             enveloped(statements.to_bytes(STATEMENT).replace(b'{"_type"', b'{"A":1,"_type"'), KEY),
             "build statement: fields that its form does not have",

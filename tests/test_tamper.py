@@ -406,6 +406,6 @@ def test_an_answer_from_damaged_rows_does_not_call_itself_verified(stored):
     stored.put(name, stored.files["store/links/2026-W03.changes.parquet"])
     snapshot = force.as_of("2026-01-26T12:00")
     assert not snapshot.verified
-    with pytest.raises(Tampered, match="table link of build 2026-W04 has 10 rows with root"):
+    with pytest.raises(Tampered, match="table link of build 2026-W04 has 10 rows with SHA-256"):
         snapshot.verify()
     force.archive.close()

@@ -161,7 +161,7 @@ def heading(
     def said(instant: str, otherwise: str) -> str:
         return moments.london(moments.instant(instant)) if instant else otherwise
 
-    verified = "yes: its rows give the root that was signed" if answer["verified"] else "NO: see `provenance verify`"
+    verified = "yes: its rows give the digest that was signed" if answer["verified"] else "NO: see `provenance verify`"
     lines = [
         f"Build      {answer['build']}",
         f"Live       {said(answer['published_from'], 'never')} to {said(answer['published_to'], 'now')}",

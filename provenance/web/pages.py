@@ -32,8 +32,8 @@ from provenance.web.signon import Person
 from provenance.world import now
 
 _VERIFIED = {
-    True: "The rows of this build give the root that was signed for it.",
-    False: "The rows of this build do not give the root that was signed for it.",
+    True: "The rows of this build give the digest that was signed for it.",
+    False: "The rows of this build do not give the digest that was signed for it.",
     None: "It is being checked now: open the page again in a minute.",
 }
 _DRAWN = 500  # pages whose drawings are kept
