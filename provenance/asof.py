@@ -260,7 +260,7 @@ class Snapshot:
     def _charged(self, nominal: str, tables: Sequence[harm.HarmTable]) -> pa.Table:
         """The records of one person, under all their ids, that may be shown (`harm.CHARGED`)."""
         who = self.canonical(nominal)
-        ids = self._identities.filter(pc.equal(self._identities["canonical"], who))["nominal"].combine_chunks()
+        ids = self.identities.filter(pc.equal(self.identities["canonical"], who))["nominal"].combine_chunks()
         ids = pc.unique(pa.concat_arrays([pa.array([who], pa.string()), ids]))
         tokens = self.archive.vault.tokens(vault.nominal_keys(ids))
         parts = self.content("involvement", self.standing_of("involvement", tokens[tokens != 0].tolist()))
@@ -334,22 +334,22 @@ class Snapshot:
     def canonical(self, nominal: str) -> str:
         """Who `nominal` was judged to be in this build: another id where records were merged, else the same."""
         self.keep_up()
-        at = pc.index(self._identities["nominal"], nominal).as_py()
-        return nominal if at < 0 else self._identities["canonical"][at].as_py()
+        at = pc.index(self.identities["nominal"], nominal).as_py()
+        return nominal if at < 0 else self.identities["canonical"][at].as_py()
 
     def stands_for(self, nominals: Sequence[str]) -> dict[str, str]:
         """Who each of `nominals` was judged to be in this build."""
         self.keep_up()
         names = pa.array(nominals, pa.string())
-        at = pc.index_in(names, value_set=self._identities["nominal"].combine_chunks())
-        judged = pc.coalesce(self._identities["canonical"].combine_chunks().take(at), names)
+        at = pc.index_in(names, value_set=self.identities["nominal"].combine_chunks())
+        judged = pc.coalesce(self.identities["canonical"].combine_chunks().take(at), names)
         return dict(zip(nominals, judged.to_pylist(), strict=True))
 
     def merged_into(self, nominals: Sequence[str]) -> dict[str, str]:
         """Every id that was judged to be one of `nominals` in this build, the id itself among them, and whose it is."""
         self.keep_up()
-        held = self._identities.filter(
-            pc.is_in(self._identities["canonical"], value_set=pa.array(nominals, pa.string()))
+        held = self.identities.filter(
+            pc.is_in(self.identities["canonical"], value_set=pa.array(nominals, pa.string()))
         )
         merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
         return {nominal: nominal for nominal in nominals} | merged
@@ -489,7 +489,8 @@ class Snapshot:
         return kept[key]
 
     @property
-    def _identities(self) -> pa.Table:
+    def identities(self) -> pa.Table:
+        """Who stood for somebody else in this build (identity.CANONICAL), by the judgements in view."""
         return self._judged.canonical
 
     def positions(self, table: str) -> np.ndarray:
@@ -545,6 +546,17 @@ class Snapshot:
         after = np.array([0, *(disposal.after for disposal in self.archive.history.disposals)])
         index = self.archive.index(table)
         return (after[index.marked[at]] >= self._number) | self.is_near_withheld(table, at)
+
+    def marked_people(self) -> np.ndarray:
+        """Positions of the figures of people that are shown here and are `is_marked`, found without looking at all: they
+        are among the rows that a disposal touched and those of who is near what is out of view."""
+        index = self.archive.index("nominal")
+        at = index.touched
+        if len(self._withheld):
+            at = sets.union(at, index.of(*self._near_withheld.tolist()))
+        at = self._stood("nominal", at)
+        at = at[self.archive.shown("nominal", at, case=self.case)]
+        return at[self.is_marked("nominal", at)]
 
     def is_near_withheld(self, table: str, at: np.ndarray) -> np.ndarray:
         """Which figures (of `nominal` or `network`) would tell of what is restricted and is not for this case."""

@@ -69,9 +69,10 @@ class Split:
     statements: tuple[Statement, Statement]
 
 
-def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> Split:
+def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = (), named: bool = True) -> Split:
     """Every change from one build to the other, by cause. With `people`, of these nominals and their links alone, and
-    of no network.
+    of no network: the work follows their records then, and not the builds. Unless `named`, `behind` is left empty, for
+    who tells how much and not which records.
 
     Raises Tampered for a change that its records do not account for, and Overtaken as every question.
     """
@@ -83,7 +84,7 @@ def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> 
         if part.size:
             changed = list(part.changes())
             found += changed
-            behind += part.behind(pa.concat_tables(changed))
+            behind += part.behind(pa.concat_tables(changed)) if named else ()
     before.keep_up()
     after.keep_up()
     order = [(name, "ascending") for name in _KEY]
@@ -197,10 +198,9 @@ class _Theme:
         mine = sets.among(told.link["record"], disturbed)
         given = _added(told.link["points"][mine], told.link["record"][mine])
         np.add.at(found, np.searchsorted(self.moved, pairs[mine]), given)
-        index, at = self.archive.index("link"), snapshot.standing("link", self.theme)
-        at = sets.intersection(at, index.resting_on(disturbed))
-        if focus is not None:
-            at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
+        index, at = self.archive.index("link"), _standing(snapshot, "link", self.theme, focus)
+        token, owner = index.parents_beside(at)
+        at = at[sets.distinct(owner[sets.among(token, disturbed)])]
         supports, _ = propagation.unfolded(snapshot.content("link", at))
         names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
         tokens = self.archive.vault.tokens(names)
@@ -579,14 +579,12 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
     """Tokens of both people, points and records of every link of a theme that may be shown; and the tokens of its
     records added up. Rows whose figures were put away are not opened."""
     archive, theme = snapshot.archive, THEMES[code - 1]
-    index, at = archive.index("link"), snapshot.standing("link", theme)
-    if focus is not None:
-        at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
+    index, at = archive.index("link"), _standing(snapshot, "link", theme, focus)
     shown = archive.shown("link", at, case=snapshot.case)
     strength, records = figures.of_links(archive, at[shown])
     found = {"a": index.a[at[shown]], "b": index.b[at[shown]], "strength": strength, "records": records}
     token, owner = index.parents_beside(at[shown])
-    mine = sets.among(token, archive.index("record").a)  # not the ids by which they knew merged nominals
+    mine = archive.index("record").knows(token)  # not the ids by which they knew merged nominals
     found["summed"] = np.zeros(len(strength), np.int64)
     np.add.at(found["summed"], owner[mine], token[mine])
     if not shown.all():  # restricted, or reduced to what is not
@@ -603,12 +601,16 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
 
 def _people(snapshot: Snapshot, theme: str, focus: np.ndarray | None) -> pa.Table:
     """The people's rows of a theme with their `token`."""
-    at = snapshot.standing("nominal", theme)
-    if focus is not None:
-        at = at[sets.among(snapshot.archive.index("nominal").a[at], focus)]
-    content = snapshot.content("nominal", at)
+    content = snapshot.content("nominal", _standing(snapshot, "nominal", theme, focus))
     tokens = snapshot.archive.vault.tokens(vault.nominal_keys(_flat(content["nominal"])))
     return content.append_column("token", pa.array(tokens, pa.int64()))
+
+
+def _standing(snapshot: Snapshot, table: str, theme: str, focus: np.ndarray | None) -> np.ndarray:
+    """Positions of the rows of a theme that may still be read; with `focus`, of those that speak of one of them."""
+    if focus is None:
+        return snapshot.standing(table, theme)
+    return snapshot.standing_of(table, focus.tolist(), theme)
 
 
 def _of_theme(told: Figures, code: int, focus: np.ndarray | None) -> Figures:
