@@ -482,11 +482,17 @@ class Snapshot:
         at = at[self.archive.shown("identity", at, case=self.case)]
         kept = self.archive.lookups.setdefault("judged", {})
         if (key := at.tobytes()) not in kept:
-            found = identity.resolve(self.content("identity", at))
+            found = identity.resolve(self._judgements(at))
             while len(kept) >= _JUDGED:
                 kept.pop(next(iter(kept)))
             kept[key] = found
         return kept[key]
+
+    def _judgements(self, at: np.ndarray) -> pa.Table:
+        """The rows of `identity` at `at`, each opened once for all builds: every build rests on nearly all of them."""
+        self.keep_up()
+        held: _Opened = self.archive.lookups.setdefault("judgements", _Opened("identity"))
+        return held.take(at, lambda unread: self._unsealed(self.archive.sealer.open, "identity", unread))
 
     @property
     def identities(self) -> pa.Table:
@@ -634,12 +640,14 @@ class Snapshot:
         return self._unsealed(self.archive.sealer.entries, table, at)
 
     def _read(self, table: str, at: np.ndarray) -> pa.Table:
-        def read() -> pa.Table:
+        def read(at: np.ndarray) -> pa.Table:
             return self._unsealed(self.archive.sealer.open, table, at)
 
         if len(at) > _FEW:
-            return read()
-        return self.archive.remembered(("rows", table, self.archive.index(table).leaf[at].tobytes()), read)
+            return read(at)
+        # Two builds that are compared have mostly the same rows, and the parts of a page ask for some of them again.
+        held = self.archive.remembered(("rows", table), lambda: _Opened(table))
+        return held.take(at, read)
 
     def _unsealed(self, opener: Callable[[str, pa.Table], _T], table: str, at: np.ndarray) -> _T:
         try:
@@ -657,6 +665,26 @@ class Snapshot:
         order = self.archive.handling_order(self.built)
         less = propagation.reduced(self.archive, self._read("link", at), self._withheld, order)
         return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
+
+
+class _Opened:
+    """Content of rows of one table that were opened, by position."""
+
+    def __init__(self, table: str) -> None:
+        self._at = np.zeros(0, np.int64)  # ascending
+        self._content = TABLES[table].columns.empty_table()
+
+    def take(self, at: np.ndarray, read: Callable[[np.ndarray], pa.Table]) -> pa.Table:
+        """The rows at `at`, in that order; `read` opens those that are not known, and what it raises leaves no trace."""
+        unread = sets.difference(at, self._at)
+        if len(unread):
+            whole = np.concatenate([self._at, unread])
+            order = np.argsort(whole)
+            content = pa.concat_tables([self._content, read(unread)]).combine_chunks()
+            self._at, self._content = whole[order], content.take(pa.array(order))
+        if np.array_equal(at, self._at):
+            return self._content
+        return self._content.take(pa.array(np.searchsorted(self._at, at)))
 
 
 _JUDGED = 64  # answers to who is whom that are kept

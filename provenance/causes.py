@@ -483,6 +483,8 @@ class _Theme:
         at = np.flatnonzero(listed & moved)
         names = self._network_names if kind == "network" else self._names
         other = self._names if kind == "link" else self._network_names
+        if not len(at):
+            return CAUSES.empty_table()
         columns = [
             pa.array([self.theme] * len(at), pa.string()),
             pa.array([kind] * len(at), pa.string()),
@@ -542,9 +544,11 @@ class _Theme:
         amount: np.ndarray,
     ) -> pa.Table:
         count = len(a)
+        if not count:
+            return BEHIND.empty_table()
         named = pc.split_pattern(self.archive.vault.keys(record), "\x1f", max_splits=2)
         late = np.zeros(count, np.int64)
-        if cause == "new_record" and count:
+        if cause == "new_record":
             happened = self.held.cells(record, "occurred_at")
             late = pc.fill_null(pc.less(happened, self.before_cut_off), False).cast(pa.int64()).to_numpy()
         table = pa.table(
@@ -555,7 +559,7 @@ class _Theme:
                 pa.array([""] * count, pa.string()) if b is None else self._names(b),
                 pa.array([figure] * count, pa.string()),
                 pa.array([cause] * count, pa.string()),
-                *(pc.list_element(named, place) if count else pa.array([], pa.string()) for place in (1, 2)),
+                *(pc.list_element(named, place) for place in (1, 2)),
                 pa.array(amount),
                 pa.array(late),
             ],
