@@ -348,9 +348,7 @@ class Snapshot:
     def merged_into(self, nominals: Sequence[str]) -> dict[str, str]:
         """Every id that was judged to be one of `nominals` in this build, the id itself among them, and whose it is."""
         self.keep_up()
-        held = self.identities.filter(
-            pc.is_in(self.identities["canonical"], value_set=pa.array(nominals, pa.string()))
-        )
+        held = self.identities.filter(pc.is_in(self.identities["canonical"], value_set=pa.array(nominals, pa.string())))
         merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
         return {nominal: nominal for nominal in nominals} | merged
 
@@ -554,8 +552,8 @@ class Snapshot:
         return (after[index.marked[at]] >= self._number) | self.is_near_withheld(table, at)
 
     def marked_people(self) -> np.ndarray:
-        """Positions of the figures of people that are shown here and are `is_marked`, found without looking at all: they
-        are among the rows that a disposal touched and those of who is near what is out of view."""
+        """Positions of the figures of people that are shown here and are `is_marked`, found without looking at all:
+        they are among the rows that a disposal touched and those of who is near what is out of view."""
         index = self.archive.index("nominal")
         at = index.touched
         if len(self._withheld):
@@ -675,7 +673,7 @@ class _Opened:
         self._content = TABLES[table].columns.empty_table()
 
     def take(self, at: np.ndarray, read: Callable[[np.ndarray], pa.Table]) -> pa.Table:
-        """The rows at `at`, in that order; `read` opens those that are not known, and what it raises leaves no trace."""
+        """The rows at `at`, in that order; `read` opens those that are not known yet."""
         unread = sets.difference(at, self._at)
         if len(unread):
             whole = np.concatenate([self._at, unread])

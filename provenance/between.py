@@ -276,7 +276,7 @@ def _resolved(archive: Archive, at: np.ndarray) -> pa.Table:
 def _rules(before: Snapshot, after: Snapshot) -> list[tuple[Params, HarmTable]]:
     """Params and harm tables of both builds; where they are the same, the very same objects. Raises as `_table`."""
     first, last = (stated(snapshot.statement.params) for snapshot in (before, after))
-    if first.digest() == last.digest():
+    if first is not last and first.digest() == last.digest():
         last = first
     table = _table(before)
     same = last is first and before.statement.harm_tables == after.statement.harm_tables
@@ -318,7 +318,8 @@ def _moved(
     """Tokens of the records whose part may differ, and of all those by which a withheld figure is worked out again."""
     record, part = archive.index("record"), archive.index("involvement")
     (params, table), (later, other) = rules
-    if params.tallying_digest() != later.tallying_digest() or table.identity != other.identity:
+    tallied_otherwise = params is not later and params.tallying_digest() != later.tallying_digest()
+    if tallied_otherwise or table.identity != other.identity:
         return sets.distinct(np.concatenate([record.a[side["record"]] for side in (old, new)]))
     tokens = [disturbed] + [
         index.a[np.setxor1d(old[name], new[name], assume_unique=True)]

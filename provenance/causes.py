@@ -78,7 +78,8 @@ def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = (), nam
     """
     held = between(before, after, people=people)
     told = [held.figures(state) for state in held.states]
-    parts = [_Theme(held, before, after, code, theme, told) for code, theme in enumerate(THEMES, start=1)]
+    few = None if held.focus is None else [_people(snapshot, None, held.focus) for snapshot in (before, after)]
+    parts = [_Theme(held, before, after, code, told, few) for code in range(1, len(THEMES) + 1)]
     found, behind = [CAUSES.empty_table()], [BEHIND.empty_table()]
     for part in parts:
         if part.size:
@@ -109,6 +110,8 @@ def _second(table: HarmTable) -> str:
 
 def _differing(one: Params, other: Params) -> tuple[str, ...]:
     """Dotted keys of params that decide figures and are not the same."""
+    if one is other:
+        return ()
     sections = {"themes", "grading", "links", "networks", "harm"}
     return tuple(key for key in one.differing(other) if key.split(".")[0] in sections)
 
@@ -117,13 +120,24 @@ class _Theme:
     """One theme of the comparison: people are places in `tokens`, a link is the number of its pair of places."""
 
     def __init__(
-        self, held: Between, before: Snapshot, after: Snapshot, code: int, theme: str, told: Sequence[Figures]
+        self,
+        held: Between,
+        before: Snapshot,
+        after: Snapshot,
+        code: int,
+        told: Sequence[Figures],
+        few: Sequence[pa.Table] | None,
     ) -> None:
-        self.held, self.archive, self.theme, self.states = held, held.archive, theme, held.states
+        """`told`: figures of each state. `few`: those asked about, in all themes, before and after; None: everybody."""
+        self.held, self.archive, self.theme, self.states = held, held.archive, THEMES[code - 1], held.states
         self.before_cut_off = before.built.cut_off
         links = [links_of(snapshot, code, held.focus) for snapshot in (before, after)]
         told = [_of_theme(figures_, code, held.focus) for figures_ in told]
-        shown = [_people(snapshot, theme, held.focus) for snapshot in (before, after)]
+        shown = (
+            [_people(snapshot, self.theme, None) for snapshot in (before, after)]
+            if few is None
+            else [people.filter(pc.equal(people["theme"], self.theme)) for people in few]
+        )
         tokens = [part[side] for part in (*links, *(t.link for t in told)) for side in "ab"]
         tokens += [t.count["person"] for t in told] + [people["token"].to_numpy() for people in shown]
         self.tokens = sets.distinct(np.concatenate([*tokens, np.zeros(0, np.int64)]))
@@ -603,15 +617,15 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
     return found
 
 
-def _people(snapshot: Snapshot, theme: str, focus: np.ndarray | None) -> pa.Table:
-    """The people's rows of a theme with their `token`."""
+def _people(snapshot: Snapshot, theme: str | None, focus: np.ndarray | None) -> pa.Table:
+    """The people's rows of a theme, or of all, with their `token`."""
     content = snapshot.content("nominal", _standing(snapshot, "nominal", theme, focus))
     tokens = snapshot.archive.vault.tokens(vault.nominal_keys(_flat(content["nominal"])))
     return content.append_column("token", pa.array(tokens, pa.int64()))
 
 
-def _standing(snapshot: Snapshot, table: str, theme: str, focus: np.ndarray | None) -> np.ndarray:
-    """Positions of the rows of a theme that may still be read; with `focus`, of those that speak of one of them."""
+def _standing(snapshot: Snapshot, table: str, theme: str | None, focus: np.ndarray | None) -> np.ndarray:
+    """Positions of the rows, of a theme or all, that may still be read; with `focus`, of those that name one of them."""
     if focus is None:
         return snapshot.standing(table, theme)
     return snapshot.standing_of(table, focus.tolist(), theme)
