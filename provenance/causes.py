@@ -625,7 +625,7 @@ def _people(snapshot: Snapshot, theme: str | None, focus: np.ndarray | None) -> 
 
 
 def _standing(snapshot: Snapshot, table: str, theme: str | None, focus: np.ndarray | None) -> np.ndarray:
-    """Positions of the rows, of a theme or all, that may still be read; with `focus`, of those that name one of them."""
+    """Positions of the rows of a theme, or of all, that may still be read; with `focus`, those that name one of it."""
     if focus is None:
         return snapshot.standing(table, theme)
     return snapshot.standing_of(table, focus.tolist(), theme)

@@ -6,6 +6,7 @@ In every story the causes are checked twice: each is what the story did, and tog
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 import sys
@@ -404,6 +405,51 @@ def test_a_restriction_shows_to_its_case_as_a_disposal_and_to_nobody_else(force)
     build(force, 1)
     assert told(split(force), "link") == {}
     assert told(split(force, case="24/0113"), "link") == {("ANN", "BOB"): (200, 100, ("disposal", -100))}
+
+
+def test_of_one_person_it_is_what_it_is_among_everybody(force):
+    """The way by the person's records and the way by all rows of both builds, whatever became of some of them."""
+    standing = [
+        MET, record("R-2", "ANN-2", "CAT"), record("R-3", "BOB", "CAT:witness", "DAN", themes="SOC;CL"),
+        record("R-4", "DAN", "EVE"), record("R-5", "EVE", "ANN"), record("R-6", "ANN", "ANN-2", "FAY"),
+        record("R-7", "EVE", "FAY"),
+    ]  # fmt: skip
+    late = record("R-8", "CAT", "GUS", recorded_at="2026-01-14T10:00:00Z")
+    week(force, 0, *standing)
+    week(force, 1, *standing[1:], late, merges=[judged("ANN-2", "ANN", "2026-01-14T10:00:00Z")])
+    people = ["ANN", "ANN-2", "BOB", "CAT", "DAN", "EVE", "FAY", "GUS", "NOBODY"]
+    found = alone_and_among_all(force, people)
+    holding.place(
+        force.archive, PARAMS, case="24/0113", basis="cpia-1996", review_on="2026-06-01", nominals=["FAY"],
+        records=[("CONNECT", "R-3")], events=[Happening(event="proceedings-instituted", day="2026-01-02")],
+        on="2026-01-19T10:00:00Z", by="D. Officer", under="CPIA 1996 s.23",
+    )  # fmt: skip
+    force.dispose("FAY", "CONNECT R-3", on="2026-01-19T11:00:00Z")
+    force.dispose("CONNECT R-5", on="2026-01-19T12:00:00Z")
+    build(force, 2)
+    found += alone_and_among_all(force, people)
+    force.dispose("CAT", on="2026-01-26T10:00:00Z")
+    build(force, 3)
+    found += alone_and_among_all(force, people)
+    assert found > 100
+
+
+def alone_and_among_all(force: Force, people: list[str]) -> int:
+    """Changes that were told of somebody, from the first and the last build but one to the last."""
+    last, count = len(force.archive.history.builds) - 1, 0
+    for first, case in itertools.product(sorted({0, last - 1}), ("", "24/0113")):
+        pair = tuple(force.as_of(WEEKS[place], case=case) for place in (first, last))
+        whole = causes.causes(*pair)
+        for who in people:
+            alone = causes.causes(*pair, people=[who])
+            same(whole, alone, *pair, who)
+            keys = {tuple(row[name] for name in causes._KEY) for row in alone.changes.to_pylist()}
+            behind = [row for row in whole.behind.to_pylist() if tuple(row[name] for name in causes._KEY) in keys]
+            assert alone.behind.to_pylist() == behind
+            count += len(keys)
+            bare = causes.causes(*pair, people=[who], named=False)
+            assert (bare.changes.equals(alone.changes), bare.behind.num_rows) == (True, 0)
+    return count
 
 
 def test_a_change_that_nothing_accounts_for_is_no_cause_of_its_own(force):
