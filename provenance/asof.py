@@ -265,7 +265,7 @@ class Snapshot:
     def _charged(self, nominal: str, tables: Sequence[harm.HarmTable]) -> pa.Table:
         """The records of one person, under all their ids, that may be shown (`harm.CHARGED`)."""
         who = self.canonical(nominal)
-        ids = self._identities.filter(pc.equal(self._identities["canonical"], who))["nominal"].combine_chunks()
+        ids = self.identities.filter(pc.equal(self.identities["canonical"], who))["nominal"].combine_chunks()
         ids = pc.unique(pa.concat_arrays([pa.array([who], pa.string()), ids]))
         tokens = self.archive.vault.tokens(vault.nominal_keys(ids))
         parts = self.content("involvement", self.standing_of("involvement", tokens[tokens != 0].tolist()))
@@ -390,23 +390,21 @@ class Snapshot:
     def canonical(self, nominal: str) -> str:
         """Who `nominal` was judged to be in this build: another id where records were merged, else the same."""
         self.keep_up()
-        at = pc.index(self._identities["nominal"], nominal).as_py()
-        return nominal if at < 0 else self._identities["canonical"][at].as_py()
+        at = pc.index(self.identities["nominal"], nominal).as_py()
+        return nominal if at < 0 else self.identities["canonical"][at].as_py()
 
     def stands_for(self, nominals: Sequence[str]) -> dict[str, str]:
         """Who each of `nominals` was judged to be in this build."""
         self.keep_up()
         names = pa.array(nominals, pa.string())
-        at = pc.index_in(names, value_set=self._identities["nominal"].combine_chunks())
-        judged = pc.coalesce(self._identities["canonical"].combine_chunks().take(at), names)
+        at = pc.index_in(names, value_set=self.identities["nominal"].combine_chunks())
+        judged = pc.coalesce(self.identities["canonical"].combine_chunks().take(at), names)
         return dict(zip(nominals, judged.to_pylist(), strict=True))
 
     def merged_into(self, nominals: Sequence[str]) -> dict[str, str]:
         """Every id that was judged to be one of `nominals` in this build, the id itself among them, and whose it is."""
         self.keep_up()
-        held = self._identities.filter(
-            pc.is_in(self._identities["canonical"], value_set=pa.array(nominals, pa.string()))
-        )
+        held = self.identities.filter(pc.is_in(self.identities["canonical"], value_set=pa.array(nominals, pa.string())))
         merged = dict(zip(*(held[name].to_pylist() for name in ("nominal", "canonical")), strict=True))
         return {nominal: nominal for nominal in nominals} | merged
 
@@ -538,14 +536,21 @@ class Snapshot:
         at = at[self.archive.shown("identity", at, case=self.case)]
         kept = self.archive.lookups.setdefault("judged", {})
         if (key := at.tobytes()) not in kept:
-            found = identity.resolve(self.content("identity", at))
+            found = identity.resolve(self._judgements(at))
             while len(kept) >= _JUDGED:
                 kept.pop(next(iter(kept)))
             kept[key] = found
         return kept[key]
 
+    def _judgements(self, at: np.ndarray) -> pa.Table:
+        """The rows of `identity` at `at`, each opened once for all builds: every build rests on nearly all of them."""
+        self.keep_up()
+        held: _Opened = self.archive.lookups.setdefault("judgements", _Opened("identity"))
+        return held.take(at, lambda unread: self._unsealed(self.archive.sealer.open, "identity", unread))
+
     @property
-    def _identities(self) -> pa.Table:
+    def identities(self) -> pa.Table:
+        """Who stood for somebody else in this build (identity.CANONICAL), by the judgements in view."""
         return self._judged.canonical
 
     def positions(self, table: str) -> np.ndarray:
@@ -601,6 +606,17 @@ class Snapshot:
         after = np.array([0, *(disposal.after for disposal in self.archive.history.disposals)])
         index = self.archive.index(table)
         return (after[index.marked[at]] >= self._number) | self.is_near_withheld(table, at)
+
+    def marked_people(self) -> np.ndarray:
+        """Positions of the figures of people that are shown here and are `is_marked`, found without looking at all:
+        they are among the rows that a disposal touched and those of who is near what is out of view."""
+        index = self.archive.index("nominal")
+        at = index.touched
+        if len(self._withheld):
+            at = sets.union(at, index.of(*self._near_withheld.tolist()))
+        at = self._stood("nominal", at)
+        at = at[self.archive.shown("nominal", at, case=self.case)]
+        return at[self.is_marked("nominal", at)]
 
     def is_near_withheld(self, table: str, at: np.ndarray) -> np.ndarray:
         """Which figures (of `nominal` or `network`) would tell of what is restricted and is not for this case."""
@@ -678,12 +694,14 @@ class Snapshot:
         return self._unsealed(self.archive.sealer.entries, table, at)
 
     def _read(self, table: str, at: np.ndarray) -> pa.Table:
-        def read() -> pa.Table:
+        def read(at: np.ndarray) -> pa.Table:
             return self._unsealed(self.archive.sealer.open, table, at)
 
         if len(at) > _FEW:
-            return read()
-        return self.archive.remembered(("rows", table, self.archive.index(table).leaf[at].tobytes()), read)
+            return read(at)
+        # Two builds that are compared have mostly the same rows, and the parts of a page ask for some of them again.
+        held = self.archive.remembered(("rows", table), lambda: _Opened(table))
+        return held.take(at, read)
 
     def _unsealed(self, opener: Callable[[str, pa.Table], _T], table: str, at: np.ndarray) -> _T:
         try:
@@ -701,6 +719,26 @@ class Snapshot:
         order = self.archive.handling_order(self.built)
         less = propagation.reduced(self.archive, self._read("link", at), self._withheld, order)
         return less.append_column("reduced", pa.array(np.ones(less.num_rows, np.int64)))
+
+
+class _Opened:
+    """Content of rows of one table that were opened, by position."""
+
+    def __init__(self, table: str) -> None:
+        self._at = np.zeros(0, np.int64)  # ascending
+        self._content = TABLES[table].columns.empty_table()
+
+    def take(self, at: np.ndarray, read: Callable[[np.ndarray], pa.Table]) -> pa.Table:
+        """The rows at `at`, in that order; `read` opens those that are not known yet."""
+        unread = sets.difference(at, self._at)
+        if len(unread):
+            whole = np.concatenate([self._at, unread])
+            order = np.argsort(whole)
+            content = pa.concat_tables([self._content, read(unread)]).combine_chunks()
+            self._at, self._content = whole[order], content.take(pa.array(order))
+        if np.array_equal(at, self._at):
+            return self._content
+        return self._content.take(pa.array(np.searchsorted(self._at, at)))
 
 
 _JUDGED = 64  # answers to who is whom that are kept

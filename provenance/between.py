@@ -140,21 +140,17 @@ def between(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) ->
         raise Malformed("two builds are to be of one archive, asked under one case: found two")
     for snapshot in (before, after):
         snapshot.keep_up()
-    old, new = (_taken(snapshot) for snapshot in (before, after))
-    rules = [(_params(snapshot), _table(snapshot)) for snapshot in (before, after)]
-    if rules[0][0].digest() == rules[1][0].digest():
-        rules[1] = rules[0][0], rules[1][1]
-    who = [_resolved(archive, side["identity"]) for side in (old, new)]
-    people_hit, disturbed = _disturbed(before, after)
-    moved = _moved(archive, old, new, who, rules, disturbed, people_hit)
-    focus = None
+    rules = _rules(before, after)
+    who = [snapshot.identities for snapshot in (before, after)]
+    focus = near = None
     if people:
         focus, ids = _about(archive, people, who)
-        part = archive.index("involvement")
-        mine = np.concatenate(
-            [side["involvement"][sets.among(part.b[side["involvement"]], ids)] for side in (old, new)]
-        )
-        moved = sets.intersection(moved, part.a[mine])
+        near = sets.distinct(np.concatenate([_records_of(snapshot, ids) for snapshot in (before, after)]))
+    old, new = (_taken(snapshot, near) for snapshot in (before, after))
+    people_hit, disturbed = _disturbed(before, after)
+    moved = _moved(archive, old, new, who, rules, disturbed, people_hit)
+    if near is not None:
+        moved = sets.intersection(moved, near)
     for side in (old, new):
         for name in ("record", "involvement"):
             side[name] = np.sort(selection.of_records(archive.index(name), side[name], moved))
@@ -221,13 +217,26 @@ def _same(one: State, other: State) -> bool:
     )
 
 
-def _taken(snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """The source rows of a build that may be read, by place in their index."""
+def _taken(snapshot: Snapshot, near: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The source rows of a build that may be read, by place in their index; of records, those whose tokens are `near`
+    alone, unless it is None."""
     archive, found = snapshot.archive, {}
     for name in _SOURCES:
-        at = snapshot.positions(name)
+        if near is None or name == "identity":
+            at = snapshot.positions(name)
+        else:
+            index = archive.index(name)
+            at = selection.of_records(index, index.stood(index.of(*near.tolist()), snapshot.built.number), near)
         found[name] = at[archive.shown(name, at, case=snapshot.case)]
     return found
+
+
+def _records_of(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
+    """Tokens of the records in which a build has one of `ids`, and which may be read."""
+    index = snapshot.archive.index("involvement")
+    at = index.stood(index.of(*ids.tolist()), snapshot.built.number)
+    at = at[sets.among(index.b[at], ids)]
+    return index.a[at[snapshot.archive.shown("involvement", at, case=snapshot.case)]]
 
 
 def _unrestricted(archive: Archive, table: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -264,8 +273,14 @@ def _resolved(archive: Archive, at: np.ndarray) -> pa.Table:
     return resolve(selection.contents(archive, "identity", at)).canonical.combine_chunks()
 
 
-def _params(snapshot: Snapshot) -> Params:
-    return stated(snapshot.statement.params)
+def _rules(before: Snapshot, after: Snapshot) -> list[tuple[Params, HarmTable]]:
+    """Params and harm tables of both builds; where they are the same, the very same objects. Raises as `_table`."""
+    first, last = (stated(snapshot.statement.params) for snapshot in (before, after))
+    if first is not last and first.digest() == last.digest():
+        last = first
+    table = _table(before)
+    same = last is first and before.statement.harm_tables == after.statement.harm_tables
+    return [(first, table), (last, table if same else _table(after))]
 
 
 def _table(snapshot: Snapshot) -> HarmTable:
@@ -286,19 +301,9 @@ def _disturbed(before: Snapshot, after: Snapshot) -> tuple[np.ndarray, np.ndarra
         near, of = propagation.touched(archive, withheld)
         people, records = sets.union(people, near), sets.union(records, of)
     # Figures that are withheld are not looked at here either: they are worked out again from what may be read.
-    marked = [
-        index.a[at[snapshot.is_marked("nominal", at)]]
-        for index in [archive.index("nominal")]
-        for snapshot in (before, after)
-        for at in [_shown(snapshot, "nominal")]
-    ]
+    marked = [archive.index("nominal").a[snapshot.marked_people()] for snapshot in (before, after)]
     whole = sets.union(people, np.concatenate(marked))
     return propagation.same_people(archive, whole) if len(whole) else whole, records
-
-
-def _shown(snapshot: Snapshot, table: str) -> np.ndarray:
-    at = snapshot.standing(table)
-    return at[snapshot.archive.shown(table, at, case=snapshot.case)]
 
 
 def _moved(
@@ -313,7 +318,8 @@ def _moved(
     """Tokens of the records whose part may differ, and of all those by which a withheld figure is worked out again."""
     record, part = archive.index("record"), archive.index("involvement")
     (params, table), (later, other) = rules
-    if params.tallying_digest() != later.tallying_digest() or table.identity != other.identity:
+    tallied_otherwise = params is not later and params.tallying_digest() != later.tallying_digest()
+    if tallied_otherwise or table.identity != other.identity:
         return sets.distinct(np.concatenate([record.a[side["record"]] for side in (old, new)]))
     tokens = [disturbed] + [
         index.a[np.setxor1d(old[name], new[name], assume_unique=True)]

@@ -69,21 +69,23 @@ class Split:
     statements: tuple[Statement, Statement]
 
 
-def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = ()) -> Split:
+def causes(before: Snapshot, after: Snapshot, *, people: Sequence[str] = (), named: bool = True) -> Split:
     """Every change from one build to the other, by cause. With `people`, of these nominals and their links alone, and
-    of no network.
+    of no network: the work follows their records then, and not the builds. Unless `named`, `behind` is left empty, for
+    who tells how much and not which records.
 
     Raises Tampered for a change that its records do not account for, and Overtaken as every question.
     """
     held = between(before, after, people=people)
     told = [held.figures(state) for state in held.states]
-    parts = [_Theme(held, before, after, code, theme, told) for code, theme in enumerate(THEMES, start=1)]
+    few = None if held.focus is None else [_people(snapshot, None, held.focus) for snapshot in (before, after)]
+    parts = [_Theme(held, before, after, code, told, few) for code in range(1, len(THEMES) + 1)]
     found, behind = [CAUSES.empty_table()], [BEHIND.empty_table()]
     for part in parts:
         if part.size:
             changed = list(part.changes())
             found += changed
-            behind += part.behind(pa.concat_tables(changed))
+            behind += part.behind(pa.concat_tables(changed)) if named else ()
     before.keep_up()
     after.keep_up()
     order = [(name, "ascending") for name in _KEY]
@@ -108,6 +110,8 @@ def _second(table: HarmTable) -> str:
 
 def _differing(one: Params, other: Params) -> tuple[str, ...]:
     """Dotted keys of params that decide figures and are not the same."""
+    if one is other:
+        return ()
     sections = {"themes", "grading", "links", "networks", "harm"}
     return tuple(key for key in one.differing(other) if key.split(".")[0] in sections)
 
@@ -116,13 +120,24 @@ class _Theme:
     """One theme of the comparison: people are places in `tokens`, a link is the number of its pair of places."""
 
     def __init__(
-        self, held: Between, before: Snapshot, after: Snapshot, code: int, theme: str, told: Sequence[Figures]
+        self,
+        held: Between,
+        before: Snapshot,
+        after: Snapshot,
+        code: int,
+        told: Sequence[Figures],
+        few: Sequence[pa.Table] | None,
     ) -> None:
-        self.held, self.archive, self.theme, self.states = held, held.archive, theme, held.states
+        """`told`: figures of each state. `few`: those asked about, in all themes, before and after; None: everybody."""
+        self.held, self.archive, self.theme, self.states = held, held.archive, THEMES[code - 1], held.states
         self.before_cut_off = before.built.cut_off
         links = [links_of(snapshot, code, held.focus) for snapshot in (before, after)]
         told = [_of_theme(figures_, code, held.focus) for figures_ in told]
-        shown = [_people(snapshot, theme, held.focus) for snapshot in (before, after)]
+        shown = (
+            [_people(snapshot, self.theme, None) for snapshot in (before, after)]
+            if few is None
+            else [people.filter(pc.equal(people["theme"], self.theme)) for people in few]
+        )
         tokens = [part[side] for part in (*links, *(t.link for t in told)) for side in "ab"]
         tokens += [t.count["person"] for t in told] + [people["token"].to_numpy() for people in shown]
         self.tokens = sets.distinct(np.concatenate([*tokens, np.zeros(0, np.int64)]))
@@ -197,10 +212,9 @@ class _Theme:
         mine = sets.among(told.link["record"], disturbed)
         given = _added(told.link["points"][mine], told.link["record"][mine])
         np.add.at(found, np.searchsorted(self.moved, pairs[mine]), given)
-        index, at = self.archive.index("link"), snapshot.standing("link", self.theme)
-        at = sets.intersection(at, index.resting_on(disturbed))
-        if focus is not None:
-            at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
+        index, at = self.archive.index("link"), _standing(snapshot, "link", self.theme, focus)
+        token, owner = index.parents_beside(at)
+        at = at[sets.distinct(owner[sets.among(token, disturbed)])]
         supports, _ = propagation.unfolded(snapshot.content("link", at))
         names = vault.record_keys(_flat(supports["system"]), _flat(supports["record_id"]))
         tokens = self.archive.vault.tokens(names)
@@ -483,6 +497,8 @@ class _Theme:
         at = np.flatnonzero(listed & moved)
         names = self._network_names if kind == "network" else self._names
         other = self._names if kind == "link" else self._network_names
+        if not len(at):
+            return CAUSES.empty_table()
         columns = [
             pa.array([self.theme] * len(at), pa.string()),
             pa.array([kind] * len(at), pa.string()),
@@ -542,9 +558,11 @@ class _Theme:
         amount: np.ndarray,
     ) -> pa.Table:
         count = len(a)
+        if not count:
+            return BEHIND.empty_table()
         named = pc.split_pattern(self.archive.vault.keys(record), "\x1f", max_splits=2)
         late = np.zeros(count, np.int64)
-        if cause == "new_record" and count:
+        if cause == "new_record":
             happened = self.held.cells(record, "occurred_at")
             late = pc.fill_null(pc.less(happened, self.before_cut_off), False).cast(pa.int64()).to_numpy()
         table = pa.table(
@@ -555,7 +573,7 @@ class _Theme:
                 pa.array([""] * count, pa.string()) if b is None else self._names(b),
                 pa.array([figure] * count, pa.string()),
                 pa.array([cause] * count, pa.string()),
-                *(pc.list_element(named, place) if count else pa.array([], pa.string()) for place in (1, 2)),
+                *(pc.list_element(named, place) for place in (1, 2)),
                 pa.array(amount),
                 pa.array(late),
             ],
@@ -579,14 +597,12 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
     """Tokens of both people, points and records of every link of a theme that may be shown; and the tokens of its
     records added up. Rows whose figures were put away are not opened."""
     archive, theme = snapshot.archive, THEMES[code - 1]
-    index, at = archive.index("link"), snapshot.standing("link", theme)
-    if focus is not None:
-        at = at[sets.among(index.a[at], focus) | sets.among(index.b[at], focus)]
+    index, at = archive.index("link"), _standing(snapshot, "link", theme, focus)
     shown = archive.shown("link", at, case=snapshot.case)
     strength, records = figures.of_links(archive, at[shown])
     found = {"a": index.a[at[shown]], "b": index.b[at[shown]], "strength": strength, "records": records}
     token, owner = index.parents_beside(at[shown])
-    mine = sets.among(token, archive.index("record").a)  # not the ids by which they knew merged nominals
+    mine = archive.index("record").knows(token)  # not the ids by which they knew merged nominals
     found["summed"] = np.zeros(len(strength), np.int64)
     np.add.at(found["summed"], owner[mine], token[mine])
     if not shown.all():  # restricted, or reduced to what is not
@@ -601,14 +617,18 @@ def links_of(snapshot: Snapshot, code: int, focus: np.ndarray | None) -> dict[st
     return found
 
 
-def _people(snapshot: Snapshot, theme: str, focus: np.ndarray | None) -> pa.Table:
-    """The people's rows of a theme with their `token`."""
-    at = snapshot.standing("nominal", theme)
-    if focus is not None:
-        at = at[sets.among(snapshot.archive.index("nominal").a[at], focus)]
-    content = snapshot.content("nominal", at)
+def _people(snapshot: Snapshot, theme: str | None, focus: np.ndarray | None) -> pa.Table:
+    """The people's rows of a theme, or of all, with their `token`."""
+    content = snapshot.content("nominal", _standing(snapshot, "nominal", theme, focus))
     tokens = snapshot.archive.vault.tokens(vault.nominal_keys(_flat(content["nominal"])))
     return content.append_column("token", pa.array(tokens, pa.int64()))
+
+
+def _standing(snapshot: Snapshot, table: str, theme: str | None, focus: np.ndarray | None) -> np.ndarray:
+    """Positions of the rows of a theme, or of all, that may still be read; with `focus`, those that name one of it."""
+    if focus is None:
+        return snapshot.standing(table, theme)
+    return snapshot.standing_of(table, focus.tolist(), theme)
 
 
 def _of_theme(told: Figures, code: int, focus: np.ndarray | None) -> Figures:

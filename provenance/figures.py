@@ -35,7 +35,9 @@ def of_links(archive: Archive, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     unread = positions[known[positions, 0] == _UNKNOWN]
     for build in sets.distinct(index.segment[unread]).tolist():
         if (held := _links(archive, build)) is not None:
-            known[index.of_segment(build)] = held
+            mine = known[index.of_segment(build)]
+            unknown = mine[:, 0] == _UNKNOWN  # the file may lack what was read from the rows since it was written
+            mine[unknown] = held[unknown]
     unread = unread[known[unread, 0] == _UNKNOWN]
     shares = (index.rows(unread[start : start + _SHARE]) for start in range(0, len(unread), _SHARE))
     start = 0

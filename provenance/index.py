@@ -222,6 +222,12 @@ class Index:
             found.append(ends.of(wanted))
         return sets.distinct(np.concatenate(found))
 
+    def knows(self, tokens: np.ndarray) -> np.ndarray:
+        """Which of `tokens` some row of all builds speaks of first."""
+        ends = self._ends.setdefault("a", _Ends())
+        ends.grow(self.a)
+        return ends.knows(tokens)
+
     def stood(self, positions: np.ndarray, build: int) -> np.ndarray:
         """Those of `positions` that a build has, the dead among them; in their order. As `standing`, for a few."""
         since, until = self.since[positions], self.until[positions]
@@ -322,3 +328,9 @@ class _Ends:
         low, high = (np.searchsorted(self._values, tokens, side=side) for side in ("left", "right"))
         counts = high - low
         return self._rows[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]
+
+    def knows(self, tokens: np.ndarray) -> np.ndarray:
+        if not len(self._values):
+            return np.zeros(len(tokens), bool)
+        at = np.searchsorted(self._values, tokens)
+        return self._values[np.minimum(at, len(self._values) - 1)] == tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -529,6 +530,7 @@ def _words(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, value
 
 
+@lru_cache(maxsize=8)  # builds in a row mostly follow the same
 def stated(text: str) -> Params:
     """The params that a build statement carries. Raises Malformed where they are of a form that this version lacks."""
     try:

@@ -55,7 +55,7 @@ def answer(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, A
 
 def _causes(before: Snapshot, after: Snapshot, ask: Ask) -> dict[str, Any]:
     """Why the figures differ, each difference as the sum of its causes."""
-    split = causes(before, after, people=ask.nominals)
+    split = causes(before, after, people=ask.nominals, named=False)
     found = split.changes.to_pylist()
     if ask.network:
         found = [row for row in found if ask.network in (row["a"], row["b"])]

@@ -406,6 +406,45 @@ def test_a_restriction_shows_to_its_case_as_a_disposal_and_to_nobody_else(force)
     assert told(split(force, case="24/0113"), "link") == {("ANN", "BOB"): (200, 100, ("disposal", -100))}
 
 
+def test_of_one_person_it_is_what_it_is_among_everybody(force):
+    """The way by the person's records and the way by all rows of both builds, whatever became of some of them."""
+    standing = [
+        MET, record("R-2", "ANN-2", "CAT"), record("R-3", "BOB", "CAT:witness", "DAN", themes="SOC;CL"),
+        record("R-4", "DAN", "EVE"), record("R-5", "EVE", "ANN"), record("R-6", "ANN", "ANN-2", "FAY"),
+        record("R-7", "EVE", "FAY"),
+    ]  # fmt: skip
+    late = record("R-8", "CAT", "GUS", recorded_at="2026-01-14T10:00:00Z")
+    week(force, 0, *standing)
+    week(force, 1, *standing[1:], late, merges=[judged("ANN-2", "ANN", "2026-01-14T10:00:00Z")])
+    found = alone_and_among_all(force, 1, "")
+    holding.place(
+        force.archive, PARAMS, case="24/0113", basis="cpia-1996", review_on="2026-06-01", nominals=["FAY"],
+        records=[("CONNECT", "R-3")], events=[Happening(event="proceedings-instituted", day="2026-01-02")],
+        on="2026-01-19T10:00:00Z", by="D. Officer", under="CPIA 1996 s.23",
+    )  # fmt: skip
+    force.dispose("FAY", "GUS", "CONNECT R-3", "CONNECT R-5", on="2026-01-19T11:00:00Z")
+    assert force.archive.history.restricted
+    build(force, 2)
+    for case in ("", "24/0113"):
+        found += alone_and_among_all(force, 2, case)
+    assert found > 100
+
+
+def alone_and_among_all(force: Force, last: int, case: str) -> int:
+    """How many changes were told of somebody from the first build to the `last`."""
+    one, other = (force.as_of(WEEKS[place], case=case) for place in (0, last))
+    whole, count = causes.causes(one, other), 0
+    for who in ("ANN-2", "BOB", "CAT", "FAY", "NOBODY"):
+        alone = causes.causes(one, other, people=[who])
+        same(whole, alone, one, other, who)
+        keys = {tuple(row[name] for name in causes._KEY) for row in alone.changes.to_pylist()}
+        behind = [row for row in whole.behind.to_pylist() if tuple(row[name] for name in causes._KEY) in keys]
+        assert alone.behind.to_pylist() == behind
+        count += len(keys)
+    assert causes.causes(one, other, named=False).changes.equals(whole.changes)
+    return count
+
+
 def test_a_change_that_nothing_accounts_for_is_no_cause_of_its_own(force):
     week(force, 0, MET)
     week(force, 1, MET, record("R-2", "ANN", "CAT"))
