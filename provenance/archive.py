@@ -393,6 +393,10 @@ class Archive:
         finally:
             self._remembered = before
 
+    @property
+    def is_remembering(self) -> bool:
+        return self._remembered is not None
+
     def remembered(self, key: Hashable, work: Callable[[], _T]) -> _T:
         """What `work` comes to, or came to under the same key while `remembering`. The key names all that it rests on
         but for what may be shown, which acts decide."""

@@ -697,7 +697,7 @@ class Snapshot:
         def read(at: np.ndarray) -> pa.Table:
             return self._unsealed(self.archive.sealer.open, table, at)
 
-        if len(at) > _FEW:
+        if len(at) > _FEW or not self.archive.is_remembering:
             return read(at)
         # Two builds that are compared have mostly the same rows, and the parts of a page ask for some of them again.
         held = self.archive.remembered(("rows", table), lambda: _Opened(table))

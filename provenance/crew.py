@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from provenance.harm import HarmTable
     from provenance.params import Params
 
-_ROUND = 50_000  # rows for each of the crew that are begun at a time
+_ROUND = 25_000  # rows for each of the crew that are begun at a time
 _PART = 8_000  # rows that one of the crew takes at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
 _AT_HAND = 2_000  # the same, once they are there
