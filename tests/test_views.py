@@ -687,6 +687,25 @@ def test_a_person_or_network_over_builds_is_what_each_build_answers(force, steps
             assert values == ["" if not row or row[name] is None else row[name] for row in held_], (network, name)
 
 
+def test_a_server_that_got_ready_has_logged_nothing_and_says_what_it_would_have_said(force, whole):
+    size, reader = force.archive.log.size, Reader(force.archive)
+    reader.prepare()
+    assert force.archive.log.size == size
+    for ask in asks(build(force.archive, 3)):
+        assert reader.page(reader.snapshot(label=build(force.archive, 3).label), ask).digest == whole[3, ask].digest
+
+
+def test_a_server_gets_ready_where_something_is_wrong_and_tells_whoever_asks(force):
+    for file in (force.root / "harm").rglob("*") if (force.root / "harm").exists() else ():
+        file.unlink(missing_ok=True)
+    (held,) = {edition.digest for edition in build(force.archive, 3).statement.harm_tables}
+    force.archive.harm_file(held).unlink()
+    reader = Reader(force.archive)
+    reader.prepare()
+    with pytest.raises(Missing, match="harm"):
+        reader.page(reader.snapshot(label=build(force.archive, 3).label), Ask(view="figures", nominals=("ANN",)))
+
+
 def row_of(table: Any) -> dict[str, Any]:
     rows = table.to_pylist()
     return rows[0] if rows else {}

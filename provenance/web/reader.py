@@ -25,6 +25,7 @@ from provenance import (
     searching,
     standings,
     trail,
+    vault,
     viewing,
 )
 from provenance.affected import Affected
@@ -32,7 +33,7 @@ from provenance.archive import Archive
 from provenance.asking import THEME_VIEWS, Ask
 from provenance.asof import Snapshot
 from provenance.entries import Viewed, packed
-from provenance.errors import Conflict, Missing, Refused
+from provenance.errors import Conflict, Missing, ProvenanceError, Refused
 from provenance.exporting import Carried
 from provenance.health import Health
 from provenance.ledger import Notice
@@ -83,9 +84,22 @@ class Reader:
                 last = self.snapshot(label=archive.history.builds[-1].label)
                 for theme in THEMES:
                     standings.over_builds(last, theme)
+                self._rehearse(last)
         # What is in memory by now stays: to look through it for garbage would hold pages up for a tenth of a second.
         gc.collect()
         gc.freeze()
+
+    def _rehearse(self, last: Snapshot) -> None:
+        """Work out, and show nobody, what loads most: the first who asks for figures waits for no library then."""
+        at = last.standing("nominal")
+        at = at[self.archive.shown("nominal", at)][:1]
+        names = vault.nominal_ids(self.archive.vault.keys(self.archive.index("nominal").a[at])).to_pylist()
+        with contextlib.suppress(ProvenanceError):  # what is wrong is told to whoever asks for it
+            for name in names:
+                self.page(last, Ask(view="figures", nominals=(name,)))
+                if last.built.number > 1:
+                    since = self.archive.history.builds[last.built.number - 2].label
+                    self.page(last, Ask(view="nominal", nominals=(name,), since=since))
 
     def snapshot(self, *, when: str = "", label: str = "", case: str = "") -> Snapshot:
         """The build that was live at `when`, or of that label, kept for later requests. Raises as `asof.as_of`."""
