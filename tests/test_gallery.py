@@ -84,8 +84,10 @@ CONTEXT = {
         "disposed": 3, "reduced": 1, "restricted": 2, "since_href": "/since", "open": True,
     },
     "moment": {"day": "14", "month": "3", "year": "2023", "time": "10:00"}, "moment_error": "",
-    "builds": [{"label": f"2023-W{week:02d}", "words": f"live from week {week} of 2023", "value": f"2023-W{week:02d}"}
-               for week in range(1, 53)],
+    "builds": Markup("").join(
+        Markup('<option value="{0}"{1}>{0}, live from week {2} of 2023</option>').format(
+            f"2023-W{week:02d}", Markup(" selected" if week == 11 else ""), week)
+        for week in range(1, 53)),
     "link": LINK, "other": LINK | {"strength": 12_345}, "hostile": HOSTILE, "svg": drawing(),
     "network_table": Markup("<p>24 people.</p>"),
     "rows": [{"link": "Avery Stone and Jo Reed", "roles": ["suspect", "victim"], "state": "new", "colour": "blue",
