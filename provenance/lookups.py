@@ -202,7 +202,7 @@ def of(archive: Archive, table: str, at: np.ndarray) -> Lookup:
 
 
 def _roles(archive: Archive, index: Index, at: np.ndarray, links: pa.Table) -> pa.Table:
-    """The roles in each record behind the links at `at`, a list as long as their further parents; "" for another's."""
+    """The roles in each record behind the links at `at`, one for each further parent, "" where that is no record."""
     lists = links["supports"].combine_chunks()
     each, owner = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
     token = archive.vault.tokens(vault.record_keys(each.field("system"), each.field("record_id")))
