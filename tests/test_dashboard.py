@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from dashboard import ANALYST, AUDITOR, HEADER, OFFICER, USERS, Dashboard
 from force import PARAMS, Force, record
+from starlette.datastructures import QueryParams
 
 from pipeline.sample import weeks
 from pipeline.sample.plan import Plan
 from provenance import holding, moments, reporting
-from provenance.web import passwords
+from provenance.errors import Malformed
+from provenance.web import passwords, words
 from provenance.web.looks import STATIC
 
 pytestmark = [
@@ -163,6 +165,8 @@ def test_picker_and_slider_keep_the_page_and_change_the_build(come):
     assert "Monday 12 January 2026 at 10:00" in page.locator(".app-picker__words").inner_text()
     page.locator(".app-picker button").click()
     assert page.url.endswith("/at/2026-01-12T10:00/nominal?id=CAT")
+    search = page.get_by_role("navigation").get_by_role("link", name="Search")
+    assert search.get_attribute("href") == "/at/2026-01-12T10:00/search"  # and not to today
     page.get_by_text("Choose another moment").click()
     slider = page.locator("input[type=range]")
     assert slider.get_attribute("aria-valuetext").startswith("2026-W02")
@@ -175,6 +179,11 @@ def test_picker_and_slider_keep_the_page_and_change_the_build(come):
     page.locator(".app-slider__step").first.click()
     assert "2026-W03" in page.get_by_role("region", name="Which build answers").inner_text()
     assert "id=CAT" in page.url
+
+
+def test_a_day_that_is_none_is_told_as_it_was_typed():
+    with pytest.raises(Malformed, match="no such day in the calendar: found day 31, month 2, year 2026"):
+        words.typed(QueryParams("day=31&month=02&year=2026&time=10:00"))
 
 
 def test_a_day_of_two_builds_asks_which_and_goes_to_the_same_page(come):

@@ -166,6 +166,7 @@ def _frame(request: Request, house: House, person: Person | None, context: Mappi
     sees_names = person is not None and access.NAMES in person.may
     reads_trail = person is not None and access.TRAIL in person.may
     shown = context["place"] if "build" in context and "place" in context else ""  # else it is no view of a build
+    search = context.get("search", "/search")  # in the moment of the page, where it has one
     footer = [
         {"text": "Report an error", "href": f"/report/{shown}" if shown != "" else "/report"},
         {"text": "Technical report", "href": "/technical-report"},
@@ -183,7 +184,7 @@ def _frame(request: Request, house: House, person: Person | None, context: Mappi
         "home": "/",
         "navigation": [
             {"text": "Start", "href": "/", "current": path == "/"},
-            *([{"text": "Search", "href": "/search", "current": path.endswith("/search")}] if sees_names else []),
+            *([{"text": "Search", "href": search, "current": path.endswith("/search")}] if sees_names else []),
             {"text": "What I saw", "href": "/seen", "current": path.startswith("/seen")},
             *([{"text": "Trail", "href": "/trail", "current": path == "/trail"}] if reads_trail else []),
             {"text": "Help", "href": "/help", "current": path == "/help"},

@@ -150,6 +150,7 @@ class Pages:
             "title": presenting.TITLES[ask.view],
             "build": self.banner(opened),
             "choose": self.chooser(opened, ask, request.query_params),
+            "search": _search(opened),
             "to": to,
             "here": here,
             "file": lambda form: address(moment, ask, case=case, form=form),
@@ -288,6 +289,7 @@ class Pages:
                     )
                 ],
                 "moment": opened.moment,
+                "search": _search(opened),
                 "may": request.state.person.may,
                 "notices": sum(each.told is None for each in self.reader.notices(request.state.person.name)),
             },
@@ -362,6 +364,11 @@ def _day(request: Request, live: Sequence[Publication]) -> list[dict[str, str]]:
     rest = quote(request.url.path[len(f"/at/{request.path_params['when']}") :])
     query = f"?{request.url.query}" if request.url.query else ""
     return [words.live(p) | {"href": Moment(p.start).path + rest + query} for p in live]
+
+
+def _search(opened: Opened) -> str:
+    """Where a search stays in the moment of the page that it is begun from."""
+    return f"{opened.moment.path}/search" + (f"?{urlencode({'case': opened.case})}" if opened.case else "")
 
 
 def _options(live: tuple[Publication, ...], chosen: int) -> Markup:

@@ -132,5 +132,10 @@ def typed(query: QueryParams, prefix: str = "") -> str:
     date = f"{year}-{int(month):02d}-{int(day_):02d}"
     if not moments.is_date(date):
         raise Malformed(f"date is not one that there is: found day {day_}, month {month}, year {year}")
-    moments.day(date)
+    try:
+        moments.day(date)
+    except Malformed:
+        raise Malformed(
+            f"there is no such day in the calendar: found day {int(day_)}, month {int(month)}, year {year}"
+        ) from None
     return f"{date}T{time}" if time else date
