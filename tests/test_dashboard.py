@@ -143,9 +143,9 @@ def test_the_banner_says_which_build_and_what_has_become_of_it(come):
     page = come().page
     page.goto("/at/2026-01-12T10:00/SOC/associations")
     banner = page.get_by_role("region", name="Which build answers").inner_text()
-    for words in ("As it was on Monday 12 January 2026 at 10:00", "2026-W02", "Verified", "restricted", "reduced",
+    for part in ("As it was on Monday 12 January 2026 at 10:00", "2026-W02", "Verified", "restricted", "reduced",
                   "Sunday 11 January 2026 at 23:59:59 to Sunday 18 January 2026 at 23:59:59"):  # fmt: skip
-        assert words in re.sub(r"\s+", " ", banner)
+        assert part in re.sub(r"\s+", " ", banner)
     assert re.search(r"\b[0-9a-f]{64}\b", banner)
     page.goto("/")
     assert "As it is on" in page.get_by_role("region", name="Which build answers").inner_text()
