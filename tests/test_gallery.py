@@ -48,9 +48,9 @@ def support(record: str, contribution: int, **more) -> dict:
 
 
 LINK = {
-    "a": {"text": "Avery Stone", "href": "/nominal/1", "victim": False},
-    "b": {"text": "Jo Reed", "href": "/nominal/2", "victim": True},
-    "theme": "SOC", "strength": 1042, "unit": "points",
+    "a": {"text": "Avery Stone", "href": "/nominal/1", "victim": False, "child": False},
+    "b": {"text": "Jo Reed", "href": "/nominal/2", "victim": True, "child": True},
+    "theme": "SOC", "strength": 1042, "unit": "points", "handling": "C",
     "note": "One record behind this link was disposed of on 2 May 2025.",
     "supports": [
         support("R-1", 1000),

@@ -301,7 +301,7 @@ def _nominal(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
         for text, name in rows
         if name in person
     ]
-    if person.get("is_child") in ("yes", "true", "1"):
+    if person.get("is_child") in _YES:
         known.append({"key": "Child", "value": "Yes: under 18 by the source's word", "href": None, "action": ""})
     if said["merged"]:
         known.append({"key": "Also known by the ids", "value": ", ".join(said["merged"]), "href": None, "action": ""})
@@ -309,12 +309,19 @@ def _nominal(said: Mapping[str, Any], ask: Ask, frame: Frame) -> dict[str, Any]:
         known.append({"key": "Asked for as", "value": said["asked_as"], "href": None, "action": ""})
     drawers = [
         {
-            "a": {"text": said["nominal"], "href": to("nominal", nominals=(said["nominal"],)), "victim": False},
+            "a": {
+                "text": said["nominal"],
+                "href": to("nominal", nominals=(said["nominal"],)),
+                "victim": False,  # what this nominal is, the head of the page says
+                "child": False,
+            },
             "b": {
                 "text": f"{link['other']} {link['other_name']}".strip(),
                 "href": to("nominal", nominals=(link["other"],)),
                 "victim": "victim" in link["shown_as"],
+                "child": link["other_child"] in _YES,
             },
+            "handling": link["handling"],
             "theme": words.THEMES[link["theme"]],
             "strength": link["strength"],
             "unit": "points",
@@ -382,22 +389,27 @@ def _beside(ask: Ask, frame: Frame, keep: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+_YES = ("yes", "true", "1")  # as sources write it
 _GRADES = {f"{source}{assessment}" for source in "123" for assessment in "ABCDE"}
 
 
 def _evidence(link: Mapping[str, Any], said: Mapping[str, Any], to: To) -> dict[str, Any]:
-    names = {row["nominal"]: row["nominal_name"] for row in said["people"]}
+    people = {row["nominal"]: row for row in said["people"]}
     sides = [
         {
-            "text": f"{link[side]} {names.get(link[side], '')}".strip(),
+            "text": f"{link[side]} {people[link[side]]['nominal_name'] if link[side] in people else ''}".strip(),
             "href": to("nominal", nominals=(link[side],)),
-            "victim": bool(said["victim_only"].get(link[side], 0)),
+            "victim": bool(
+                said["victim_only"].get(link[side], 0) or any(each["victims"][place] for each in link["supports"])
+            ),
+            "child": link[side] in people and people[link[side]]["nominal_child"] in _YES,
         }
-        for side in "ab"
+        for place, side in enumerate("ab")
     ]
     return {
         "a": sides[0],
         "b": sides[1],
+        "handling": "",  # each record says its own
         "theme": link["theme"],
         "strength": link["strength"],
         "unit": "points",
