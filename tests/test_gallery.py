@@ -315,5 +315,12 @@ def test_a_victim_is_said_in_a_word_and_a_shape_and_conditions_come_before_the_r
     assert text.index("Conditions of IMS I-77:") < text.index(">IMS I-77</a>")
 
 
+def test_a_folded_link_says_who_is_a_victim_or_a_child_and_how_it_is_handled():
+    folded = render().split('id="link-2"')[1].split("</summary>")[0]
+    assert folded.index("Jo Reed") < folded.index("VICTIM") < folded.index("CHILD") < folded.index("12,345")
+    assert folded.count("VICTIM") == folded.count("CHILD") == 1  # of two people
+    assert "app-handling--c" in folded
+
+
 def test_the_same_values_give_the_same_page():
     assert render() == render()
