@@ -53,4 +53,6 @@ class Verdicts:
             [*self._command, "--build", label], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as checking:
             os.setpriority(os.PRIO_PROCESS, checking.pid, _LAST)
+            if hasattr(os, "sched_setaffinity"):  # on one processor, so that it starts no workers on the others
+                os.sched_setaffinity(checking.pid, {max(os.sched_getaffinity(0))})
             return checking.wait()
