@@ -36,6 +36,7 @@ from provenance import (
     sets,
     statements,
     vault,
+    whereabouts,
 )
 from provenance.archive import Archive, Overtaken
 from provenance.errors import Conflict, Malformed, Missing, Tampered
@@ -309,69 +310,27 @@ class Snapshot:
             self.networks(network=network)
         self.keep_up()
         at = self._linked(nominal, network, theme)
+        shown = self.archive.shown("link", at, case=self.case)
+        less = at[~shown & self._reducible(at)]
+        rules = params.stated(self.statement.params.decode())
         try:
-            supports, codes = self._behind(at, "network" in by)
+            supports, codes = whereabouts.behind(
+                self.archive,
+                at[shown],
+                (less, self._reduced(less) if len(less) else TABLES["link"].columns.empty_table()),
+                self._in_view("record"),
+                self._in_view("nominal") if "network" in by else np.zeros(0, np.int64),
+                rules.harm.roles,
+            )
         except (Missing, Tampered):
             self._insist_not_overtaken()
             raise
         return geography.places(supports, codes, harm.side_by_side(self.archive.harm_tables(self.statement)), by)
 
-    def _behind(self, at: np.ndarray, in_networks: bool) -> tuple[geography.Supports, geography.Codes]:
-        """The records behind the links at `at` that may be shown; networks are 0 unless they are asked for."""
-        index, numbers = self.archive.index("link"), lookups.numbers(self.archive)
-        shown = self.archive.shown("link", at, case=self.case)
-        fit, less = at[shown], at[~shown & self._reducible(at)]
-        held = lookups.of(self.archive, "link", fit)
-        place, owner = index.places_beside(fit)
-        behind = np.flatnonzero(held["roles"][place])
-        place, link = place[behind], fit[owner[behind]]
-        record, roles = numbers.beside[place], held["roles"][place]
-        if len(less):
-            parts = self._behind_reduced(less, held.words["roles"])
-            link, record, roles = (np.concatenate(each) for each in zip((link, record, roles), parts, strict=True))
-        row = self._row_of_each(numbers)[record]
-        if (lost := np.count_nonzero(row < 0)) > 0:
-            raise Missing(f"records behind links are not there: {lost} supports name none, wanted every record")
-        happened = lookups.of(self.archive, "record", sets.distinct(row))
-        offended = lookups.acted(held.words["roles"], params.stated(self.statement.params.decode()).harm.roles)
-        network, networks = self._networks_of(link) if in_networks else (np.zeros(len(link), np.int64), [""])
-        supports = geography.Supports(
-            theme=index.theme[link].astype(np.int64), network=network, a=numbers.a[link], b=numbers.b[link],
-            record=record, place=happened["place"][row], offence=happened["offence_code"][row],
-            offended=offended[roles],
-        )  # fmt: skip
-        places, offences = (happened.words[name].all() for name in ("place", "offence_code"))
-        return supports, geography.Codes(networks, places, offences)
-
-    def _behind_reduced(self, at: np.ndarray, words: lookups.Words) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Link, number of the record and code of the roles for each support that links at `at` may be shown with."""
-        links = self._reduced(at)
-        each, owner = propagation.unfolded(links)
-        keys = vault.record_keys(each["system"].combine_chunks(), each["record_id"].combine_chunks())
-        record = lookups.numbers(self.archive).of_records(self.archive.vault.tokens(keys))
-        return at[links["owner"].to_numpy()[owner]], record, words.coded(lookups.roles_of(links))
-
-    def _row_of_each(self, numbers: lookups.Numbers) -> np.ndarray:
-        """For each number of a record the position of the row that this build shows of it, -1 for none."""
-        at = self.standing("record")
-        at = at[self.archive.shown("record", at, case=self.case)]
-        row = np.full(numbers.records + 1, -1, np.int64)  # one more, for what is no record
-        row[numbers.record[at]] = at
-        return row
-
-    def _networks_of(self, link: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-        """For each link the code of the network that both its people are in, 0 for none; and what codes stand for."""
-        index, numbers = self.archive.index("nominal"), lookups.numbers(self.archive)
-        at = self.standing("nominal")
-        at = at[self.archive.shown("nominal", at, case=self.case)]
-        held = lookups.of(self.archive, "nominal", at)
-        person = numbers.of_people(index.a[at])
-        # A person whom no link has is the last number, which no link asks for.
-        network = np.zeros((len(THEMES) + 1, numbers.people + 1), np.int64)
-        network[index.theme[at], person] = held["network"][at]
-        theme = self.archive.index("link").theme[link]
-        one, other = (network[theme, side[link]] for side in (numbers.a, numbers.b))
-        return np.where(one == other, one, 0), held.words["network"].all()
+    def _in_view(self, table: str) -> np.ndarray:
+        """Positions of the rows that may be read and shown."""
+        at = self.standing(table)
+        return at[self.archive.shown(table, at, case=self.case)]
 
     def _cite(self, supports: Iterable[dict[str, Any]]) -> None:
         """Add to each support the leaf of the version of its record that this build holds (R10)."""

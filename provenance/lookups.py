@@ -34,7 +34,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _TEXTS = ("network", "place", "offence_code", "roles")
 _BESIDE = "roles"  # of both people in each record behind a link, by place among its further parents
-_BETWEEN = "|"  # the roles of a and those of b: roles are words of the contract, joined with +
+BETWEEN = "|"  # the roles of a and those of b: roles are words of the contract, joined with +
 _SUPPORTS = ("supports.system", "supports.record_id", "supports.role_a", "supports.role_b")  # which they are read from
 _SHARE = 100_000  # rows opened at a time
 
@@ -136,46 +136,6 @@ def _folded(index: Index, at: np.ndarray, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), values)
 
 
-class Numbers:
-    """The people and the records behind links as small numbers, so that they are told apart without sorting tokens."""
-
-    def __init__(self, links: Index, records: Index) -> None:
-        self.made_of = len(links), len(records)
-        self._records, self._people = sets.distinct(records.a), sets.union(links.a, links.b)
-        self.records, self.people = len(self._records), len(self._people)
-        self.record = self.of_records(records.a)  # of each row of the records
-        self.beside = self.of_records(links.others)  # of each further parent of a link
-        self.a, self.b = self.of_people(links.a), self.of_people(links.b)  # of each link
-
-    def of_records(self, tokens: np.ndarray) -> np.ndarray:
-        """The number of each, int64; `records` for what is none."""
-        return _places_among(self._records, tokens)
-
-    def of_people(self, tokens: np.ndarray) -> np.ndarray:
-        """The number of each, int64; `people` for whom no link has."""
-        return _places_among(self._people, tokens)
-
-
-def _places_among(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Where each value stands among the ordered ones, int64; their count where it does not."""
-    order = np.argsort(values)  # to look up millions one after the other in their order is many times as fast
-    found = np.searchsorted(ordered, values[order])
-    there = found < len(ordered)
-    there[there] = ordered[found[there]] == values[order][there]
-    place = np.empty(len(values), np.int64)
-    place[order] = np.where(there, found, len(ordered))
-    return place
-
-
-def numbers(archive: Archive) -> Numbers:
-    """The same ones until rows come."""
-    links, records = archive.index("link"), archive.index("record")
-    held: Numbers | None = archive.lookups.get("numbers")
-    if held is None or held.made_of != (len(links), len(records)):
-        held = archive.lookups["numbers"] = Numbers(links, records)
-    return held
-
-
 def of(archive: Archive, table: str, at: np.ndarray) -> Lookup:
     """What the rows at `at` came to; a row is opened for it at most once.
 
@@ -226,13 +186,7 @@ def _roles(archive: Archive, index: Index, at: np.ndarray, links: pa.Table) -> p
 def roles_of(links: pa.Table) -> pa.Array:
     """The roles in each support of links that are open, one after the other, as `roles` has them."""
     each = links["supports"].combine_chunks().flatten()
-    return pc.binary_join_element_wise(each.field("role_a"), each.field("role_b"), _BETWEEN)
-
-
-def acted(words: Words, roles: Sequence[str]) -> np.ndarray:
-    """For each text of `roles` whether one of the two people had one of these roles."""
-    wanted = set(roles)
-    return np.array([bool(wanted & set(word.replace(_BETWEEN, "+").split("+"))) for word in words.all()])
+    return pc.binary_join_element_wise(each.field("role_a"), each.field("role_b"), BETWEEN)
 
 
 def whole(archive: Archive, table: str) -> Lookup | None:
@@ -248,7 +202,6 @@ def prepare(archive: Archive) -> None:
     """Have what every row came to in memory: for who asks often, as the dashboard does."""
     for table in COLUMNS:
         of(archive, table, np.arange(len(archive.index(table))))
-    numbers(archive)
 
 
 def put(archive: Archive, table: str, build: int, content: pa.Table) -> None:

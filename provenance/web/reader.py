@@ -27,6 +27,7 @@ from provenance import (
     trail,
     vault,
     viewing,
+    whereabouts,
 )
 from provenance.affected import Affected
 from provenance.archive import Archive
@@ -79,6 +80,7 @@ class Reader:
                 archive.index(table)
                 archive.index(table).of()
             lookups.prepare(archive)
+            whereabouts.prepare(archive)
             searching.prepare(archive)
             if archive.history.builds:
                 last = self.snapshot(label=archive.history.builds[-1].label)
