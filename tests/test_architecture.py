@@ -31,8 +31,9 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "answers": """asof comparing candidates between causes series consulting counted whatif hinges explaining proving
                 reproducing experiments derivation verify materials listing subjectaccess""",
     "acts": """papers apart pins bygone buckets copies draft selection lookups figures openings receiving propagation
-                whereabouts linking grouping remaking publishing builds holding granting scheduling reporting reviewing feeds
-                expunging disposal backups rekeying escrow witnessing publicising stamping affected ledger sending""",
+                whereabouts linking grouping remaking publishing builds holding granting scheduling reporting reviewing
+                feeds expunging disposal backups rekeying escrow witnessing publicising stamping affected ledger
+                sending""",
     "keeping": """durable keys hsm custody database migrations migrations.env migrations.catalogue
                 migrations.catalogue.form_0001 migrations.catalogue.form_0002 migrations.sessions
                 migrations.sessions.form_0001 migrations.sessions.form_0002 vault crew spark rows index log heads
