@@ -90,6 +90,7 @@ class OurStore:
         self.root = root / "archive"
         self.copy = root.with_name(f"{root.name}-before") / "archive"  # taken before the disposal, and left as it was
         self.params, self.harm = rules()
+        self._around = surroundings(self.params, now(), BY)
         self.archive = Archive.found(
             self.root, keys_beside(self.root), name="bench", on=now(), by=BY, under="founding of the archive"
         )
@@ -140,8 +141,7 @@ class OurStore:
                 durable.sync_folder(archive.root / "store" / stage)
             nothing = (s.empty_table() for s in (draft.TALLIES, draft.TALLIES, draft.LEFT_OUT, draft.AFRESH))
             coming.write_tallies(archive, draft.Tallies(True, *nothing))
-            around = surroundings(self.params, now(), BY)(coming.label)
-            publishing.publish(archive, coming, self.params, self.harm, around, at)
+            publishing.publish(archive, coming, self.params, self.harm, self._around(coming.label), at)
 
     def read(self, n: int) -> tuple[pa.Table, pa.Table]:
         """The whole build, each row opened to its leaf, and these to the digest that was signed."""
@@ -327,13 +327,15 @@ class Edges:
         ends = np.stack([_numbers(upsert["a"]), _numbers(upsert["b"])], axis=1)
         self.pairs[numbers] = ends
         self.born[fresh], self.died[gone] = build, build
-        _, first, which = np.unique(_as_one(self.pairs[fresh]), return_index=True, return_inverse=True)
-        again = np.flatnonzero(first[which] != np.arange(len(fresh)))
-        for number in [*fresh[again].tolist(), *(n for n in fresh.tolist() if used and self._key(n) in used)]:
-            taken = used | {self._key(n) for n in fresh[first].tolist() if n != number}
+        _, which, many = np.unique(_as_one(self.pairs[fresh]), return_inverse=True, return_counts=True)
+        met = np.zeros(len(many), bool)
+        met[which[[place for place, n in enumerate(fresh.tolist()) if used and self._key(n) in used]]] = True
+        said = set(used)
+        for number in fresh[((many > 1) | met)[which]].tolist():
             self.theme[number] = next(
-                theme for theme in range(len(records.THEMES)) if self._key(number, theme) not in taken
+                theme for theme in range(len(records.THEMES)) if self._key(number, theme) not in said
             )
+            said.add(self._key(number))
         return self.theme[numbers]
 
     def _key(self, number: int, theme: int | None = None) -> bytes:

@@ -4,18 +4,20 @@
 
 The weeks change as those of the peers' workload do, 1 % each, and are committed by the same store as in `bench.peers`.
 At six points the archive is asked about builds of its past, and each answer is compared with what the generator knows.
-A line is fitted to each curve: what one more build costs a question, a commit and the memory. With --docs the table and
-a plot are written there.
+At last people are disposed of, and every root ever published has to verify. A line is fitted to each curve: what one
+more build costs a question, a commit and the memory. With --docs what was measured is put into `growth.json` there, and
+the page and its plots are written of all sizes that are in it.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ import psutil
 
 from bench.archive_store import PEERS, OurStore
 from bench.curves import as_markdown, plot
+from provenance import sets
 
 sys.path.append(str(PEERS))  # their modules import one another by bare names
 
@@ -32,6 +35,7 @@ _POINTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # of all weeks
 _QUESTIONS = 200
 _PROOFS = 20
 _PAIRS = 9  # of adjacent builds, from the first to the last
+_DISPOSED = 1_000  # people, or one in thirty where there are few
 _SEED = 7
 
 
@@ -49,6 +53,7 @@ class Measured:
     proof_ms: list[float] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    end: dict[str, float] = field(default_factory=dict)  # of the disposal, and of the whole run; by its title
 
 
 @click.command()
@@ -75,8 +80,10 @@ def main(edges: int, weeks: int, docs: Path | None, folder: str | None) -> None:
 
 def grown(root: Path, edges: int, weeks: int) -> Measured:
     """Commit every week, and ask at the points. Stops at the first answer that is not the generator's."""
+    from common import RssSampler
+
     found, points = Measured(), sorted({max(2, round(weeks * part)) for part in _POINTS})
-    store, chance = OurStore(root), np.random.default_rng(_SEED)
+    memory, store, chance = RssSampler(), OurStore(root), np.random.default_rng(_SEED)
     asked: list[tuple[int, int, int, int]] = []  # build, person, and how many edges of what strength they had
     took: list[float] = []
     for number, (build, world) in enumerate(_weeks(edges, weeks)):
@@ -93,8 +100,30 @@ def grown(root: Path, edges: int, weeks: int) -> Measured:
             click.echo(
                 f"{number} builds: commit {found.commit_s[-1]:.2f} s, a person's links {found.p50_ms[-1]:.1f} ms"
             )
+    ends = sets.distinct(np.concatenate([world.e["a"], world.e["b"]]))
+    _dispose(store, found, chance.choice(ends, min(_DISPOSED, len(ends) // 30), replace=False).tolist())
+    found.end["peak memory of all processes, the generator's own among it, MiB"] = memory.take() / 2**20
+    memory.stop()
     store.close()
     return found
+
+
+def _dispose(store: OurStore, found: Measured, people: list[int]) -> None:
+    """Of people who are in the newest build; stops where an old root does not verify, or somebody is still found."""
+    newest, kept = found.builds[-1], store.archive.history.builds
+    erased = store.erase(people)
+    if not erased.old_roots_still_verify:
+        raise click.ClickException(f"after the disposal {erased.notes[-1]}")
+    for person in people[:_PROOFS]:
+        if store.neighbourhood(newest, person)[0].num_rows:
+            raise click.ClickException("somebody who was disposed of still has links")
+    found.end |= {
+        "people disposed of": len(people),
+        "their disposal planned, s": store.timing["plan"],
+        "until their rows were unreadable in every copy, s": store.timing["unreadable"],
+        "until they were expunged and certified, s": store.timing["certified"],
+        "published roots that verified afterwards": len(kept),
+    }
 
 
 def _ask(store: OurStore, found: Measured, number: int, asked: Sequence[tuple[int, int, int, int]], world: Any) -> None:
@@ -150,6 +179,8 @@ def _weeks(edges: int, weeks: int) -> Iterator[tuple[Any, Any]]:
     upsert, removed, support = world.e, np.zeros(0, np.int64), world.s
     for number in range(weeks + 1):
         if number:
+            # What no week asks about again is let go of: to carry it along takes longer than the commit.
+            world.s = {name: column[:0] for name, column in world.s.items()}
             upsert, removed, support, *_ = world.step(edges * 6 // 1000, edges * 3 // 1000, edges // 1000)
         nothing = workload.EDGE_SCHEMA.empty_table(), workload.SUPPORT_SCHEMA.empty_table()
         came = workload._edges_table(upsert), workload.pa.array(removed), workload._support_table(support)
@@ -175,15 +206,60 @@ def curves(found: Measured) -> dict[str, list[float]]:
 
 
 def write(docs: Path, found: Measured, edges: int) -> None:
-    """Write `growth.md` and its plot."""
-    plot(docs / "growth.svg", "Growth with the number of builds", "build", found.builds, curves(found))
-    (docs / "growth.md").write_text(
-        f"# Growth\n\nMade by `make soak`: an archive of {edges:,} links, 1 % of which change each week, asked about "
-        "builds of its past\nas it grows. Each answer is the generator's.\n\n"
-        f"{as_markdown('build', found.builds, curves(found))}\n\n"
-        "![Each figure against the number of builds](growth.svg)\n",
-        "utf-8",
-    )
+    """Put a run into `growth.json`, and write `growth.md` and a plot for each size that is there."""
+    kept = docs / "growth.json"
+    runs = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    runs[str(edges)] = asdict(found)
+    kept.write_text(json.dumps(runs, indent=1, sort_keys=True) + "\n", "utf-8")
+    sizes = {int(size): Measured(**run) for size, run in sorted(runs.items(), key=lambda item: int(item[0]))}
+    parts = [_HEAD]
+    if len(sizes) > 1:
+        parts.append(f"## With the number of links\n\n{_by_size(sizes)}\n")
+    for size, run in sizes.items():
+        plot(docs / f"growth-{size}.svg", f"{size:,} links", "build", run.builds, curves(run))
+        parts.append(
+            f"## {size:,} links, with the number of builds\n\n{as_markdown('build', run.builds, curves(run))}\n\n"
+            f"{_ends(run)}\n\n![Each figure against the number of builds](growth-{size}.svg)\n"
+        )
+    (docs / "growth.md").write_text("\n".join(parts), "utf-8")
+
+
+_HEAD = """\
+# Growth
+
+Made by `make soak` (`python -m bench.growth --edges N` for other sizes): an archive of so many links, 1 % of which
+change each week, asked about builds of its past as it grows, and then rid of some people. Each answer is the
+generator's; the last column of a table is the line through its row.
+"""
+
+
+def _by_size(sizes: dict[int, Measured]) -> str:
+    """Of the last point of each run; as many times as the run before as the last column says."""
+    lines = [f"| links | {' | '.join(f'{size:,}' for size in sizes)} | last to the one before |"]
+    lines.append("| --- " + "| ---: " * (len(sizes) + 1) + "|")
+    rows = {title: [curve[-1] for curve in each] for title, each in _together(sizes).items()}
+    rows |= {
+        title: [run.end[title] for run in sizes.values()]
+        for title in next(iter(sizes.values())).end
+        if all(title in run.end for run in sizes.values())
+    }
+    for title, values in rows.items():
+        times = f"{values[-1] / values[-2]:.2g}" if values[-2] else ""
+        lines.append(f"| {title} | {' | '.join(_said(value) for value in values)} | {times} |")
+    return "\n".join(lines)
+
+
+def _together(sizes: dict[int, Measured]) -> dict[str, list[list[float]]]:
+    return {title: [getattr(run, name) for run in sizes.values()] for title, name in _CURVES}
+
+
+def _ends(run: Measured) -> str:
+    lines = ["| at the end | |", "| --- | ---: |", *(f"| {title} | {_said(value)} |" for title, value in run.end.items())]
+    return "\n".join(lines)
+
+
+def _said(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 or value == int(value) else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from provenance.params import Params
 
 _ROUND = 25_000  # rows for each of the crew that are begun at a time
-_PART = 8_000  # rows that one of the crew takes at a time
+_PART = 12_500  # rows that one of the crew takes at a time
 _ALONE = 20_000  # rows below which starting and feeding workers costs more than it saves
 _AT_HAND = 2_000  # the same, once they are there
 _SLOTS = 2  # parts that a worker has: one at work, and one so that it need not wait for the next

@@ -161,8 +161,22 @@ def test_growth_is_measured_fitted_and_drawn(shared, tmp_path):
     assert done.exit_code == 0, done.output
     page = (tmp_path / "docs" / "growth.md").read_text("utf-8")
     assert "| builds | 2 | 3 | 4 | 5 | each build adds |" in page
-    assert "an archive of 2,000 links" in page
-    assert b"all files, MB" in (tmp_path / "docs" / "growth.svg").read_bytes()
+    assert "## 2,000 links, with the number of builds" in page
+    assert "| people disposed of | 19 |" in page
+    assert "| published roots that verified afterwards | 6 |" in page
+    assert b"all files, MB" in (tmp_path / "docs" / "growth-2000.svg").read_bytes()
+    assert "## With the number of links" not in page
+
+
+def test_growth_puts_its_sizes_side_by_side(tmp_path):
+    one, ten = (growth.Measured([2, 4], *[[1.0 * n, 2.0 * n]] * 9, {"people disposed of": 5.0 * n}) for n in (1, 10))
+    growth.write(tmp_path, ten, 20_000)
+    growth.write(tmp_path, one, 2_000)
+    page = (tmp_path / "growth.md").read_text("utf-8")
+    assert "| links | 2,000 | 20,000 | last to the one before |" in page
+    assert "| weekly commit, s | 2 | 20 | 10 |" in page
+    assert "| people disposed of | 5 | 50 | 10 |" in page
+    assert page.index("## 2,000 links") < page.index("## 20,000 links")
 
 
 def test_the_line_through_a_curve_is_its_slope():

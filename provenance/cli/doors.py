@@ -129,13 +129,15 @@ def surroundings(
         for name, paper in governing.papers(params.governance).items()
     )
 
+    code, package, environment = code_commit(), package_digest(), environment_digest()  # what runs was loaded by now
+
     def around(_label: str) -> Surroundings:
         return Surroundings(
             operator=operator,
             under=WEEKLY,
-            code=code_commit(),
-            package=package_digest(),
-            environment=environment_digest(),
+            code=code,
+            package=package,
+            environment=environment,
             machine=machine,
             version=__version__,
             started_on=started_on,
