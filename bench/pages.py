@@ -1,14 +1,16 @@
 """The dashboard under twenty users at once: how long pages take, of any build, and how much memory the server has.
 
-    python -m bench.pages ARCHIVE [--users N] [--seconds N] [--pause S]
+    python -m bench.pages ARCHIVE [--users N] [--seconds N] [--pause S] [--workers N]
 
-ARCHIVE is served by a process of its own; each user asks for pages of builds, people, networks and links drawn from it
+ARCHIVE is served as `provenance serve --workers` does; each user asks for pages of builds, people, networks and links drawn from it
 by a seed, one after the other, with a pause before each. Every answer has to be a page. The archive's log grows by the
-views, and by the grant of whoever looks.
+views, and by the grant of whoever looks. Memory is that of the server's processes and of the one that checks builds,
+what several share counted once (proportional set size).
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import multiprocessing
 import random
@@ -44,15 +46,19 @@ _SEED = 7
 @click.option("--users", default=20, show_default=True)
 @click.option("--seconds", default=60, show_default=True, help="How long they go on.")
 @click.option("--pause", default=1.0, show_default=True, help="Seconds that a user looks at a page, on average.")
-def main(archive: Path, users: int, seconds: int, pause: float) -> None:
+@click.option("--workers", default=2, show_default=True, help="Processes that answer.")
+def main(archive: Path, users: int, seconds: int, pause: float, workers: int) -> None:
     """Print medians and 95th percentiles by view."""
     asked = drawn(archive, 4_000)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(archive, port), daemon=True)
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(archive, port, workers))
     server.start()
     wait_for(port)
+    memory, over = [0.0], threading.Event()
+    watcher = threading.Thread(target=watch, args=(server.pid, memory, over))
+    watcher.start()
     took: dict[str, list[float]] = defaultdict(list)
     until = time.monotonic() + seconds
     threads = [
@@ -63,19 +69,32 @@ def main(archive: Path, users: int, seconds: int, pause: float) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    memory = psutil.Process(server.pid).memory_info().rss / 2**20
+    over.set()
+    watcher.join()
     server.terminate()
+    server.join()
     whole = [each for times in took.values() for each in times]
-    click.echo(f"{users} users, {len(whole):,} pages in {seconds} s; the server has {memory:,.0f} MiB")
+    click.echo(f"{users} users, {len(whole):,} pages in {seconds} s; the server had up to {memory[0]:,.0f} MiB")
     for view, times in [*sorted(took.items()), ("all", whole)]:
         p50, p95, p99 = (float(np.percentile(times, p)) * 1e3 for p in (50, 95, 99))
         click.echo(f"{view:14} {len(times):6,}  p50 {p50:7.0f} ms  p95 {p95:7.0f} ms  p99 {p99:7.0f} ms")
 
 
-def serve(root: Path, port: int) -> None:
+def watch(server: int, most: list[float], over: threading.Event) -> None:
+    """The most memory that the server and what it started had at a time, in MiB; asked each second, for it is slow."""
+    while not over.wait(1):
+        total = 0
+        for process in [psutil.Process(server), *psutil.Process(server).children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_full_info().pss
+        most[0] = max(most[0], total / 2**20)
+
+
+def serve(root: Path, port: int, workers: int) -> None:
     """The application as `provenance serve` has it, with a proxy's word for who is there."""
     import uvicorn
 
+    from provenance.web import logs, processes
     from provenance.web.app import House, application
     from provenance.web.reader import Reader
     from provenance.web.settings import Proxy, SessionLimits, Settings
@@ -91,9 +110,12 @@ def serve(root: Path, port: int) -> None:
         reader.prepare()
         desk = Desk(settings, archive.keys, grants=lambda: list(archive.history.grants), clock=now)
         house = House("Network archive", "Bench", "Official", "")
-        uvicorn.run(
-            application(reader, desk, house), port=port, log_level="error", access_log=False, proxy_headers=False
-        )
+        app = application(reader, desk, house)
+        logs.configure()
+        if workers == 1:
+            uvicorn.run(app, port=port, log_config=None, **processes.QUIET)
+        else:
+            processes.run(app, reader, host="127.0.0.1", port=port, workers=workers)
 
 
 def wait_for(port: int) -> None:

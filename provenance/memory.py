@@ -21,3 +21,8 @@ def answer(sql: str, threads: int, **tables: pa.Table) -> pa.Table:
 def _database(threads: int) -> duckdb.DuckDBPyConnection:
     """Kept: to open one takes longer than a week's rules on a small force. A cursor sees no other's tables."""
     return duckdb.connect(config={"temp_directory": "", "threads": threads})
+
+
+def close() -> None:
+    """End the threads; the next question begins others."""
+    _database.cache_clear()

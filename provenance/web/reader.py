@@ -61,6 +61,8 @@ class Reader:
         # What `notices` found pages to have opened, for as long as nothing is settled, disposed of or restricted.
         self._reached: tuple[tuple[int, int], dict[int, dict[str, bool | None]]] = (-1, -1), {}
         self._verdicts = Verdicts(archive.root, archive.keys, self.turn)
+        self._disposals = archive.vault.disposals
+        self.on_disposal: Callable[[], None] = lambda: None  # what is done when another process disposed of something
         self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
     @contextmanager
@@ -68,7 +70,18 @@ class Reader:
         """The archive, to one at a time, with what others have logged taken in."""
         with self._turn:
             self.archive.refresh()
+            if self.archive.vault.disposals != self._disposals:
+                self._disposals = self.archive.vault.disposals
+                self.forget()
+                self.on_disposal()
             yield self.archive
+
+    def forget(self) -> None:
+        """Keep nothing that was read or worked out."""
+        with self._turn:
+            for kept in (self._builds, self._pages, self._handled):
+                kept.clear()
+            self.archive.forget()
 
     def prepare(self) -> None:
         """Have in memory what the first pages ask, and put away what they look up where a disposal removed it."""
