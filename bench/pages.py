@@ -2,10 +2,10 @@
 
     python -m bench.pages ARCHIVE [--users N] [--seconds N] [--pause S] [--workers N]
 
-ARCHIVE is served as `provenance serve --workers` does; each user asks for pages of builds, people, networks and links drawn from it
-by a seed, one after the other, with a pause before each. Every answer has to be a page. The archive's log grows by the
-views, and by the grant of whoever looks. Memory is that of the server's processes and of the one that checks builds,
-what several share counted once (proportional set size).
+ARCHIVE is served as `provenance serve --workers` does; each user asks for pages of builds, people, networks and links
+drawn from it by a seed, one after the other, with a pause before each. Every answer has to be a page. The archive's log
+grows by the views, and by the grant of whoever looks. Memory is that of the server's processes and of the one that
+checks builds, what several share counted once (proportional set size).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
     "doors": """world api provenance web web.settings web.passwords web.sessions web.signon web.looks web.words
                 web.addresses web.verdicts web.reader web.presenting web.still web.printing web.wording
                 web.firstpage web.committee web.documents web.metrics web.logs web.pages web.oversight web.helping
-                web.door web.app cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
+                web.door web.app web.processes cli.doors cli.weeks cli.init cli.receive cli.build cli.backfill cli.asof
                 cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose
                 cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor cli.database cli.key
                 cli.schedule cli.ledger cli.check_list cli.subject_access cli.report cli.access cli.health

@@ -730,8 +730,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def workers_of(parent: int) -> list[int]:
-    """Processes that answer: those of our own module, and not what watches over their memory."""
-    return [child.pid for child in psutil.Process(parent).children() if "spawn_main" in " ".join(child.cmdline())]
+    """Processes that answer, and not what they start in turn."""
+    return [child.pid for child in psutil.Process(parent).children() if "serve" in child.cmdline()]
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
