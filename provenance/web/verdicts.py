@@ -6,6 +6,7 @@ found is kept for as long as nothing was disposed of or restricted since, and is
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -73,7 +74,8 @@ class Verdicts:
         with subprocess.Popen(
             [*self._command, "--build", label], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as checking:
-            os.setpriority(os.PRIO_PROCESS, checking.pid, _LAST)
-            if hasattr(os, "sched_setaffinity"):  # on one processor, so that it starts no workers on the others
+            with contextlib.suppress(PermissionError):  # where a service may not set them
+                os.setpriority(os.PRIO_PROCESS, checking.pid, _LAST)
+                # On one processor, so that it starts no workers on the others.
                 os.sched_setaffinity(checking.pid, {max(os.sched_getaffinity(0))})
             return checking.wait()
