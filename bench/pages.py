@@ -46,7 +46,7 @@ _SEED = 7
 @click.option("--users", default=20, show_default=True)
 @click.option("--seconds", default=60, show_default=True, help="How long they go on.")
 @click.option("--pause", default=1.0, show_default=True, help="Seconds that a user looks at a page, on average.")
-@click.option("--workers", default=2, show_default=True, help="Processes that answer.")
+@click.option("--workers", default=1, show_default=True, help="Processes that answer.")
 def main(archive: Path, users: int, seconds: int, pause: float, workers: int) -> None:
     """Print medians and 95th percentiles by view."""
     asked = drawn(archive, 4_000)
@@ -94,6 +94,7 @@ def serve(root: Path, port: int, workers: int) -> None:
     """The application as `provenance serve` has it, with a proxy's word for who is there."""
     import uvicorn
 
+    from provenance.cli import thrift
     from provenance.web import logs, processes
     from provenance.web.app import House, application
     from provenance.web.reader import Reader
@@ -105,9 +106,11 @@ def serve(root: Path, port: int, workers: int) -> None:
         sign_on=Proxy(by="proxy", header=_HEADER, addresses=("127.0.0.1",)),
         sessions=SessionLimits(requests_per_minute=1_000_000),
     )
+    thrift.begin()
     with Archive(root, keys_beside(root)) as archive:
         reader = Reader(archive)
         reader.prepare()
+        thrift.settle()
         desk = Desk(settings, archive.keys, grants=lambda: list(archive.history.grants), clock=now)
         house = House("Network archive", "Bench", "Official", "")
         app = application(reader, desk, house)

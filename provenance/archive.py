@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -329,12 +329,15 @@ class Archive:
         index.apply(self._said(changes, rows.read_changes, index.table), number)
 
     def _said(self, path: Path, read: Callable[[Path], pa.Table], table: str) -> pa.Table:
-        """What a file of references says of one table; it is read once for all of them."""
-        if path not in self._references:
+        """What a file of references says of one table; it is read once for all, and each table asks once."""
+        if table not in self._references.get(path, ()):
             whole = read(path)
-            self._references[path] = rows.by_table(whole) | {"": whole.slice(0, 0)}
-        held = self._references[path]
-        return held.get(table, held[""])
+            self._references[path] = {name: whole.slice(0, 0) for name in TABLES} | rows.by_table(whole)
+        left = self._references[path]
+        found = left.pop(table)
+        if not left:
+            del self._references[path]
+        return found
 
     def shown(self, table: str, positions: np.ndarray, *, case: str = "") -> np.ndarray:
         """Which rows at `positions` may be shown: alive, and resting on nothing restricted but for this case."""
@@ -413,7 +416,7 @@ class Archive:
         self._remembered = None if self._remembered is None else {}
         self._indexes: dict[str, tuple[Index, int, int, int]] = {}
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
-        self._references: dict[Path, Mapping[str, pa.Table]] = {}
+        self._references: dict[Path, dict[str, pa.Table]] = {}  # what no table has asked for yet
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
         self._leaves: dict[str, tuple[int, np.ndarray]] = {}  # per table: a build, and its leaves in byte order
         self._tree: tuple[str, int, merkle.Tree, np.ndarray] | None = None

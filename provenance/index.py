@@ -7,6 +7,7 @@ leaves. The boxes stay on disk, and are read one by one. Nothing here writes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -102,10 +103,13 @@ class Index:
         count, wanted = len(held), len(held) + len(values)
         room = self._room.get(name)
         if room is None or len(room) < wanted:
-            room = np.empty((max(wanted, count * 5 // 4), *held.shape[1:]), held.dtype)
-            room[:count] = held
+            # Of what is nought everywhere, as the disposals of most archives, no page of memory is ever written.
+            room = np.zeros((max(wanted, count * 5 // 4), *held.shape[1:]), held.dtype)
+            if held.any():
+                room[:count] = held
             self._room[name] = room
-        room[count:wanted] = values
+        if values.any():
+            room[count:wanted] = values
         setattr(self, name, room[:wanted])
 
     def resting_on(self, tokens: np.ndarray) -> np.ndarray:
@@ -215,18 +219,17 @@ class Index:
 
     def of(self, *tokens: int) -> np.ndarray:
         """Positions of the rows that speak of one of `tokens`, first or second, over all builds; ascending."""
-        wanted, found = np.array(tokens, np.int64), []
-        for side in ("a", "b"):
-            ends = self._ends.setdefault(side, _Ends())
-            ends.grow(getattr(self, side))
-            found.append(ends.of(wanted))
-        return sets.distinct(np.concatenate(found))
+        wanted = np.array(tokens, np.int64)
+        return sets.distinct(np.concatenate([self._by(side).of(getattr(self, side), wanted) for side in ("a", "b")]))
 
     def knows(self, tokens: np.ndarray) -> np.ndarray:
         """Which of `tokens` some row of all builds speaks of first."""
-        ends = self._ends.setdefault("a", _Ends())
-        ends.grow(self.a)
-        return ends.knows(tokens)
+        return self._by("a").knows(self.a, tokens)
+
+    def _by(self, side: str) -> _Ends:
+        ends = self._ends.setdefault(side, _Ends())
+        ends.grow(getattr(self, side))
+        return ends
 
     def stood(self, positions: np.ndarray, build: int) -> np.ndarray:
         """Those of `positions` that a build has, the dead among them; in their order. As `standing`, for a few."""
@@ -309,28 +312,33 @@ class Index:
 
 
 class _Ends:
-    """The rows of a table in the order of one of their tokens, so that those of one are found by halving."""
+    """The rows of a table in the order of one of their tokens, so that those of one are found by halving.
+
+    The tokens themselves stay with the index: in order once more they would take as much memory again.
+    """
 
     def __init__(self) -> None:
-        self._values = self._rows = np.zeros(0, np.int64)
+        self._rows = np.zeros(0, np.intp)
 
     def grow(self, tokens: np.ndarray) -> None:
         """Take in what has come behind the rows that are known."""
-        known = len(self._values)
+        known = len(self._rows)
         if len(tokens) == known:
             return
         order = np.argsort(tokens[known:], kind="stable")
-        values = tokens[known:][order]
-        at = np.searchsorted(self._values, values, side="right")
-        self._values, self._rows = merged(self._values, at, values), merged(self._rows, at, order + known)
+        at = self._places(tokens[:known], tokens[known:][order], "right")
+        self._rows = merged(self._rows, at, order + known)
 
-    def of(self, tokens: np.ndarray) -> np.ndarray:
-        low, high = (np.searchsorted(self._values, tokens, side=side) for side in ("left", "right"))
+    def of(self, tokens: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        low, high = (self._places(tokens, wanted, side) for side in ("left", "right"))
         counts = high - low
         return self._rows[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]
 
-    def knows(self, tokens: np.ndarray) -> np.ndarray:
-        if not len(self._values):
-            return np.zeros(len(tokens), bool)
-        at = np.searchsorted(self._values, tokens)
-        return self._values[np.minimum(at, len(self._values) - 1)] == tokens
+    def knows(self, tokens: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        if not len(tokens):
+            return np.zeros(len(wanted), bool)
+        at = self._places(tokens, wanted, "left")
+        return tokens[self._rows[np.minimum(at, len(tokens) - 1)]] == wanted
+
+    def _places(self, tokens: np.ndarray, wanted: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+        return np.searchsorted(tokens, wanted, side=side, sorter=self._rows)

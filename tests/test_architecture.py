@@ -23,8 +23,8 @@ TABLE = {  # row: modules, left to right; the row beneath a row is the next one 
                 cli.explain cli.diff cli.networks cli.places cli.verify cli.hold cli.review cli.dispose
                 cli.certificate cli.checkpoint cli.witness cli.timestamp cli.monitor cli.database cli.key
                 cli.schedule cli.ledger cli.check_list cli.subject_access cli.report cli.access cli.health
-                cli.disclose cli.serve cli.feed cli.cite cli.trail cli.errors cli.affected cli.reproduce cli.lineage
-                cli.backup cli.restore cli.weekly cli cli.__main__""",
+                cli.disclose cli.thrift cli.serve cli.feed cli.cite cli.trail cli.errors cli.affected cli.reproduce
+                cli.lineage cli.backup cli.restore cli.weekly cli cli.__main__ cli.sparing""",
     "disclosure": "saving watching disclosing",
     "views": """scales shapes layouts diagrams charts maps asking seeing standings themes subjects searching viewing
                 forms sheets exporting feeding trail tallies issuing ethics declaring health""",

@@ -31,6 +31,7 @@ def serve(door: Door, host: str, port: int, workers: int) -> None:
     """
     import uvicorn
 
+    from provenance.cli import thrift
     from provenance.errors import Refused
     from provenance.web import logs, processes
     from provenance.web import settings as configured
@@ -39,9 +40,11 @@ def serve(door: Door, host: str, port: int, workers: int) -> None:
     settings = configured.read(door.path / "web.yaml", port=port)
     if not (door.path / "web.yaml").exists() and host not in ("127.0.0.1", "::1", "localhost"):
         raise Refused("pages without web.yaml are for this machine alone: wanted settings, or --host 127.0.0.1")
+    thrift.begin()
     with door.archive() as archive:
         reader = Reader(archive)
         reader.prepare()
+        thrift.settle()
         app = _application(door, reader, settings)
         click.echo(f"Serving {archive.name} at {settings.origin} (Ctrl+C ends it)")
         logs.configure()

@@ -33,7 +33,10 @@ class Verdicts:
     def __init__(self, root: Path, keys: Path, turn: Callable[[], AbstractContextManager[object]]) -> None:
         """`turn` is the archive's, which one at a time may ask."""
         self._archive = turn
-        self._command = [sys.executable, "-m", "provenance.cli", "--archive", str(root), "--keys", str(keys), "verify"]
+        self._command = [
+            *(sys.executable, "-m", "provenance.cli.sparing"),
+            *("--archive", str(root), "--keys", str(keys), "verify"),
+        ]
         # By number: how many acts it rests on, and whether it verifies, as one word. Copies of this process share it.
         self._shared = os.memfd_create("provenance-verdicts", os.MFD_CLOEXEC)
         os.ftruncate(self._shared, 8 * _BUILDS)
