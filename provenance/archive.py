@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from provenance import canonical, durable, entries, harm, merkle, rows, sets, statements
 from provenance.catalogue import Catalogue, kind
@@ -449,7 +450,9 @@ class Archive:
         index = self.index(table)
         alive = index.died == 0
         others = index.others if alive.all() else index.others[np.repeat(alive, np.diff(index.ends))]
-        gone = [side[~self.vault.retained(side)] for side in (index.a[alive], index.b[alive], others)]
+        # Each token once: many rows speak of the same people and records.
+        named = [pc.unique(pa.array(side)).to_numpy() for side in (index.a[alive], index.b[alive], others)]
+        gone = [tokens[~self.vault.retained(tokens)] for tokens in named]
         return len(sets.distinct(np.concatenate(gone)))
 
     def segment(self, label: str, table: str) -> Path:

@@ -103,8 +103,9 @@ class Index:
         count, wanted = len(held), len(held) + len(values)
         room = self._room.get(name)
         if room is None or len(room) < wanted:
-            # Of what is nought everywhere, as the disposals of most archives, no page of memory is ever written.
-            room = np.zeros((max(wanted, count * 5 // 4), *held.shape[1:]), held.dtype)
+            # Room that nothing was written to takes no memory: neither what is behind, nor the columns that are nought
+            # everywhere, as the disposals of most archives are.
+            room = np.zeros((max(wanted, count * 2), *held.shape[1:]), held.dtype)
             if held.any():
                 room[:count] = held
             self._room[name] = room

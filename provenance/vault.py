@@ -395,8 +395,13 @@ class Vault:
     def retained(self, tokens: np.ndarray) -> np.ndarray:
         """True where the token's secret is still held (the archive's own always is)."""
         held = tokens == ARCHIVE_TOKEN
-        for run in self._runs:
-            held |= run.tokens.find(tokens) >= 0
+        left = np.flatnonzero(~held)
+        for run in self._runs:  # the largest first, which leaves few for the others
+            here = run.tokens.find(tokens.take(left)) >= 0
+            held[left[here]] = True
+            left = left[~here]
+            if not len(left):
+                break
         return held
 
     def secrets_of(self, tokens: np.ndarray) -> np.ndarray:
