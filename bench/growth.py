@@ -1,6 +1,6 @@
 """How time, bytes and memory grow with the number of builds: one archive, five years of weeks, asked as it grows.
 
-    python -m bench.growth [--edges N] [--weeks N] [--docs DIR] [--folder DIR]
+    python -m bench.growth [--edges N] [--weeks N] [--docs DIR] [--folder DIR] [--note TEXT]
 
 The weeks change as those of the peers' workload do, 1 % each, and are committed by the same store as in `bench.peers`.
 At six points the archive is asked about builds of its past, and each answer is compared with what the generator knows.
@@ -55,6 +55,7 @@ class Measured:
     proof_ms: list[float] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    note: str = ""
     end: dict[str, float] = field(default_factory=dict)  # of the disposal, and of the whole run; by its title
 
 
@@ -63,7 +64,8 @@ class Measured:
 @click.option("--weeks", default=260, show_default=True)
 @click.option("--docs", type=click.Path(file_okay=False, exists=True, path_type=Path), help="Write results in here.")
 @click.option("--folder", type=click.Path(file_okay=False), help="Where to work (default: a temporary folder).")
-def main(edges: int, weeks: int, docs: Path | None, folder: str | None) -> None:
+@click.option("--note", default="", help="What a reader has to know of this run, as what else the machine did.")
+def main(edges: int, weeks: int, docs: Path | None, folder: str | None, note: str) -> None:
     """Print what was measured, and the lines through it."""
     if not PEERS.is_dir():
         raise click.ClickException("the folder ../shared/peers with the peers' workload is not here: nothing to grow")
@@ -72,6 +74,7 @@ def main(edges: int, weeks: int, docs: Path | None, folder: str | None) -> None:
         shutil.rmtree(home / "store", ignore_errors=True)
         (home / "store").mkdir(parents=True)
         found = grown(home / "store", edges, weeks)
+        found.note = note
         click.echo(as_markdown("build", found.builds, curves(found)))
         if docs:
             write(docs, found, edges)
@@ -222,7 +225,7 @@ def write(docs: Path, found: Measured, edges: int) -> None:
         plot(docs / f"growth-{size}.svg", f"{size:,} links", "build", run.builds, curves(run))
         parts.append(
             f"## {size:,} links, with the number of builds\n\n{as_markdown('build', run.builds, curves(run))}\n\n"
-            f"{_ends(run)}\n\n![Each figure against the number of builds](growth-{size}.svg)\n"
+            f"{_ends(run)}\n\n{_noted(run)}![Each figure against the number of builds](growth-{size}.svg)\n"
         )
     (docs / "growth.md").write_text("\n".join(parts), "utf-8")
 
@@ -263,6 +266,10 @@ def _ends(run: Measured) -> str:
         *(f"| {title} | {_said(value)} |" for title, value in run.end.items()),
     ]
     return "\n".join(lines)
+
+
+def _noted(run: Measured) -> str:
+    return f"{run.note}\n\n" if run.note else ""
 
 
 def _said(value: float) -> str:

@@ -50,7 +50,8 @@ _NUMBERS = {
     "strength": "Strength, points", "records": "Records", "links": "Links", "members": "Nominals", "people": "Nominals",
     "networks": "Networks", "harm": "Harm, days", "harm_unknown": "Harm unknown", "severity": "Severity",
     "severity_unknown": "Severity unknown", "offending": "Offending", "victim": "As victim", "witness": "As witness",
-    "other_roles": "Other roles", "victim_only": "Victim only", "reduced": "Reduced", "alarm": "Alarm",
+    "other_roles": "Other roles", "victim_only": "Victim only", "a_victim": "Victim",
+    "b_victim": "Victim", "reduced": "Reduced", "alarm": "Alarm",
     "computed_with_erased": "With erased", "members_before": "Nominals before", "members_after": "after",
     "strength_before": "Strength before", "strength_after": "Strength after", "harm_before": "Harm before",
     "harm_after": "Harm after", "before": "Before", "after": "After", "contribution": "Points",
@@ -71,8 +72,8 @@ _MEASURES = (
     "betweenness_thousandths_rounded", "betweenness_left_out", "subgroup",
 )  # fmt: skip
 _LINK = (
-    "theme", "a", "a_name", "a_child", "b", "b_name", "b_child", "strength", "records", "handling", "conditions",
-    "reduced",
+    "theme", "a", "a_name", "a_child", "a_victim", "b", "b_name", "b_child", "b_victim", "strength", "records",
+    "handling", "conditions", "reduced",
 )  # fmt: skip
 
 
@@ -246,6 +247,7 @@ def _link(said: Mapping[str, Any]) -> list[Sheet]:
         {
             **link, **{f"{end}_name": names[link[end]]["nominal_name"] for end in "ab"},
             **{f"{end}_child": names[link[end]]["nominal_child"] for end in "ab"},
+            **{f"{end}_victim": max(s["victims"][place] for s in link["supports"]) for place, end in enumerate("ab")},
         }
         for link in said["links"]
     ]  # fmt: skip

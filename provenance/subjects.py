@@ -124,7 +124,11 @@ def _drawn(people: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any
 def _linked(links: Sequence[Mapping[str, Any]], drawn: Sequence[str]) -> list[dict[str, Any]]:
     wanted = ("a", "b", "strength", "records", "handling", "conditions", "reduced")
     inside = set(drawn)
-    return [{name: row[name] for name in wanted} for row in links if row["a"] in inside and row["b"] in inside]
+    return [
+        {name: row[name] for name in wanted} | themes.hurt(row["supports"])
+        for row in links
+        if row["a"] in inside and row["b"] in inside
+    ]
 
 
 def _players(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -132,9 +132,18 @@ def _network(row: Mapping[str, Any]) -> dict[str, Any]:
 def links_listed(snapshot: Snapshot, at: np.ndarray) -> list[dict[str, Any]]:
     """Links at `at` as lists show them, strongest first."""
     wanted = ("theme", "a", "b", "strength", "records", "handling", "conditions", "reduced")
-    rows = [{name: row[name] for name in wanted} for row in snapshot.content("link", at).to_pylist()]
+    links = snapshot.content("link", at).to_pylist()
+    rows = [{name: row[name] for name in wanted} | hurt(row["supports"]) for row in links]
     rows.sort(key=lambda row: (-row["strength"], row["a"], row["b"]))
     return named(snapshot, rows, "a", "b")
+
+
+def hurt(supports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """`a_victim` and `b_victim`: 1 for whoever is a victim in one of the records behind a link."""
+    return {
+        f"{side}_victim": int(any("victim" in support[f"role_{side}"].split("+") for support in supports))
+        for side in "ab"
+    }
 
 
 def people_listed(snapshot: Snapshot, at: np.ndarray) -> list[dict[str, Any]]:

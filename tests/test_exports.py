@@ -329,3 +329,23 @@ def test_what_is_withheld_is_an_empty_cell_and_no_nought(force, desk):
 def _built() -> None:
     if not (looks.STATIC / "manifest.json").exists():
         pytest.skip("what pages are drawn with is not built: `make assets`")
+
+
+def test_a_list_of_links_marks_victims_on_screen_in_files_and_on_paper(tmp_path):
+    """BEA is a victim in one record and a suspect in another: no figure of hers says "victim only"."""
+    force = Force(tmp_path)
+    rows = [record("R-1", "ANN", "BEA:victim"), record("R-2", "ANN", "BEA"), record("R-3", "ANN", "CAT")]
+    force.receive(*rows, cut_off="2026-02-01T00:00:00Z")
+    force.build("2026-02-01T00:00:00Z")
+    desk, path = Desked(force), f"/build/{label(force)}/SOC/associations?"
+    shown = desk.get(path).text
+    listed = shown[shown.index("Strongest links") :]
+    assert listed.count("VICTIM") == 1
+    assert listed.index("BEA</a>") < listed.index("VICTIM") < listed.index("CAT</a>")
+    (links,) = (
+        read_csv(data) for name, data in unzipped(desk.get(path + "format=csv").content).items() if "links" in name
+    )
+    assert {row["b"]: (row["a_victim"], row["b_victim"]) for row in links} == {"BEA": ("0", "1"), "CAT": ("0", "0")}
+    text = " ".join(pdf_text(desk.get(path + "format=pdf").content).split())
+    assert "BEA (victim)" in text
+    assert "CAT (" not in text

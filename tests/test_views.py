@@ -966,3 +966,19 @@ def test_a_chart_is_beside_the_builds_in_which_something_changed(weeks):
     assert [row[2] for row in drawn["rows"]] == [str(weeks[at]) for at in changed]
     assert bool(drawn["left_out"]) == (len(changed) < len(weeks))
     assert len(re.findall(r"<path", drawn["svg"])) >= 2  # the line goes through all of them
+
+
+def test_in_lists_of_links_whoever_is_a_victim_in_a_record_behind_one_is_marked(force):
+    """CAT is a victim towards ANN and a witness towards BOB; EVE is one in a record and a suspect in another."""
+    wanted = {("ANN", "BOB"): "B", ("ANN", "CAT"): "B", ("BOB", "CAT"): "", ("DAN", "EVE"): "B"}
+    wanted |= {("DAN", "FAY"): "B", ("EVE", "FAY"): "B"}
+    snapshot = build(force.archive, 1)
+    networks = snapshot.networks(theme="SOC")["network"].to_pylist()
+    lists = [page(force.archive, 1, Ask(view="associations", theme="SOC", names=True)).said["said"]["links"]]
+    lists += [
+        page(force.archive, 1, Ask(view="network", network=network, names=True)).said["said"]["links"]
+        for network in networks
+    ]
+    for links in (lists[0], [link for one in lists[1:] for link in one]):
+        found = {(each["a"], each["b"]): "A" * each["a_victim"] + "B" * each["b_victim"] for each in links}
+        assert found == wanted

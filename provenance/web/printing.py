@@ -31,8 +31,8 @@ from provenance.web.looks import STATIC, House
 
 _STANDARDS = ["a-2a", "ua-1"]
 _ROWS = 200  # of a table on paper; files have them all
-_MERGED = {"nominal": ("name", "child"), "a": ("a_name", "a_child"), "b": ("b_name", "b_child"),
-           "other": ("other_name", "other_child")}  # fmt: skip
+_MERGED = {"nominal": ("name", "child"), "a": ("a_name", "a_child", "a_victim"),
+           "b": ("b_name", "b_child", "b_victim"), "other": ("other_name", "other_child")}  # fmt: skip
 # On paper a table has as many columns as can be read; files have them all.
 _LEFT_OUT = {
     "triangles", "severed", "betweenness_left_out", "betweenness_thousandths_rounded", "pagerank_billionths",
@@ -257,10 +257,11 @@ def _cell(row: Sequence[Any], column: Column, place: Mapping[str, int]) -> str:
     if column.number:
         return "withheld" if value is None else f"{value:,}"
     if column.name in _MERGED:
-        name, child = _MERGED[column.name]
+        name, child, *hurt = _MERGED[column.name]
         marks = ["child"] if child in place and str(row[place[child]]) in ("1", "true", "yes") else []
         if "victim_only" in place and row[place["victim_only"]] == 1 and column.name == "nominal":
             marks.append("victim, and nothing else")
+        marks += ["victim" for each in hurt if each in place and row[place[each]] == 1]
         text = f"{value} {row[place[name]]}".strip() if name in place else str(value)
         return f"{text} ({', '.join(marks)})" if marks else text
     if column.name == "record_id" and "system" in place:
