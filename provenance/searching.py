@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -33,15 +34,17 @@ class _Called:
 
 
 def search(snapshot: Snapshot, words: str, most: int = 20) -> list[str]:
-    """Nominals of the build whose id is `words`, or in whose name or id they stand, in order of id. Capitals and small
-    letters are the same."""
+    """Nominals of the build whose id is `words`, or in whose id or name they stand, in order of id. Words of a name may
+    stand in any order, and have a comma between. Capitals and small letters are the same."""
     wanted, archive = words.strip(), snapshot.archive
     if not wanted:
         return []
     called = prepare(archive)
     small = pc.utf8_lower(wanted).as_py()
-    fits = pc.or_(*(pc.match_substring(called.text[f"small_{name}"], small) for name in _SAID))
-    which = np.flatnonzero(fits.to_numpy(zero_copy_only=False))
+    fits = [pc.match_substring(called.text[f"small_{name}"], small) for name in _SAID]
+    if len(parts := small.replace(",", " ").split()) > 1:
+        fits.append(reduce(pc.and_, (pc.match_substring(called.text["small_name"], part) for part in parts)))
+    which = np.flatnonzero(reduce(pc.or_, fits).to_numpy(zero_copy_only=False))
     which = which[snapshot.still_shows("person", called.at[which])]
     found = set(called.text["nominal_id"].take(pa.array(which)).to_pylist())
     with contextlib.suppress(Missing):

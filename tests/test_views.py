@@ -863,6 +863,7 @@ def stages(force: Force) -> Iterator[str]:
 
 def test_a_search_finds_who_is_called_so_in_the_rows_of_that_build(force):
     asked = ["a", "ANN", "ann", "quill", "QUILLFEATHER", "ey", "FAY", "fayette b", "cat", "Zz", "%", "."]
+    asked += ["Quillfeather, Annabel", "ash bob", "bob  ASH", ",", "a, ", "quill ash", "fay, a b"]
     hits = 0
     for stage in stages(force):
         for number in (1, 2, 3):
@@ -871,7 +872,9 @@ def test_a_search_finds_who_is_called_so_in_the_rows_of_that_build(force):
             for words in asked:
                 wanted = {
                     row["nominal_id"] for row in rows_
-                    if words.lower() in row["name"].lower() or words.lower() in row["nominal_id"].lower()
+                    if any(words.lower().strip() in row[name].lower() for name in ("name", "nominal_id"))
+                    or ((parts := words.lower().replace(",", " ").split())
+                    and len(parts) > 1 and all(part in row["name"].lower() for part in parts))
                 }  # fmt: skip
                 found = searching.search(build(force.archive, number), words)
                 assert found == sorted(wanted), (stage, number, words)
@@ -879,6 +882,8 @@ def test_a_search_finds_who_is_called_so_in_the_rows_of_that_build(force):
             assert searching.search(snapshot, "a", most=2) == searching.search(snapshot, "a")[:2]
             assert searching.search(snapshot, "  ") == []
     assert hits > 100
+    surname_first = searching.search(build(force.archive, 1), "quillfeather, annabel")
+    assert surname_first == ["ANN"]
 
 
 def test_rows_that_a_disposal_touched_are_known_without_looking_at_all(force):

@@ -42,6 +42,20 @@ ASSESSMENTS = (
     ("E", "Suspected to be false"),
 )
 HANDLING = (("P", "Lawful sharing is permitted"), ("C", "Lawful sharing is permitted with conditions"))
+OLDER_SOURCES = (
+    ("A", "Always reliable"),
+    ("B", "Mostly reliable"),
+    ("C", "Sometimes reliable"),
+    ("D", "Unreliable"),
+    ("E", "Untested source"),
+)
+OLDER_INTELLIGENCE = (
+    ("1", "Known to be true without reservation"),
+    ("2", "Known personally to the source but not to the officer"),
+    ("3", "Not personally known to the source, but corroborated"),
+    ("4", "Cannot be judged"),
+    ("5", "Suspected to be false or malicious"),
+)
 _TABLES = {
     "record": "Records",
     "involvement": "Parts in records",
@@ -74,6 +88,10 @@ class Helping:
             "sources": SOURCES,
             "assessments": ASSESSMENTS,
             "handling": HANDLING,
+            "older_sources": OLDER_SOURCES,
+            "older_intelligence": OLDER_INTELLIGENCE,
+            "older_handling": [(code, text[0].upper() + text[1:]) for code, text in words.HANDLING["5x5x5"].items()],
+            "conditions": [(code, text[0].upper() + text[1:]) for code, text in words.CONDITIONS.items()],
         }
         return self.draw(request, "help.html", context)
 
