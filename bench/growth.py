@@ -55,8 +55,8 @@ class Measured:
     proof_ms: list[float] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
-    note: str = ""
     end: dict[str, float] = field(default_factory=dict)  # of the disposal, and of the whole run; by its title
+    note: str = ""
 
 
 @click.command()

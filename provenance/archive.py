@@ -330,15 +330,12 @@ class Archive:
         index.apply(self._said(changes, rows.read_changes, index.table), number)
 
     def _said(self, path: Path, read: Callable[[Path], pa.Table], table: str) -> pa.Table:
-        """What a file of references says of one table; it is read once for all, and each table asks once."""
+        """What a file of references says of one table. It is read once for all; for one that asks again, once more."""
         if table not in self._references.get(path, ()):
             whole = read(path)
-            self._references[path] = {name: whole.slice(0, 0) for name in TABLES} | rows.by_table(whole)
-        left = self._references[path]
-        found = left.pop(table)
-        if not left:
-            del self._references[path]
-        return found
+            nothing = whole.schema.empty_table()  # not a slice, which would keep all of it in memory
+            self._references[path] = dict.fromkeys(TABLES, nothing) | rows.by_table(whole)
+        return self._references[path].pop(table)
 
     def shown(self, table: str, positions: np.ndarray, *, case: str = "") -> np.ndarray:
         """Which rows at `positions` may be shown: alive, and resting on nothing restricted but for this case."""
@@ -417,7 +414,7 @@ class Archive:
         self._remembered = None if self._remembered is None else {}
         self._indexes: dict[str, tuple[Index, int, int, int]] = {}
         self._opened: dict[str, tuple[np.ndarray, pa.Table]] = {}
-        self._references: dict[Path, dict[str, pa.Table]] = {}  # what no table has asked for yet
+        self._references: dict[Path, dict[str, pa.Table]] = {}  # without what tables have taken in
         self.recorded: dict[str, np.ndarray] = {}  # per table, by place in its index: see `selection`
         self._leaves: dict[str, tuple[int, np.ndarray]] = {}  # per table: a build, and its leaves in byte order
         self._tree: tuple[str, int, merkle.Tree, np.ndarray] | None = None

@@ -228,6 +228,18 @@ class Token:
         return _sessions[at]
 
 
+def begin_anew() -> None:
+    """In a copy of a process (fork): PKCS #11 wants C_Initialize of each, so it logs in again when it is next asked."""
+    with _turn:
+        opened = [at for at, session in _sessions.items() if session is not None]
+        for module in {module for module, _ in opened}:
+            import pkcs11
+
+            pkcs11.lib(module).reinitialize()
+        for at in opened:
+            del _sessions[at]
+
+
 class _TokenMaster:
     """The master key, by its id: under which label it lies may change meanwhile."""
 

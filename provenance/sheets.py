@@ -50,8 +50,8 @@ _NUMBERS = {
     "strength": "Strength, points", "records": "Records", "links": "Links", "members": "Nominals", "people": "Nominals",
     "networks": "Networks", "harm": "Harm, days", "harm_unknown": "Harm unknown", "severity": "Severity",
     "severity_unknown": "Severity unknown", "offending": "Offending", "victim": "As victim", "witness": "As witness",
-    "other_roles": "Other roles", "victim_only": "Victim only", "a_victim": "Victim",
-    "b_victim": "Victim", "reduced": "Reduced", "alarm": "Alarm",
+    "other_roles": "Other roles", "victim_only": "Victim only", "a_victim": "First is a victim",
+    "b_victim": "Second is a victim", "reduced": "Reduced", "alarm": "Alarm",
     "computed_with_erased": "With erased", "members_before": "Nominals before", "members_after": "after",
     "strength_before": "Strength before", "strength_after": "Strength after", "harm_before": "Harm before",
     "harm_after": "Harm after", "before": "Before", "after": "After", "contribution": "Points",
@@ -128,7 +128,8 @@ def _change(said: Mapping[str, Any]) -> list[Sheet]:
         if "links" in said
     ]
     sides = [f"{name}_{side}" for name in ("members", "strength", "harm") for side in ("before", "after")]
-    pairs = ("a", "a_name", "a_child", "b", "b_name", "b_child", "change", "strength_before", "strength_after")
+    ends = ("a", "a_name", "a_child", "a_victim", "b", "b_name", "b_child", "b_victim")
+    pairs = (*ends, "change", "strength_before", "strength_after")
     people = [
         _person(row) | {"moved": title} for name, title in moved.items() for row in said.get("people", {}).get(name, ())
     ]

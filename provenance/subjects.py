@@ -122,13 +122,9 @@ def _drawn(people: Sequence[Mapping[str, Any]], links: Sequence[Mapping[str, Any
 
 
 def _linked(links: Sequence[Mapping[str, Any]], drawn: Sequence[str]) -> list[dict[str, Any]]:
-    wanted = ("a", "b", "strength", "records", "handling", "conditions", "reduced")
+    wanted = ("a", "b", "strength", "records", "handling", "conditions", "reduced", "a_victim", "b_victim")
     inside = set(drawn)
-    return [
-        {name: row[name] for name in wanted} | themes.hurt(row["supports"])
-        for row in links
-        if row["a"] in inside and row["b"] in inside
-    ]
+    return [{name: row[name] for name in wanted} for row in links if row["a"] in inside and row["b"] in inside]
 
 
 def _players(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -240,9 +236,13 @@ def _link(snapshot: Snapshot, ask: Ask) -> dict[str, Any]:
 
 
 def filtered(links: Sequence[dict[str, Any]], ask: Ask) -> list[dict[str, Any]]:
-    """Links as the filters leave them: fewer records, and the strength of those; weaker ones than asked for are out."""
+    """Links as the filters leave them: fewer records, and the strength of those; weaker ones than asked for are out.
+
+    Whoever is a victim in a record that a filter leaves out is marked as one all the same.
+    """
     kept = []
     for link in links:
+        link = link | themes.victims_marked(link["supports"])
         if ask.kinds or ask.grades or ask.roles:
             supports = [support for support in link["supports"] if _fits(support, ask)]
             strength = sum(support["contribution"] for support in supports)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from provenance import comparing, lookups, params, sets, standings, suppression, vault
 from provenance.asking import Ask
@@ -133,12 +134,12 @@ def links_listed(snapshot: Snapshot, at: np.ndarray) -> list[dict[str, Any]]:
     """Links at `at` as lists show them, strongest first."""
     wanted = ("theme", "a", "b", "strength", "records", "handling", "conditions", "reduced")
     links = snapshot.content("link", at).to_pylist()
-    rows = [{name: row[name] for name in wanted} | hurt(row["supports"]) for row in links]
+    rows = [{name: row[name] for name in wanted} | victims_marked(row["supports"]) for row in links]
     rows.sort(key=lambda row: (-row["strength"], row["a"], row["b"]))
     return named(snapshot, rows, "a", "b")
 
 
-def hurt(supports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def victims_marked(supports: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """`a_victim` and `b_victim`: 1 for whoever is a victim in one of the records behind a link."""
     return {
         f"{side}_victim": int(any("victim" in support[f"role_{side}"].split("+") for support in supports))
@@ -177,7 +178,27 @@ def _change(snapshot: Snapshot, before: Snapshot | None, ask: Ask) -> dict[str, 
         return said
     changed.sort(key=lambda row: (-abs(row["strength_after"] - row["strength_before"]), row["a"], row["b"]))
     listed = [{name: row[name] for name in row if name != "theme"} for row in changed[:ROWS]]
+    marks = [_victims_between(side, ask.theme, listed) for side in (before, snapshot)]
+    for row in listed:
+        of_both = [mark.get((row["a"], row["b"]), {}) for mark in marks]
+        row |= {name: max(mark.get(name, 0) for mark in of_both) for name in ("a_victim", "b_victim")}
     return said | {"links_listed": named(snapshot, listed, "a", "b"), "people": _movers(before, snapshot, ask.theme)}
+
+
+def _victims_between(
+    snapshot: Snapshot, theme: str, pairs: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], dict[str, int]]:
+    """As `victims_marked`, of the links that a build has between these pairs, by pair."""
+    people = sorted({pair[side] for pair in pairs for side in "ab"})
+    tokens = snapshot.archive.vault.tokens(vault.nominal_keys(pa.array(people, pa.string())))
+    known = dict(zip(people, tokens.tolist(), strict=True))
+    wanted = {frozenset((known[pair["a"]], known[pair["b"]])) for pair in pairs}
+    at = snapshot.standing_of("link", [token for token in known.values() if token], theme)
+    index = snapshot.archive.index("link")
+    sides = zip(index.a[at].tolist(), index.b[at].tolist(), strict=True)
+    at = at[np.array([frozenset(pair) in wanted for pair in sides], bool)]
+    links = snapshot.content("link", at).to_pylist()
+    return {(link["a"], link["b"]): victims_marked(link["supports"]) for link in links}
 
 
 def _networks_changed(before: Snapshot, after: Snapshot, theme: str) -> list[dict[str, Any]]:

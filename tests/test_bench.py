@@ -176,6 +176,9 @@ def test_growth_puts_its_sizes_side_by_side(tmp_path):
     assert "| links | 2,000 | 20,000 | last to the one before |" in page
     assert "| weekly commit, s | 2 | 20 | 10 |" in page
     assert "| people disposed of | 5 | 50 | 10 |" in page
+    one.note = "Beside other work."
+    growth.write(tmp_path, one, 2_000)
+    assert (tmp_path / "growth.md").read_text("utf-8").count("Beside other work.\n\n![") == 1
     assert page.index("## 2,000 links") < page.index("## 20,000 links")
 
 

@@ -591,3 +591,23 @@ def test_an_archive_may_be_founded_with_its_keys_in_a_token(tmp_path, monkeypatc
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in (tmp_path / "force.keys").iterdir()) == ["custody.json"]
     assert NEXT[LOG] == "log.next"
+
+
+def test_a_copy_of_a_process_logs_in_to_its_keys_anew(force):
+    """As a server of several processes begins them; what the first had opened stays open to it."""
+    custody_of, name = force.archive.custody, force.archive.name
+    message, before = b"a head", dict(hsm._sessions)
+    signed = custody_of.signing(name).sign(message)
+    reading, writing = os.pipe()
+    copy = os.fork()
+    if not copy:
+        hsm.begin_anew()
+        anew = all(session is None for session in hsm._sessions.values())
+        os.write(writing, bytes([anew]) + custody_of.signing(name).sign(message))
+        os._exit(0)
+    os.waitpid(copy, 0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        assert said.read() == bytes([True]) + signed
+    assert custody_of.signing(name).sign(message) == signed
+    assert all(hsm._sessions[at] is session for at, session in before.items())

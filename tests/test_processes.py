@@ -111,6 +111,7 @@ def test_both_answer_and_one_that_is_killed_is_replaced(served):
     until(lambda: len(served.answering) == 2)
     page = served.page("2026-W02", "Ann")
     assert page.status_code == 200
+    assert "server" not in page.headers  # nor does anything else that uvicorn would say by itself
     assert "Bea" in page.text
     one, other = sorted(served.answering)
     os.kill(one, signal.SIGKILL)

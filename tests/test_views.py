@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -987,3 +988,26 @@ def test_in_lists_of_links_whoever_is_a_victim_in_a_record_behind_one_is_marked(
     for links in (lists[0], [link for one in lists[1:] for link in one]):
         found = {(each["a"], each["b"]): "A" * each["a_victim"] + "B" * each["b_victim"] for each in links}
         assert found == wanted
+    # A filter that leaves out the record in which FAY is a victim does not make her somebody else.
+    ask = Ask(view="network", network=networks[0], roles=("suspect",))
+    filtered = [
+        link for network in networks
+        for link in page(force.archive, 1, replace(ask, network=network)).said["said"]["links"]
+    ]  # fmt: skip
+    assert {(each["a"], each["b"]): each["b_victim"] for each in filtered}["DAN", "FAY"] == 1
+    # R-7 is out of the second week, and in it FAY was a victim beside DAN and EVE.
+    changed = page(force.archive, 2, Ask(view="change", theme="SOC", names=True)).said["said"]["links_listed"]
+    assert {(each["a"], each["b"]): each["b_victim"] for each in changed} == {
+        ("DAN", "EVE"): 1, ("DAN", "FAY"): 1, ("EVE", "FAY"): 1,
+    }  # fmt: skip
+
+
+def test_what_files_of_references_said_is_not_kept(force):
+    """Each table took it in; one that is asked about anew reads it again."""
+    for table in TABLES:
+        force.archive.index(table)
+    kept = [said for left in force.archive._references.values() for said in left.values()]
+    assert max(said.get_total_buffer_size() for said in kept) <= 8  # the offsets of no text
+    before = {table: force.archive.index(table).standing(3).tolist() for table in TABLES}
+    force.archive._indexes.clear()
+    assert {table: force.archive.index(table).standing(3).tolist() for table in TABLES} == before

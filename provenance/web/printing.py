@@ -257,11 +257,11 @@ def _cell(row: Sequence[Any], column: Column, place: Mapping[str, int]) -> str:
     if column.number:
         return "withheld" if value is None else f"{value:,}"
     if column.name in _MERGED:
-        name, child, *hurt = _MERGED[column.name]
+        name, child, *victim = _MERGED[column.name]
         marks = ["child"] if child in place and str(row[place[child]]) in ("1", "true", "yes") else []
         if "victim_only" in place and row[place["victim_only"]] == 1 and column.name == "nominal":
             marks.append("victim, and nothing else")
-        marks += ["victim" for each in hurt if each in place and row[place[each]] == 1]
+        marks += ["victim" for each in victim if each in place and row[place[each]] == 1]
         text = f"{value} {row[place[name]]}".strip() if name in place else str(value)
         return f"{text} ({', '.join(marks)})" if marks else text
     if column.name == "record_id" and "system" in place:

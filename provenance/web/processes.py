@@ -11,17 +11,18 @@ that begins them until a copy tells it (SIGHUP): then it gets ready anew, begins
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
-from provenance import memory
-from provenance.errors import ProvenanceError
+from provenance import hsm, memory
 from provenance.web.reader import Reader
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ QUIET: Mapping[str, Any] = {"access_log": False, "proxy_headers": False, "server
 
 def run(app: Starlette, reader: Reader, *, host: str, port: int, workers: int) -> None:
     """Serve until a signal ends it; a process that dies is replaced. `reader` is what `app` asks, and is prepared."""
+    told = np.frombuffer(mmap.mmap(-1, 8), np.int64)  # of how many disposals; the copies share it
     said = {
         "bind": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "workers": workers,
@@ -46,7 +48,7 @@ def run(app: Starlette, reader: Reader, *, host: str, port: int, workers: int) -
         "preload_app": True,
         "control_socket_disable": True,  # a thread would answer it
         "pre_fork": lambda _arbiter, _worker: _let_go(reader),
-        "post_fork": lambda _arbiter, worker: _tell(reader, worker),
+        "post_fork": lambda _arbiter, worker: _begin(reader, worker, told),
     }
     _Pages(app, reader, said).run()
 
@@ -68,9 +70,9 @@ class _Pages(BaseApplication):
         super().reload()
         try:
             self._reader.prepare()
-        except ProvenanceError:  # as while a database is away: they work it out for themselves
+        except Exception:  # as while a database is away: they work it out for themselves, and pages go on
             self._reader.forget()
-            logging.getLogger(__name__).warning("pages could not be got ready")
+            logging.getLogger(__name__).warning("pages could not be got ready", exc_info=True)
 
 
 def _let_go(reader: Reader) -> None:
@@ -79,13 +81,15 @@ def _let_go(reader: Reader) -> None:
     memory.close()
 
 
-def _tell(reader: Reader, worker: Worker) -> None:
-    """Have the one that began a process know of a disposal, once."""
+def _begin(reader: Reader, worker: Worker, told: np.ndarray) -> None:
+    """Have a copy log in to its keys anew, and the one that began it know of a disposal, from the first to see it."""
 
-    def tell() -> None:
-        if os.getppid() == worker.ppid:
+    def tell(disposals: int) -> None:
+        if told[0] < disposals and os.getppid() == worker.ppid:
+            told[0] = disposals
             os.kill(worker.ppid, signal.SIGHUP)
 
+    hsm.begin_anew()
     reader.on_disposal = tell
 
 

@@ -62,7 +62,9 @@ class Reader:
         self._reached: tuple[tuple[int, int], dict[int, dict[str, bool | None]]] = (-1, -1), {}
         self._verdicts = Verdicts(archive.root, archive.keys, self.turn)
         self._disposals = archive.vault.disposals
-        self.on_disposal: Callable[[], None] = lambda: None  # what is done when another process disposed of something
+        # Called in `turn`, once what was in memory is forgotten, when another process disposed of something: with the
+        # number of disposals by now.
+        self.on_disposal: Callable[[int], None] = lambda _: None
         self._handled: OrderedDict[Hashable, frozenset[tuple[str, str]]] = OrderedDict()
 
     @contextmanager
@@ -73,7 +75,7 @@ class Reader:
             if self.archive.vault.disposals != self._disposals:
                 self._disposals = self.archive.vault.disposals
                 self.forget()
-                self.on_disposal()
+                self.on_disposal(self._disposals)
             yield self.archive
 
     def forget(self) -> None:
