@@ -349,6 +349,9 @@ def test_a_list_of_links_marks_victims_on_screen_in_files_and_on_paper(tmp_path)
     text = " ".join(pdf_text(desk.get(path + "format=pdf").content).split())
     assert "BEA (victim)" in text
     assert "CAT (" not in text
+    data = unzipped(desk.get(f"/build/{label(force)}/link?id=ANN&id=BEA&format=csv").content)
+    (link,) = (read_csv(each) for name, each in data.items() if "links" in name)
+    assert [(row["a_victim"], row["b_victim"]) for row in link] == [("0", "1")]  # and in R-2 she is none
     later = "2026-02-08T00:00:00Z"
     force.receive(*rows[1:], record("R-4", "CAT", "BEA:victim"), cut_off=later)
     force.build(later)

@@ -14,15 +14,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
+import numpy as np
 import psutil
 import pytest
 from force import Force, record
 
-from provenance import granting
+from provenance import granting, memory
 from provenance.asking import Ask
-from provenance.web import looks
+from provenance.errors import Conflict
+from provenance.web import looks, processes
 from provenance.web.addresses import Moment, address
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,3 +160,48 @@ def ended(served: Served) -> list[str]:
     served.end()
     assert served.process.returncode == 0
     return served.said
+
+
+class Watched:
+    """A reader, and the archive that it reads, of whom it is kept what they were asked to do."""
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self.fails, self.archive = fails, self
+
+    def prepare(self) -> None:
+        self.asked.append("prepare")
+        if self.fails:
+            raise self.fails
+
+    def forget(self) -> None:
+        self.asked.append("forget")
+
+    def close(self) -> None:
+        self.asked.append("close")
+
+
+@pytest.mark.parametrize("fails", [None, Conflict("the database is away"), OSError("disk"), ValueError("a file")])
+def test_before_others_are_begun_it_gets_ready_and_goes_on_where_it_cannot(fails):
+    reader = Watched(fails)
+    processes._Pages(None, reader, {}).reload()
+    assert reader.asked == (["prepare", "forget"] if fails else ["prepare"])
+
+
+def test_what_a_copy_must_not_share_is_let_go_of_first():
+    reader, before = Watched(), memory._database(1)
+    processes._let_go(reader)
+    assert reader.asked == ["close"]
+    assert memory._database(1) is not before
+
+
+def test_of_several_that_see_a_disposal_one_asks_for_others(monkeypatch):
+    sent, told = [], np.zeros(1, np.int64)
+    monkeypatch.setattr(os, "kill", lambda pid, signal: sent.append((pid, signal)))
+    readers = [Watched() for _ in range(3)]
+    for reader in readers:
+        processes._begin(reader, SimpleNamespace(ppid=os.getppid()), told)
+    for disposals in (1, 1, 2):
+        for reader in readers:
+            reader.on_disposal(disposals)
+    assert sent == [(os.getppid(), signal.SIGHUP)] * 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import time
 from contextlib import contextmanager
@@ -129,3 +131,24 @@ def copy(does) -> int:
         code = 0
     finally:
         os._exit(code)
+
+
+def test_what_another_process_found_while_one_waited_for_its_turn_is_not_looked_for_again(force, monkeypatch):
+    held, built = asked(force), snapshots(force)[0]
+    monkeypatch.setattr(held, "_check", lambda label: pytest.fail(f"{label} was checked again"))
+    held._say(built.built.number, built.acts, False)
+    held._checked(built.built.number, built.label, built.acts)
+    assert held._said(built.built.number, built.acts) is False
+
+
+def test_a_process_that_has_checked_and_lives_on_lets_others_check(force, monkeypatch):
+    held, built = asked(force), snapshots(force)[0]
+    monkeypatch.setattr(held, "_check", lambda _: 0)
+    held._checked(built.built.number, built.label, built.acts)
+    other = os.fork()
+    if not other:  # locks of a process are not its copy's
+        with contextlib.suppress(OSError):
+            fcntl.lockf(held._shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]) == 0
